@@ -219,6 +219,23 @@ static int check_frigate_url(const char *value)
     return path && path[1] != '\0' ? -EINVAL : check_web_url(value);
 }
 
+/* As a browser writes it: nothing behind the host, no capitals, and not the port that goes without saying. */
+static int check_origin(const char *value)
+{
+    static const char port[] = ":443";
+    const char *host = strstr(value, "://");
+    size_t len = strlen(value);
+
+    if (!host || strncmp(value, "https://", 8) != 0 || strpbrk(host + 3, "/?#"))
+        return -EINVAL;
+    if (len > strlen(port) && strcmp(value + len - strlen(port), port) == 0)
+        return -EINVAL;
+    for (const char *p = host; *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            return -EINVAL;
+    return check_web_url(value);
+}
+
 static int check_uplink(const char *value)
 {
     return check_count(value, CAMERA_UPLINK_KBIT_MAX);
@@ -313,6 +330,10 @@ const EnvRule env_rules[] = {
     { "MEDIA_LISTEN", ENV_SECBOX, 0, false, check_lan_listen, "ADDRESS:PORT with a numeric address, or off",
       "0.0.0.0:8444",
       "Where recordings are for viewers whom relay-client leads there, beside the guards' pages; off unless set." },
+    { "MEDIA_ORIGIN", ENV_SECBOX, 0, false, check_origin, "an origin https://HOST[:PORT]", "https://portal.example",
+      "Whose pages may show recordings, as browsers name it; that of CLOUD_BASE_URL unless set." },
+    { "MEDIA_UPLINK_KBIT", ENV_SECBOX, 0, false, check_uplink, "a whole number from 1 to 1000000", "8000",
+      "How many kilobits a second recordings may take of the way out, all viewers together; 8000 unless set." },
     { "LAN_NAMES", ENV_SECBOX, 0, false, check_lan_names,
       "private addresses and names below secbox.local, with commas between", "192.168.1.20,gate.secbox.local",
       "More addresses and names of the box on the guards' network, for its certificate." },

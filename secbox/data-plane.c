@@ -19,6 +19,7 @@
 #include "secbox/replica/replica.h"
 #include "secbox/replica/schema.h"
 
+#define BYTES_PER_KBIT 125
 /* How soon the port is tried again, when it could not be had. */
 #define LAN_RETRY (30 * USEC_PER_SEC)
 
@@ -32,6 +33,7 @@ struct DataPlane {
     Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
     Cameras *cameras; /* NULL: there is no Frigate */
+    UplinkBudget media_bound;
     PhotoStore *photos;
     PhotoSender *photo_sender;
     Control *control;
@@ -162,6 +164,9 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .port = c->lan_port,
         .media_address = c->media_address,
         .media_port = c->media_port,
+        .media_origin = c->media_origin,
+        .media_bound = &d->media_bound,
+        .cameras = d->cameras,
         .state_dir = c->state_dir,
         .run_dir = c->run_dir,
         .device_id = c->device_id,
@@ -265,6 +270,7 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
         return error_from_errno(err, -ENOMEM, "cannot start the replica");
     d->event = sd_event_ref(event);
     d->config = config;
+    d->media_bound = uplink_budget_make((uint64_t) config->media_kbit * BYTES_PER_KBIT, boottime_usec());
     int r = start_database(d, err);
     if (r < 0)
         return r;
@@ -314,6 +320,11 @@ void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata)
 Cameras *data_plane_cameras(const DataPlane *d)
 {
     return d->cameras;
+}
+
+UplinkBudget *data_plane_media_bound(DataPlane *d)
+{
+    return &d->media_bound;
 }
 
 void data_plane_tunnel_up(DataPlane *d)

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
+#include "lib/base/uplink-budget.h"
 #include "secbox/cameras/cameras.h"
 #include "secbox/secbox-config.h"
 
@@ -27,6 +28,8 @@ void data_plane_tunnel_up(DataPlane *d);
 void data_plane_tunnel_down(DataPlane *d);
 /* Borrowed; NULL: this box has no Frigate. */
 Cameras *data_plane_cameras(const DataPlane *d);
+/* Borrowed: what recordings may take of the way out, by whatever way they go. */
+UplinkBudget *data_plane_media_bound(DataPlane *d);
 /* Leaves word of what is wrong with its part of the configuration, or that nothing is. */
 void data_plane_tell_config(const DataPlane *d);
 /* A message of the gateway, with its raw line; those about something else are passed over. */

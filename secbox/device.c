@@ -14,6 +14,7 @@
 #include "lib/tunnel/device-tunnel.h"
 #include "secbox/authority-watch.h"
 #include "secbox/cameras/camera-streams.h"
+#include "secbox/media/recording-streams.h"
 
 struct Device {
     const Config *config;
@@ -21,6 +22,7 @@ struct Device {
     HttpClient *http;
     DeviceTunnel *tunnel;
     CameraStreams *cameras;
+    RecordingStreams *recordings;
     AuthorityWatch *authorities;
     Alive alive;
     char *state_dir, *last_failure;
@@ -83,11 +85,15 @@ static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err,
 static bool on_open(DeviceTunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
 {
     const Device *d = userdata;
-    bool is_ours = str_equal(json_string(open, "target"), CAMERA_TARGET);
+    const char *target = json_string(open, "target");
 
-    if (is_ours)
+    if (str_equal(target, CAMERA_TARGET))
         camera_streams_open(d->cameras, s, open);
-    return is_ours;
+    else if (str_equal(target, RECORDING_TARGET))
+        recording_streams_open(d->recordings, s, open);
+    else
+        return false;
+    return true;
 }
 
 static const DeviceTunnelEvents tunnel_events = {
@@ -157,7 +163,8 @@ int device_new(sd_event *event, const Config *config, DataPlane *data, Device **
     if (config->bootstrap)
         redact_add_secret(config->bootstrap);
     d->cameras = camera_streams_new(data_plane_cameras(data), config->camera_kbit);
-    if (!d->cameras)
+    d->recordings = recording_streams_new(event, data_plane_cameras(data), data_plane_media_bound(data));
+    if (!d->cameras || !d->recordings)
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     r = authority_watch_new(event, config, on_authorities, d, &d->authorities, err);
     if (r >= 0)
@@ -182,6 +189,7 @@ Device *device_free(Device *d)
         return NULL;
     authority_watch_free(d->authorities);
     camera_streams_free(d->cameras);
+    recording_streams_free(d->recordings);
     device_tunnel_free(d->tunnel);
     loopback_done(&d->alive.loopback);
     http_client_free(d->http);

@@ -49,6 +49,7 @@ void config_done(Config *c)
     free(c->ssh_host);
     free(c->lan_address);
     free(c->media_address);
+    free(c->media_origin);
     *c = (Config) {};
 }
 
@@ -85,6 +86,18 @@ static int take_media_listen(Config *c)
     const char *value = env_get(c->env, "MEDIA_LISTEN");
 
     return str_empty(value) || str_equal(value, "off") ? 0 : host_port_split(value, &c->media_address, &c->media_port);
+}
+
+/* Where the portal is that shows recordings: unless it is said, where the cloud is. */
+static int take_media_origin(Config *c)
+{
+    const char *value = env_get(c->env, "MEDIA_ORIGIN"), *url = str_empty(value) ? c->cloud_url : value;
+    const char *host = url ? strstr(url, "://") : NULL;
+
+    if (!host)
+        return 0;
+    c->media_origin = strndup(url, (size_t) (host - url) + 3 + strcspn(host + 3, "/?#"));
+    return c->media_origin ? 0 : -ENOMEM;
 }
 
 /* env_validate() has seen it. */
@@ -139,6 +152,7 @@ int config_load(Config *ret, Error *err)
     c.frigate_url = value_or_null(c.env, "FRIGATE_URL");
     c.frigate_user = value_or_null(c.env, "FRIGATE_USER");
     c.frigate_password = value_or_null(c.env, "FRIGATE_PASSWORD");
+    c.media_kbit = number_of(c.env, "MEDIA_UPLINK_KBIT", CAMERA_UPLINK_KBIT_MAX, MEDIA_UPLINK_KBIT_DEFAULT);
     c.camera_kbit = number_of(c.env, "CAMERA_UPLINK_KBIT", CAMERA_UPLINK_KBIT_MAX, CAMERA_UPLINK_KBIT_DEFAULT);
     r = take_lan_listen(&c);
     if (r < 0)
@@ -146,6 +160,9 @@ int config_load(Config *ret, Error *err)
     r = take_media_listen(&c);
     if (r < 0)
         return error_from_errno(err, r, "cannot take MEDIA_LISTEN");
+    r = take_media_origin(&c);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot take MEDIA_ORIGIN");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
                             SOURCE

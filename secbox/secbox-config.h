@@ -17,7 +17,9 @@ typedef struct Config {
     uint16_t lan_port;
     char *media_address; /* where recordings are for those outside; NULL: nowhere */
     uint16_t media_port;
-    unsigned lan_rate; /* requests a second of one guard; 0: no bounds */
+    char *media_origin;  /* whose pages may show them; NULL: nobody's */
+    unsigned media_kbit; /* for all who are outside, together */
+    unsigned lan_rate;   /* requests a second of one guard; 0: no bounds */
     unsigned queue_mb, queue_days;
     unsigned data_old_hours;
     const char *frigate_url;                     /* NULL: there is no Frigate */

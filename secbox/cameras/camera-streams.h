@@ -22,14 +22,3 @@ CameraStreams *camera_streams_free(CameraStreams *cs);
 
 /* Takes or refuses what MuxEvents.on_open hands over. */
 void camera_streams_open(CameraStreams *cs, MuxStream *s, const cJSON *open);
-
-/* So many bytes a second, and for one second ahead; one picture may be the one too many. */
-typedef struct UplinkBudget {
-    uint64_t rate; /* bytes a second */
-    int64_t left;
-    usec_t at;
-} UplinkBudget;
-
-UplinkBudget uplink_budget_make(uint64_t rate, usec_t now);
-/* Whether so many bytes may go now, which are then counted. */
-bool uplink_budget_take(UplinkBudget *b, size_t len, usec_t now);

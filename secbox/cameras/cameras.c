@@ -273,6 +273,30 @@ static unsigned round_down(unsigned wanted, const unsigned *steps, size_t n)
     return best;
 }
 
+static int check_frigate(const Cameras *c, Error *err)
+{
+    return c->state == FRIGATE_UP
+               ? 0
+               : error_set(err, EHOSTUNREACH, "camera.frigate", "%s", c->why ? c->why : "Frigate has not answered yet");
+}
+
+int cameras_get_recording(Cameras *c, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret,
+                          Error *err)
+{
+    int r = check_frigate(c, err);
+
+    /* what was recorded before it was switched off is still there */
+    if (r >= 0 && camera_list_check(&c->list, get->camera, NULL) != -ENODEV)
+        r = camera_list_check(&c->list, get->camera, err);
+    return r < 0 ? r : frigate_get(c->frigate, get, on_done, userdata, ret, err);
+}
+
+void cameras_tell_status(Cameras *c, int status)
+{
+    if (status == 0 || status == 401)
+        on_trouble(0, status, NULL, c);
+}
+
 int camera_view_open(Cameras *c, const CameraRequest *want, const CameraViewEvents *events, void *userdata,
                      CameraView **ret, Error *err)
 {
@@ -283,8 +307,8 @@ int camera_view_open(Cameras *c, const CameraRequest *want, const CameraViewEven
         .fps = want->fps > 0 ? round_down(want->fps, rates, ELEMENTSOF(rates)) : 0,
     };
 
-    if (c->state != FRIGATE_UP)
-        return error_set(err, EHOSTUNREACH, "camera.frigate", "%s", c->why ? c->why : "Frigate has not answered yet");
-    int r = camera_list_check(&c->list, want->camera, err);
+    int r = check_frigate(c, err);
+    if (r >= 0)
+        r = camera_list_check(&c->list, want->camera, err);
     return r < 0 ? r : camera_feeds_join(&c->feeds, &rounded, events, userdata, ret, err);
 }

@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/http/mjpeg-viewer.h"
+#include "secbox/cameras/frigate.h"
 
 typedef struct Cameras Cameras;
 typedef struct CameraView CameraView; /* somebody who looks */
@@ -59,3 +60,10 @@ int camera_view_open(Cameras *c, const CameraRequest *want, const CameraViewEven
                      CameraView **ret, Error *err) _must_check_;
 /* NULL-safe; allowed in every callback. on_end is not called. */
 CameraView *camera_view_free(CameraView *v);
+
+/* Asks Frigate for what was recorded. The answer's status is for the caller to judge, and to be told by cameras_tell_status().
+ * Errors: camera.unknown, camera.frigate, those of frigate_get(). */
+int cameras_get_recording(Cameras *c, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret,
+                          Error *err) _must_check_;
+/* What became of such a request; 0: no answer. */
+void cameras_tell_status(Cameras *c, int status);

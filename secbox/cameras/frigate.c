@@ -16,6 +16,8 @@
 #define STREAM_STALL (10 * USEC_PER_SEC)
 #define PICTURE_QUALITY 70
 #define COOKIE "frigate_token="
+#define PLAYLIST_END ".m3u8"
+#define DIGITS_MAX 18
 
 struct Frigate {
     HttpClient *http;
@@ -23,12 +25,37 @@ struct Frigate {
     char *bearer; /* "Authorization: Bearer …"; NULL: not logged in */
 };
 
-bool camera_name_is_valid(const char *name)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-    size_t len = name ? strnlen(name, CAMERA_NAME_MAX + 1) : 0;
+static const char *const ends[] = { PLAYLIST_END, ".m4s", ".mp4", ".ts", ".vtt" };
 
-    return len > 0 && len <= CAMERA_NAME_MAX && strspn(name, allowed) == len;
+bool recording_file_is_valid(const char *name)
+{
+    const char *end = name ? strchr(name, '.') : NULL;
+    _cleanup_(freep) char *stem = end ? strndup(name, (size_t) (end - name)) : NULL;
+    bool known = false;
+
+    for (size_t i = 0; end && i < ELEMENTSOF(ends); i++)
+        known = known || str_equal(end, ends[i]);
+    return known && camera_name_is_valid(stem);
+}
+
+bool recording_file_is_playlist(const char *name)
+{
+    return str_ends(name, PLAYLIST_END);
+}
+
+bool range_is_plain(const char *range)
+{
+    static const char unit[] = "bytes=", digits[] = "0123456789";
+    size_t from, until;
+
+    if (!range || !str_starts(range, unit))
+        return false;
+    range += strlen(unit);
+    from = strspn(range, digits);
+    if (range[from] != '-')
+        return false;
+    until = strspn(range + from + 1, digits);
+    return range[from + 1 + until] == '\0' && from + until > 0 && from <= DIGITS_MAX && until <= DIGITS_MAX;
 }
 
 int frigate_new(HttpClient *http, const char *url, const char *user, const char *password, Frigate **ret)
@@ -62,6 +89,12 @@ Frigate *frigate_free(Frigate *f)
     return NULL;
 }
 
+static char *recording_url(const Frigate *f, const char *room, const FrigateRequest *get, const char *file)
+{
+    return str_format("%s/%s%s/start/%llu/end/%llu/%s", f->url, room, get->camera, (unsigned long long) get->from,
+                      (unsigned long long) get->until, file);
+}
+
 static char *url_of(const Frigate *f, const FrigateRequest *get)
 {
     switch (get->what) {
@@ -74,32 +107,57 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
                           PICTURE_QUALITY);
     case FRIGATE_STREAM:
         return str_format("%s/api/%s?fps=%u&height=%u", f->url, get->camera, get->fps, get->height);
+    case FRIGATE_VOD:
+        return recording_url(f, "vod/", get, get->file);
+    case FRIGATE_CLIP:
+        return recording_url(f, "api/", get, "clip.mp4");
+    case FRIGATE_PREVIEW:
+        return recording_url(f, "api/", get, "preview.mp4");
     }
     return NULL;
 }
 
+static int check_names(const FrigateRequest *get, Error *err)
+{
+    if (get->what >= FRIGATE_LATEST && !camera_name_is_valid(get->camera))
+        return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
+    if (get->what == FRIGATE_VOD && !recording_file_is_valid(get->file))
+        return error_set(err, ENOENT, "camera.no-file", "a recording has no such file");
+    return 0;
+}
+
+static size_t answer_max(const FrigateRequest *get)
+{
+    return get->what == FRIGATE_LATEST                 ? CAMERA_PICTURE_MAX
+           : get->what == FRIGATE_VOD && !get->on_data ? PLAYLIST_SIZE_MAX
+                                                       : 0;
+}
+
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
 {
-    bool stream = get->what == FRIGATE_STREAM, picture = stream || get->what == FRIGATE_LATEST;
-    _cleanup_(freep) char *url = !picture || camera_name_is_valid(get->camera) ? url_of(f, get) : NULL;
+    int r = check_names(get, err);
+    _cleanup_(freep) char *url = r >= 0 ? url_of(f, get) : NULL,
+                          *range = r >= 0 && range_is_plain(get->range) ? str_format("Range: %s", get->range) : NULL;
     /* its cache would tell what was true five seconds ago */
-    const char *const headers[] = { "X-Cache-Bypass: 1", f->bearer, NULL };
-    static const char *const kept[] = { "X-Frigate-Offline", NULL };
+    const char *headers[] = { "X-Cache-Bypass: 1", f->bearer, NULL, NULL };
+    static const char *const kept[] = { "X-Frigate-Offline", "Content-Length", "Content-Range", "Accept-Ranges", NULL };
     const HttpRequest request = {
         .url = url,
         .headers = headers,
-        .timeout_usec = stream ? STREAM_TIMEOUT : ANSWER_TIMEOUT,
+        .timeout_usec = get->on_data ? STREAM_TIMEOUT : ANSWER_TIMEOUT,
         .connect_timeout_usec = CONNECT_TIMEOUT,
-        .stall_usec = stream ? STREAM_STALL : 0,
-        .response_max = get->what == FRIGATE_LATEST ? CAMERA_PICTURE_MAX : 0,
+        .stall_usec = get->on_data ? STREAM_STALL : 0,
+        .response_max = answer_max(get),
         .keep_headers = kept,
+        .on_head = get->on_head,
         .on_data = get->on_data,
         .userdata = get->userdata,
     };
 
-    if (!url)
-        return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
-    return http_start(f->http, &request, on_done, userdata, ret, err);
+    headers[f->bearer ? 2 : 1] = range;
+    if (r >= 0 && !url)
+        r = error_from_errno(err, -ENOMEM, "cannot ask Frigate");
+    return r < 0 ? r : http_start(f->http, &request, on_done, userdata, ret, err);
 }
 
 bool frigate_needs_login(const Frigate *f)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* What secbox asks Frigate: a closed list of GET requests, and a login. On Frigate's own port everybody is an administrator, so
- * nothing that somebody else has said becomes a path, but for a camera's name in the form that Frigate allows. */
+ * nothing that somebody else has said becomes a path, but for a camera's name in the form that Frigate allows, and the name of a
+ * file of a recording. */
 #pragma once
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "lib/data/camera-name.h"
 #include "lib/http/client.h"
-
-#define CAMERA_NAME_MAX 64
 
 typedef struct Frigate Frigate;
 
@@ -17,13 +17,22 @@ typedef enum FrigateKind {
     FRIGATE_STATS,  /* how they are */
     FRIGATE_LATEST, /* one picture of a camera */
     FRIGATE_STREAM, /* its pictures, without an end */
+    /* of what was recorded from `from` to `until`: */
+    FRIGATE_VOD,     /* a file of it as HLS: a playlist, or a piece */
+    FRIGATE_CLIP,    /* all of it in one MP4 */
+    FRIGATE_PREVIEW, /* the same, small and fast */
 } FrigateKind;
 
 typedef struct FrigateRequest {
     FrigateKind what;
-    const char *camera; /* of the last two, as are these */
-    unsigned height, fps;
-    int (*on_data)(const char *data, size_t len, void *userdata); /* of a stream, as in HttpRequest */
+    const char *camera;   /* of all but the first two */
+    unsigned height, fps; /* of its pictures of now */
+    uint64_t from, until; /* of recordings, seconds since 1970 */
+    const char *file;     /* of FRIGATE_VOD: recording_file_is_valid() */
+    const char *range;    /* of recordings: range_is_plain(), or NULL */
+    /* Of what has no end, or a long one, as in HttpRequest; the first may be NULL. */
+    int (*on_head)(const HttpResponse *head, void *userdata);
+    int (*on_data)(const char *data, size_t len, void *userdata);
     void *userdata;
 } FrigateRequest;
 
@@ -32,10 +41,13 @@ int frigate_new(HttpClient *http, const char *url, const char *user, const char 
 Frigate *frigate_free(Frigate *f);
 DEFINE_CLEANUP(Frigate, frigate_free)
 
-/* Letters, digits, '_' and '-'. */
-bool camera_name_is_valid(const char *name);
+/* As a camera's name, and behind it an end of those that the files of HLS have. */
+bool recording_file_is_valid(const char *name);
+bool recording_file_is_playlist(const char *name);
+/* "bytes=0-99", "bytes=100-", "bytes=-5": one range, and nothing else that a Range header may say. */
+bool range_is_plain(const char *range);
 
-/* Starts one. Errors: those of http_start(), camera.unknown for a name that cannot be one. */
+/* Starts one. Errors: those of http_start(), camera.unknown for a name that cannot be one, camera.no-file for another one. */
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret,
                 Error *err) _must_check_;
 

@@ -19,7 +19,7 @@ typedef struct LanRequest LanRequest;
 struct Lan {
     sd_event *event;
     HttpServer *server;
-    Media *media; /* NULL: not yet, or not wanted */
+    Media *media;
     char *media_address, *device_id;
     uint16_t media_port;
     bool media_complained;

@@ -217,7 +217,7 @@ static void on_request(HttpExchange *x, void *userdata)
             run_route(q, route);
     } else if (other_method) {
         lan_reply_raw(x, 405, "text/plain", "", 0, NULL);
-    } else {
+    } else if (!media_take(lan->media, x)) {
         reply_file_or_none(lan, x);
     }
 }
@@ -276,7 +276,7 @@ static int renew_certificate(Lan *lan, Error *err)
     lan->stale |= r >= 0 && (changed || lan->cloud_shown != cloud_cert_is_good(&lan->cloud_cert, realtime_usec()));
     if (r >= 0 && lan->stale && lan->server)
         r = show_certificates(lan, err);
-    if (r >= 0 && lan->stale && lan->media)
+    if (r >= 0 && lan->stale)
         r = media_renew(lan->media, lan->authority.cert, lan->authority.key, err);
     if (r < 0)
         return r;
@@ -290,17 +290,36 @@ static int renew_certificate(Lan *lan, Error *err)
     return 0;
 }
 
+static const Key *media_key(void *userdata)
+{
+    const Lan *lan = userdata;
+
+    return gate_data_community(lan->data)->pass_key;
+}
+
+static int start_media(Lan *lan, const LanOptions *o, Error *err)
+{
+    const MediaOptions options = {
+        .device_id = o->device_id,
+        .cameras = o->cameras,
+        .origin = o->media_origin,
+        .bound = o->media_bound,
+        .key = media_key,
+        .userdata = lan,
+    };
+
+    return media_new(lan->event, &options, &lan->media, err);
+}
+
 /* Guards do not lose their pages because this port cannot be had. */
 static void keep_media(Lan *lan)
 {
-    const MediaOptions options = { lan->media_address, lan->media_port, lan->authority.cert, lan->authority.key,
-                                   lan->device_id };
     _cleanup_(error_done) Error err = {};
     int r;
 
-    if (lan->media || !lan->media_address)
+    if (media_listens(lan->media) || !lan->media_address)
         return;
-    r = media_new(lan->event, &options, &lan->media, &err);
+    r = media_listen(lan->media, lan->media_address, lan->media_port, lan->authority.cert, lan->authority.key, &err);
     if (r >= 0)
         log_notice("recordings are at https://%s:%u/media/ for viewers from outside", lan->media_address,
                    lan->media_port);
@@ -421,6 +440,8 @@ int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
         r = load_sessions(lan);
     if (r >= 0)
         r = gate_data_new(event, o->database_url, on_loaded, lan, &lan->data, err);
+    if (r >= 0)
+        r = start_media(lan, o, err);
     if (r >= 0)
         r = renew_certificate(lan, err);
     if (r >= 0)

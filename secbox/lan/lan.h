@@ -8,6 +8,8 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
+#include "lib/base/uplink-budget.h"
+#include "secbox/cameras/cameras.h"
 #include "secbox/photos/photo-store.h"
 #include "secbox/queue/queue.h"
 
@@ -18,6 +20,9 @@ typedef struct LanOptions {
     uint16_t port;             /* 0: chosen by the kernel */
     const char *media_address; /* where recordings are for those outside, with the same certificate; NULL: nowhere */
     uint16_t media_port;
+    const char *media_origin;  /* whose pages may show recordings; NULL: nobody's */
+    UplinkBudget *media_bound; /* borrowed: of those outside */
+    Cameras *cameras;          /* borrowed; NULL: there is no Frigate */
     const char *state_dir, *run_dir, *device_id;
     const char *names;                /* more names and addresses of the box, with commas between; NULL: none */
     const char *database_url;         /* NULL: there is no database */

@@ -1,40 +1,117 @@
 /* SPDX-License-Identifier: MIT */
+/* Who may see what: a request comes with the cookie of a session, or with a token that begins one. */
 #include "secbox/media/media.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/http/server.h"
+#include "secbox/media/media-impl.h"
 
 #define CONNECTIONS_MAX 64
 #define HANDSHAKES_MAX 8
-#define PING_PATH "/media/ping"
+#define ROOT "/media/"
+#define PING_PATH ROOT "ping"
 
-struct Media {
-    HttpServer *server;
-    char *ping; /* the answer: whose box this is */
-};
-
-static void reply(HttpExchange *x, int status, const char *type, const char *text)
+static int check_token(const Media *m, const char *text, MediaToken *ret, Error *err)
 {
-    static const char *const headers[] = { "Cache-Control: no-store", "X-Content-Type-Options: nosniff",
-                                           "Content-Security-Policy: default-src 'none'", NULL };
+    const Key *key = m->key(m->userdata);
 
-    http_respond(x, status, type, text, strlen(text), headers);
+    if (!key)
+        return error_set(err, ENOTCONN, "media.no-key",
+                         "this box does not know yet by which key the cloud signs: it has no data of its community");
+    return media_token_open(key, text, m->device_id, realtime_usec() / USEC_PER_SEC, ret, err);
+}
+
+static int begin_session(Media *m, const char *text, const MediaPath *path, MediaSession **ret, Error *err)
+{
+    _cleanup_(media_token_done) MediaToken token = {};
+    bool is_new = false;
+    int r = check_token(m, text, &token, err);
+
+    if (r < 0)
+        return r;
+    if (!str_equal(token.camera, path->camera) || path->from < token.from || path->until > token.until)
+        return error_set(err, EACCES, "media.window", "the token is for another camera or another time");
+    r = media_session_begin(&m->sessions, &token, boottime_usec(), ret, &is_new, err);
+    if (r >= 0 && is_new)
+        log_notice("%s sees the recording of the camera %s, %llu seconds from %llu on", token.person, token.camera,
+                   (unsigned long long) (token.until - token.from), (unsigned long long) token.from);
+    return r;
+}
+
+/* For the folder alone in which the recording is. */
+static char *cookie_of(const HttpExchange *x, const MediaPath *path, const MediaSession *s)
+{
+    return str_format("Set-Cookie: " MEDIA_COOKIE "=%s; Path=%.*s; Max-Age=%llu; Secure; HttpOnly; SameSite=None; "
+                      "Partitioned",
+                      s->cookie, (int) path->folder_len, http_path(x),
+                      (unsigned long long) ((s->ends - boottime_usec()) / USEC_PER_SEC));
+}
+
+static void serve(Media *m, HttpExchange *x, const MediaPath *path, bool outside)
+{
+    _cleanup_(secret_freep) char *token = http_query(x, "t");
+    _cleanup_(freep) char *cookie = NULL;
+    _cleanup_(error_done) Error err = {};
+    MediaAsk ask = { .path = *path, .outside = outside };
+    int r = 0;
+
+    ask.session = media_session_find(&m->sessions, http_header(x, "Cookie"), path, boottime_usec());
+    if (!ask.session && !token)
+        r = error_set(&err, EACCES, "media.no-token", "a recording is for those whom the cloud has given a token");
+    else if (!ask.session)
+        r = begin_session(m, token, path, &ask.session, &err);
+    if (r >= 0 && token && !(cookie = cookie_of(x, path, ask.session)))
+        r = -ENOMEM;
+    ask.cookie = cookie;
+    if (r >= 0 && !m->cameras)
+        r = error_set(&err, ENOENT, "camera.none", "this box has no Frigate: FRIGATE_URL is not set");
+    if (r >= 0 && ask.session->streams >= MEDIA_STREAMS_MAX)
+        r = error_set(&err, EAGAIN, "media.busy", "%d files are on their way to this viewer already",
+                      MEDIA_STREAMS_MAX);
+    if (r < 0)
+        media_refuse(m, x, r, &err);
+    else
+        media_fetch(m, x, &ask);
+}
+
+static void take(Media *m, HttpExchange *x, bool outside)
+{
+    const char *method = http_method(x);
+    MediaPath path;
+
+    if (str_equal(method, "OPTIONS"))
+        media_answer_preflight(m, x);
+    else if (!str_equal(method, "GET"))
+        media_answer(m, x, 405, NULL, NULL, 0, NULL);
+    else if (str_equal(http_path(x), PING_PATH))
+        media_answer(m, x, 200, "application/json", m->ping, strlen(m->ping), NULL);
+    else if (media_path_parse(http_path(x), &path))
+        serve(m, x, &path, outside);
+    else
+        media_answer(m, x, 404, "text/plain", "not here\n", strlen("not here\n"), NULL);
+}
+
+bool media_take(Media *m, HttpExchange *x)
+{
+    bool is_ours = str_starts(http_path(x), ROOT);
+
+    if (is_ours)
+        take(m, x, false);
+    return is_ours;
 }
 
 static void on_request(HttpExchange *x, void *userdata)
 {
-    const Media *m = userdata;
+    Media *m = userdata;
 
-    if (!str_equal(http_path(x), PING_PATH))
-        reply(x, 404, "text/plain", "not here\n");
-    else if (!str_equal(http_method(x), "GET") && !str_equal(http_method(x), "HEAD"))
-        reply(x, 405, "text/plain", "");
+    if (str_starts(http_path(x), ROOT))
+        take(m, x, true);
     else
-        reply(x, 200, "application/json", m->ping);
+        media_answer(m, x, 404, "text/plain", "not here\n", strlen("not here\n"), NULL);
 }
 
 static char *print_ping(const char *device_id)
@@ -47,25 +124,20 @@ static char *print_ping(const char *device_id)
 int media_new(sd_event *event, const MediaOptions *o, Media **ret, Error *err)
 {
     Media *m = calloc(1, sizeof(*m));
-    const HttpServerOptions server = {
-        .address = o->address,
-        .port = o->port,
-        .cert_file = o->cert_file,
-        .key_file = o->key_file,
-        .max_connections = CONNECTIONS_MAX,
-        .max_handshakes = HANDSHAKES_MAX,
-        .handler = on_request,
-        .userdata = m,
-    };
-    int r = m ? 0 : -ENOMEM;
 
-    if (m) {
-        m->ping = print_ping(o->device_id);
-        r = m->ping ? http_server_new(event, &server, &m->server, err) : -ENOMEM;
-    }
-    if (r < 0) {
+    if (!m)
+        return error_from_errno(err, -ENOMEM, "cannot serve recordings");
+    *m = (Media) { .event = sd_event_ref(event),
+                   .cameras = o->cameras,
+                   .bound = o->bound,
+                   .key = o->key,
+                   .userdata = o->userdata,
+                   .device_id = strdup(o->device_id),
+                   .origin = o->origin ? strdup(o->origin) : NULL,
+                   .ping = print_ping(o->device_id) };
+    if (!m->device_id || (o->origin && !m->origin) || !m->ping) {
         media_free(m);
-        return error_from_errno(err, r, "cannot serve recordings");
+        return error_from_errno(err, -ENOMEM, "cannot serve recordings");
     }
     *ret = m;
     return 0;
@@ -76,12 +148,39 @@ Media *media_free(Media *m)
     if (!m)
         return NULL;
     http_server_free(m->server);
+    media_fetches_end(m);
+    media_sessions_done(&m->sessions);
+    free(m->device_id);
+    free(m->origin);
     free(m->ping);
+    sd_event_unref(m->event);
     free(m);
     return NULL;
 }
 
+int media_listen(Media *m, const char *address, uint16_t port, const char *cert_file, const char *key_file, Error *err)
+{
+    const HttpServerOptions server = {
+        .address = address,
+        .port = port,
+        .cert_file = cert_file,
+        .key_file = key_file,
+        .max_connections = CONNECTIONS_MAX,
+        .max_handshakes = HANDSHAKES_MAX,
+        .handler = on_request,
+        .userdata = m,
+    };
+    int r = http_server_new(m->event, &server, &m->server, err);
+
+    return r < 0 ? error_from_errno(err, r, "cannot serve recordings") : 0;
+}
+
+bool media_listens(const Media *m)
+{
+    return m->server;
+}
+
 int media_renew(Media *m, const char *cert_file, const char *key_file, Error *err)
 {
-    return http_server_renew(m->server, cert_file, key_file, err);
+    return m->server ? http_server_renew(m->server, cert_file, key_file, err) : 0;
 }

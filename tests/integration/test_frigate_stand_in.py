@@ -98,6 +98,19 @@ def test_recording(frigate):
     assert refused(frigate, "/vod/entrada/start/110/end/100/master.m3u8") == 404
 
 
+def test_ranges_and_clips(frigate):
+    """What nginx serves has ranges, what ffmpeg pipes has none."""
+    piece = "/vod/entrada/start/100/end/110/seg-0-v1.m4s"
+    whole, headers = ask(frigate, piece)
+    assert headers["Accept-Ranges"] == "bytes"
+    part, headers = ask(frigate, piece, Range="bytes=10-19")
+    assert part == whole[10:20] and headers["Content-Range"] == f"bytes 10-19/{len(whole)}"
+    clip, headers = ask(frigate, "/api/entrada/start/100/end/110/clip.mp4", Range="bytes=0-9")
+    assert headers["Transfer-Encoding"] == "chunked" and "Content-Range" not in headers and decoded(clip) == (640, 360)
+    assert ask(frigate, "/api/entrada/start/100/end/110/preview.mp4", Range="bytes=-5")[0] == clip[-5:]
+    assert refused(frigate, "/api/nowhere/start/100/end/110/clip.mp4") == 404
+
+
 def test_restart(frigate):
     port = frigate.port
     frigate.stop()

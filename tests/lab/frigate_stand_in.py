@@ -6,7 +6,8 @@ cache of its nginx, which keeps the JSON below /api/ for five seconds and is pas
 /api/config, /api/stats, /api/events, /api/review, snapshots and thumbnails of events, the last frame of a camera with
 `X-Frigate-Offline` (the camera's last picture is served with 200), MJPEG whose parts have no length, black pictures where there is
 none, `fps=0` that ends in a 500, query parameters that it does not know and passes over (`h` is one: the height is `height`),
-recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with.
+recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with, and whose pieces answer
+206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges.
 Pictures and recordings are real: ffmpeg makes them once, of its test source, which shows a running counter of seconds. Each picture
 says its number also in a comment segment (frame_number()), so that a test can tell two of them apart.
 It cannot: see, detect, recognise faces or plates, record; WebSocket, MQTT, WebRTC and go2rtc; TLS on 8971 (which Frigate can switch
@@ -15,7 +16,8 @@ behaves under load, is not known here.
 It can misbehave (behaviour): "hang" (takes requests and never answers), "slow" (two seconds for each answer), "truncate" (half a
 body), "black" (no picture is available), "boundary" (parts are not split as announced), "stall" (a stream goes silent in the middle
 of a picture), "error" (500 to all), "garbage" (what is said to be a JPEG or JSON is none), "endless" (one picture without an end);
-stop() and start() are a restart, offline.add(CAMERA) a camera that is gone.
+"recordings-" before one of them keeps it to recordings; stop() and start() are a restart, offline.add(CAMERA) a camera that is
+gone.
 
 As a program: python3 -m tests.lab.frigate_stand_in [PORT [CAMERA…]]"""
 import http.server
@@ -109,6 +111,13 @@ class Recording:
             return f.read()
 
 
+    @classmethod
+    def clip(cls):
+        """All of it in one file."""
+        pieces = sorted((n for n in re.findall(r"seg-(\d+)-v1", cls.file("index-v1.m3u8").decode())), key=int)
+        return cls.file("init-v1.mp4") + b"".join(cls.file(f"seg-{n}-v1.m4s") for n in pieces)
+
+
 class Refused(Exception):
     """An answer other than 200."""
 
@@ -124,6 +133,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):  # pylint: disable=arguments-differ
         pass
 
+    @property
+    def behaviour(self):
+        """What this request gets: "recordings-…" leaves all but recordings alone, by which Frigate itself is judged."""
+        does = self.frigate.behaviour
+        if does and does.startswith("recordings-"):
+            return does[len("recordings-"):] if "/start/" in self.path else None
+        return does
+
     def send(self, body, content_type="application/json", status=200, headers=()):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -131,7 +148,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        if self.frigate.behaviour == "truncate" and len(body) > 1:
+        if self.behaviour == "truncate" and len(body) > 1:
             self.wfile.write(body[:len(body) // 2])
             self.close_connection = True
         else:
@@ -143,14 +160,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def arrive(self):
         """What comes before any answer. False: there will be none."""
         self.frigate.note(self)
-        if self.frigate.behaviour in ("hang", "slow", "error"):
+        if self.behaviour in ("hang", "slow", "error"):
             self.frigate.misdeeds += 1
-        if self.frigate.behaviour == "hang":
+        if self.behaviour == "hang":
             self.frigate.released.wait()
             return False
-        if self.frigate.behaviour == "slow":
+        if self.behaviour == "slow":
             self.frigate.released.wait(2)
-        if self.frigate.behaviour == "error":
+        if self.behaviour == "error":
             self.refuse(500, "something is wrong")
             return False
         return True
@@ -209,6 +226,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.event_picture(words[1], words[2])
         elif len(words) == 2 and words[1] in ("latest.jpg", "latest.jpeg"):
             self.latest(words[0], query)
+        elif len(words) == 6 and words[1] == "start" and words[3] == "end" and words[5] in ("clip.mp4", "preview.mp4"):
+            self.camera(words[0])
+            if words[5] == "clip.mp4":
+                self.clip()
+            else:
+                self.send_ranged(Recording.clip())
         elif len(words) == 1:
             self.mjpeg(words[0], query)
         else:
@@ -265,6 +288,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
+    def send_ranged(self, body, headers=()):
+        """As nginx sends a file: 206, 416."""
+        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        headers = [*headers, ("Accept-Ranges", "bytes")]
+        if not match or match.groups() == ("", ""):
+            self.send(body, "video/mp4", headers=headers)
+            return
+        first, last = (int(n) if n else None for n in match.groups())
+        if first is None:
+            first, last = max(0, len(body) - last), None
+        last = len(body) - 1 if last is None else min(last, len(body) - 1)
+        if first > last:
+            self.send(b"", "text/html", 416, [("Content-Range", f"bytes */{len(body)}")])
+        else:
+            self.send(body[first:last + 1], "video/mp4", 206, [*headers, ("Content-Range", f"bytes {first}-{last}/{len(body)}")])
+
+    def clip(self):
+        """As a pipe of ffmpeg: nobody knows how long it will be."""
+        body = Recording.clip()
+        if self.behaviour == "truncate":
+            body = body[:len(body) // 2]
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for at in range(0, len(body), 65536):
+            self.chunk(body[at:at + 65536])
+        if self.behaviour == "truncate":
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
     def part(self, name, height):
         """One picture of a stream; False: it is over."""
         does = self.frigate.behaviour
@@ -312,7 +367,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(with_query(body.decode(), query).encode() if name != "master.m3u8" else body,
                       "application/vnd.apple.mpegurl", headers=headers)
         else:
-            self.send(body, "video/mp4", headers=headers)
+            self.send_ranged(body, headers)
 
 
 def with_query(playlist, query):

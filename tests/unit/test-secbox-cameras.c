@@ -10,6 +10,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
+#include "lib/base/uplink-budget.h"
 #include "lib/data/json.h"
 #include "secbox/cameras/camera-list.h"
 #include "secbox/cameras/camera-streams.h"
@@ -219,6 +220,43 @@ static void test_names(void **state)
     assert_false(camera_name_is_valid(name));
 }
 
+static void test_files_of_recordings(void **state)
+{
+    (void) state;
+    static const char *const good[] = { "master.m3u8", "index-v1.m3u8", "init-v1.mp4", "seg-1-v1-a1.m4s", "seg-1.ts" };
+    static const char *const bad[] = { "",           ".m3u8",    "master",   "../config.m4s", "a/b.m4s",
+                                       "a.m3u8.mp4", "a%2e.mp4", "clip.MP4", "a.mp4?x",       "config.json",
+                                       "a.m4s\n",    "a b.mp4",  "seg.m4s#", "\xc3\xa9.mp4",  NULL };
+
+    for (size_t i = 0; i < ELEMENTSOF(good); i++)
+        assert_true(recording_file_is_valid(good[i]));
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_false(recording_file_is_valid(bad[i]));
+    assert_true(recording_file_is_playlist(good[0]) && !recording_file_is_playlist(good[2]));
+}
+
+static void test_ranges(void **state)
+{
+    (void) state;
+    static const char *const good[] = { "bytes=0-0", "bytes=100-", "bytes=-500", "bytes=999999999999999999-" };
+    static const char *const bad[] = { NULL,
+                                       "",
+                                       "bytes=-",
+                                       "bytes=0-1,4-5",
+                                       "bytes=a-",
+                                       "items=0-1",
+                                       "bytes=0-1 ",
+                                       "bytes=1",
+                                       "bytes=0--1",
+                                       "bytes=0-1\r\nX: y",
+                                       "bytes=9999999999999999999-" };
+
+    for (size_t i = 0; i < ELEMENTSOF(good); i++)
+        assert_true(range_is_plain(good[i]));
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_false(range_is_plain(bad[i]));
+}
+
 /* A second's worth at once, then what time brings; one picture may be larger than that, and is paid back. */
 static void test_uplink(void **state)
 {
@@ -238,9 +276,14 @@ static void test_uplink(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pictures),         cmocka_unit_test(test_a_picture_told_too_early),
-        cmocka_unit_test(test_another_boundary), cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_cameras),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_pictures),
+        cmocka_unit_test(test_a_picture_told_too_early),
+        cmocka_unit_test(test_another_boundary),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_cameras),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_files_of_recordings),
+        cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_uplink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

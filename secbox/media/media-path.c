@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "secbox/media/media-path.h"
+
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "lib/data/media-token.h"
+
+#define ROOT "/media/"
+#define SECONDS_MAX (UINT64_C(1) << 53)
+#define NUMBER_SIZE 21
+
+static const struct {
+    const char *name;
+    FrigateKind kind;
+    const char *file; /* the only one; NULL: those of HLS */
+} rooms[] = {
+    { "vod", FRIGATE_VOD, NULL },
+    { "clip", FRIGATE_CLIP, "clip.mp4" },
+    { "preview", FRIGATE_PREVIEW, "preview.mp4" },
+};
+
+static const struct {
+    const char *end, *type;
+} types[] = {
+    { ".m3u8", "application/vnd.apple.mpegurl" },
+    { ".mp4", "video/mp4" },
+    { ".m4s", "video/iso.segment" },
+    { ".ts", "video/mp2t" },
+    { ".vtt", "text/vtt" },
+};
+
+/* Copies one part of the path, which has to end with a slash. */
+static bool take_part(const char **at, char *ret, size_t size)
+{
+    const char *slash = strchr(*at, '/');
+    size_t len = slash ? (size_t) (slash - *at) : size;
+
+    if (len >= size)
+        return false;
+    memcpy(ret, *at, len);
+    ret[len] = '\0';
+    *at = slash + 1;
+    return true;
+}
+
+static bool take_seconds(const char **at, uint64_t *ret)
+{
+    char text[NUMBER_SIZE];
+
+    return take_part(at, text, sizeof(text)) && text[0] != '0' && str_to_u64(text, 1, SECONDS_MAX, ret) >= 0;
+}
+
+static bool take_room(const char *name, const char *file, MediaPath *ret)
+{
+    for (size_t i = 0; i < ELEMENTSOF(rooms); i++)
+        if (str_equal(rooms[i].name, name)) {
+            ret->kind = rooms[i].kind;
+            return rooms[i].file ? str_equal(rooms[i].file, file) : recording_file_is_valid(file);
+        }
+    return false;
+}
+
+/* Sets its type, too. */
+static bool is_sound(MediaPath *p)
+{
+    for (size_t i = 0; i < ELEMENTSOF(types); i++)
+        if (str_ends(p->file, types[i].end))
+            p->type = types[i].type;
+    return camera_name_is_valid(p->camera) && p->from < p->until && p->until <= SECONDS_MAX &&
+           p->until - p->from <= MEDIA_WINDOW_SECONDS;
+}
+
+bool media_path_parse(const char *path, MediaPath *ret)
+{
+    const char *at = path;
+    char room[CAMERA_NAME_MAX + 1];
+
+    *ret = (MediaPath) {};
+    if (!str_starts(path, ROOT))
+        return false;
+    at += strlen(ROOT);
+    if (!take_part(&at, room, sizeof(room)) || !take_part(&at, ret->camera, sizeof(ret->camera)) ||
+        !take_seconds(&at, &ret->from) || !take_seconds(&at, &ret->until))
+        return false;
+    ret->file = at;
+    ret->folder_len = (size_t) (at - path);
+    return is_sound(ret) && take_room(room, at, ret);
+}
+
+bool media_path_make(const char *camera, uint64_t from, uint64_t until, const char *file, MediaPath *ret)
+{
+    const char *room = rooms[0].name;
+
+    *ret = (MediaPath) { .from = from, .until = until, .file = file };
+    if (!camera_name_is_valid(camera) || !file)
+        return false;
+    memcpy(ret->camera, camera, strlen(camera) + 1);
+    for (size_t i = 0; i < ELEMENTSOF(rooms); i++)
+        if (str_equal(rooms[i].file, file))
+            room = rooms[i].name;
+    return is_sound(ret) && take_room(room, file, ret);
+}
