@@ -9,10 +9,12 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/cameras/box-cameras.h"
+#include "gateway/cameras/box-recordings.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/api-import.h"
 #include "gateway/communities/api-passes.h"
+#include "gateway/communities/api-recordings.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
 #include "gateway/communities/photos.h"
@@ -114,6 +116,7 @@ struct Gateway {
     ImportApi import_api;
     SupportSessions *sessions;
     BoxCameras *cameras;
+    BoxRecordings *recordings;
     GatewayFiles *files;
     GatewayLease *lease;
     bool stands_by; /* another gateway serves, which has been said */
@@ -384,6 +387,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         webhooks_sweep(g->webhooks);
         photos_sweep(g->photos);
         box_cameras_sweep(g->cameras);
+        box_recordings_sweep(g->recordings);
         bundles_sweep(g->bundles);
         host_keys_sweep(g->host_keys);
     }
@@ -526,7 +530,10 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
         box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g }, o->event_days);
     g->health = device_health_new(g->store, g->conns);
     g->cameras = box_cameras_new(g->store, g->requests, g->conns, g->registry);
-    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras ? 0 : -ENOMEM;
+    g->recordings = box_recordings_new(g->store, g->conns, g->registry);
+    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras && g->recordings
+               ? 0
+               : -ENOMEM;
 }
 
 static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
@@ -567,6 +574,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { grant_routes, g->sessions },
         { certificate_routes, &g->certificates_api },
         { camera_routes, g->cameras },
+        { box_recording_routes, g->recordings },
         { operator_routes, support_sessions_operators(g->sessions) },
         { import_routes, &g->import_api },
         { box_event_routes, g->box_events },
@@ -575,6 +583,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { photo_routes, g->photos },
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
+        { recording_routes, &g->community_events },
         { health_routes, &g->health_api },
         { metrics_routes, &g->metrics_api },
         { audit_routes, NULL },
@@ -649,6 +658,7 @@ Gateway *gateway_free(Gateway *g)
     requests_free(g->requests);
     router_free(g->router);
     box_cameras_free(g->cameras);
+    box_recordings_free(g->recordings);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);

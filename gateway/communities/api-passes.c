@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/communities/api-communities.h"
+#include "gateway/communities/community-key.h"
 #include "gateway/store/passes-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -86,16 +87,11 @@ static void on_key(Request *c, const StoreRows *rows)
 static void make_key(Request *c)
 {
     const PassDraft *d = c->scratch;
-    _cleanup_(key_freep) Key *key = NULL;
     _cleanup_(secret_freep) char *pem = NULL;
     _cleanup_(freep) char *jwk = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = key_generate(&key, &err);
+    int r = community_key_make(&pem, &jwk, &err);
 
-    if (r >= 0)
-        r = key_to_text(key, &pem, &err);
-    if (r >= 0 && !(jwk = key_jwk(key)))
-        r = -ENOMEM;
     if (r < 0)
         request_fail(c, r, &err);
     else

@@ -26,6 +26,7 @@ typedef struct Fleet {
     const char *max;              /* --max */
     const char *idle;             /* --idle */
     const char *to;               /* --to */
+    const char *from;             /* --from */
     const char *compose;          /* --compose */
     const char *service;          /* --service */
     const char *agent;            /* --agent */
@@ -53,6 +54,7 @@ typedef struct Fleet {
     bool follow;
     bool dry_run;
     bool qr, now, no_files;
+    bool download;
     bool replace;
     bool forwarding;
     bool break_glass;
@@ -148,6 +150,7 @@ int verb_status(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);
 int verb_camera(int argc, char **argv, void *userdata);
+int verb_recordings(int argc, char **argv, void *userdata);
 int verb_certificate_show(int argc, char **argv, void *userdata);
 int verb_certificate_request(int argc, char **argv, void *userdata);
 int verb_certificate_send(int argc, char **argv, void *userdata);

@@ -95,7 +95,7 @@ static int run(const Api *api, const HttpRequest *asked, const char *path, const
     request.headers = headers;
     request.ca_file = api->ca_file;
     request.ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca";
-    request.response_max = ANSWER_MAX;
+    request.response_max = asked->on_data ? 0 : ANSWER_MAX;
     int r = http_run(&request, response, &why);
     if (r >= 0)
         return 0;
@@ -131,6 +131,61 @@ int api_fetch(const Api *api, const char *path, usec_t timeout, ApiReply *reply,
     *ret_len = response.body_len;
     *ret = TAKE_PTR(response.body);
     return 0;
+}
+
+/* An error is kept, and everything else written. */
+typedef struct Download {
+    FILE *out;
+    Buf error;
+    bool good;
+    int r;
+} Download;
+
+static int on_download_head(const HttpResponse *head, void *userdata)
+{
+    Download *d = userdata;
+
+    d->good = head->status >= 200 && head->status <= 299;
+    return 0;
+}
+
+static int on_download(const char *data, size_t len, void *userdata)
+{
+    Download *d = userdata;
+
+    if (!d->good)
+        d->r = buf_append(&d->error, data, len);
+    else if (fwrite(data, 1, len, d->out) != len)
+        d->r = errno > 0 ? -errno : -EIO;
+    return d->r;
+}
+
+int api_download(const Api *api, const char *path, usec_t timeout, FILE *out, ApiReply *reply, Error *err)
+{
+    Download d = { .out = out, .error = BUF_INIT(ANSWER_MAX) };
+    const HttpRequest request = { .method = "GET",
+                                  .timeout_usec = timeout,
+                                  .stall_usec = USEC_PER_MINUTE,
+                                  .on_head = on_download_head,
+                                  .on_data = on_download,
+                                  .userdata = &d };
+    _cleanup_(http_response_done) HttpResponse response = {};
+
+    api_reply_done(reply);
+    int r = run(api, &request, path, NULL, "Accept: */*", &response, err);
+    if (d.r < 0) {
+        error_done(err);
+        r = error_from_errno(err, d.r, "cannot write what comes");
+    } else if (r >= 0 && (response.status < 200 || response.status > 299)) {
+        free(response.body);
+        response.body_len = d.error.len;
+        response.body = buf_take(&d.error);
+        r = response.body ? parse_answer(api, &response, reply, err) : -ENOMEM;
+    } else if (r >= 0) {
+        reply->status = response.status;
+    }
+    buf_done(&d.error);
+    return r;
 }
 
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

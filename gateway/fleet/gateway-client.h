@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -37,6 +38,9 @@ int api_send(const Api *api, const char *method, const char *path, const char *c
  * error, as of api_call(). */
 int api_fetch(const Api *api, const char *path, usec_t timeout, ApiReply *reply, char **ret, size_t *ret_len,
               Error *err) _must_check_;
+
+/* The same of what may be large: written to `out` as it comes. What has been written stays when it breaks off. */
+int api_download(const Api *api, const char *path, usec_t timeout, FILE *out, ApiReply *reply, Error *err) _must_check_;
 
 /* Whether nobody could be asked: no answer, a proxy's word for that, or a box that is offline. */
 bool api_is_unreachable(const ApiReply *reply, int r);

@@ -10,7 +10,7 @@
 #include "lib/postgres/store.h"
 #include "lib/http/server.h"
 
-#define REQUEST_ARGS_MAX 3
+#define REQUEST_ARGS_MAX 4
 
 typedef struct Request Request;
 typedef struct Requests Requests; /* all that are not answered yet */

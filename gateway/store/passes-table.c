@@ -19,6 +19,22 @@ Statement sql_pass_key_keep(const char *community, const char *pem, const char *
                      sql_text(community), sql_text(pem), sql_text(jwk), sql_text(actor));
 }
 
+Statement sql_recording_key(const char *device)
+{
+    return STATEMENT("SELECT c.id, k.key, c.data->'passKey' IS NOT DISTINCT FROM k.jwk, d.blocked FROM devices d"
+                     " LEFT JOIN community_rows c ON c.kind = 'communities' AND NOT c.deleted"
+                     " AND c.id::text = lower(d.labels->>'community')"
+                     " LEFT JOIN pass_keys k ON k.community = c.id WHERE d.id = $1",
+                     sql_text(device));
+}
+
+Statement sql_recording_allowed(const char *actor, const char *device, const char *detail)
+{
+    const AuditRow row = { .actor = actor, .action = "recording.allowed", .device = device, .detail = detail };
+
+    return sql_audit_add(&row);
+}
+
 Statement sql_pass_issued(const char *actor, const char *detail)
 {
     const AuditRow row = { .actor = actor, .action = "pass.issued", .detail = detail };

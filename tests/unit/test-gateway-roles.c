@@ -12,10 +12,12 @@
 
 #include "gateway/auth/roles.h"
 #include "gateway/cameras/box-cameras.h"
+#include "gateway/cameras/box-recordings.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/api-import.h"
 #include "gateway/communities/api-passes.h"
+#include "gateway/communities/api-recordings.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
@@ -41,10 +43,11 @@
 #define HEADER_MAX (1024 * 1024)
 
 static const Route *const tables[] = {
-    audit_routes,         box_event_routes, box_routes,     certificate_routes,     claim_routes,  community_routes,
-    device_routes,        enrolment_routes, grant_routes,   deployment_routes,      health_routes, import_routes,
-    metrics_routes,       operator_routes,  pass_routes,    photo_routes,           query_routes,  rollout_routes,
-    rollout_start_routes, template_routes,  webhook_routes, lan_certificate_routes, camera_routes, bundle_routes,
+    audit_routes,         box_event_routes,     box_routes,     certificate_routes,     claim_routes,  community_routes,
+    device_routes,        enrolment_routes,     grant_routes,   deployment_routes,      health_routes, import_routes,
+    metrics_routes,       operator_routes,      pass_routes,    photo_routes,           query_routes,  rollout_routes,
+    rollout_start_routes, template_routes,      webhook_routes, lan_certificate_routes, camera_routes, bundle_routes,
+    recording_routes,     box_recording_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -111,7 +114,8 @@ static bool is_among(const Route *r, const char *const *routes)
 static void test_what_each_route_needs(void **state _unused_)
 {
     static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/cameras/*/frame.jpg",
-                                                 "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
+                                                 "GET /v1/devices/*/cameras/*/stream.mjpeg",
+                                                 "GET /v1/devices/*/recordings/*/*/*", NULL };
     /* questions that take a body */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", NULL };
     static const char *const for_admins[] = {
