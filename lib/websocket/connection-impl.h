@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For those who make WebSocket connections: the HTTP server and the tunnel. */
+/* For those who make WebSocket connections: the HTTP server, ws_connect() and the tunnel. */
 #pragma once
 
 #include "lib/event/coarse-timer.h"

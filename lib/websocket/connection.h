@@ -45,7 +45,7 @@ typedef struct WsEvents {
 #define WS_PING_BUSY (10 * USEC_PER_SEC)
 #define WS_DEAD_BUSY (15 * USEC_PER_SEC)
 
-/* Makers are ws_accept() (server, accept.h) and the tunnel (client, tunnel.h). */
+/* Makers are ws_accept() (server, accept.h), ws_connect() (client, connect.h) and the tunnel (client, tunnel.h). */
 void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata);
 
 /* Queues one text message. -ENOBUFS when the queue is full (nothing was queued), -ENOTCONN after close, -EMSGSIZE over

@@ -10,7 +10,7 @@ ROOMS = ("lib/", "env/", "compose/", "gateway/", "mgmt-agent/", "recovery-agent/
 # words that need no entry in a glossary, since they mean here what they mean elsewhere
 STANDARD = set("""
     accept action address answer api app argument ask auth bit block body buf buffer ca cache call callback candidate cert
-    certificate challenger check child chunk cli client clock command conf config conn context count counts cpu credentials
+    certificate challenger check child chunk cli client clock command conf config conn connect context count counts cpu credentials
     current data date deadline decision decoder deploy deployed detail dial digest disk duration encoder end entry error event
     exchange expect extra failure fault field figures file filesystem filesystems filter first flag flow folder format
     function handle hash head header history host http id index info input interpolate interval item json jwt kind labels last
