@@ -27,6 +27,7 @@ struct Cameras {
     FrigateState state;
     char *why; /* a sentence; NULL: it is up, or was not asked */
     CameraList list;
+    bool unheard;
     bool logs_in_anew; /* since it was up last: a token that is refused at once is no old one */
     void (*on_change)(void *userdata);
     void *userdata;
@@ -193,16 +194,28 @@ static int look(sd_event_source *source _unused_, uint64_t usec _unused_, void *
 }
 
 /* Whoever looks on notices first that Frigate is gone, or has forgotten the login in a restart. */
-static void on_trouble(int r _unused_, int status, const Error *err _unused_, void *userdata)
+void cameras_trouble(Cameras *c, int http_status)
 {
-    Cameras *c = userdata;
-
     if (c->call)
         return; /* that look sees it itself, and may have a newer login */
-    if (status == 401)
+    if (http_status == 401)
         (void) frigate_forget_login(c->frigate);
     if (timer_arm(c->event, &c->timer, 0, look, c) < 0)
         log_debug("Frigate is looked at later");
+}
+
+void cameras_set_unheard(Cameras *c, bool unheard)
+{
+    bool news = c->unheard != unheard;
+
+    c->unheard = unheard;
+    if (news)
+        tell(c);
+}
+
+static void on_trouble(int r _unused_, int status, const Error *err _unused_, void *userdata)
+{
+    cameras_trouble(userdata, status);
 }
 
 static void on_offline(const char *camera, void *userdata)
@@ -252,12 +265,23 @@ Cameras *cameras_free(Cameras *c)
     return NULL;
 }
 
+FrigateState cameras_frigate(const Cameras *c)
+{
+    return c->state;
+}
+
+Frigate *cameras_client(const Cameras *c)
+{
+    return c->frigate;
+}
+
 cJSON *cameras_describe(const Cameras *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
 
     if (!o || json_add_string(o, "frigate", state_names[c->state]) < 0 || json_add_string(o, "why", c->why) < 0 ||
         json_add_int(o, "restarts", (int) c->list.restarts) < 0 ||
+        (c->unheard && json_add_bool(o, "unheard", true) < 0) ||
         json_add_item(o, "cameras", camera_list_describe(&c->list)) < 0)
         return NULL;
     return TAKE_PTR(o);

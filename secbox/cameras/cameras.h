@@ -38,7 +38,13 @@ int cameras_new(sd_event *event, const CamerasOptions *options, Cameras **ret, E
 Cameras *cameras_free(Cameras *c);
 DEFINE_CLEANUP(Cameras, cameras_free)
 
-/* {"frigate": STATE, "why"?, "restarts", "cameras": [{"name", "state": online|offline|off}]}; NULL: out of memory. */
+FrigateState cameras_frigate(const Cameras *c);
+/* For others who ask it; what went wrong with their asking is told here. Borrowed. */
+Frigate *cameras_client(const Cameras *c);
+void cameras_trouble(Cameras *c, int http_status);
+/* Whether Frigate does not say what it sees, though it answers. */
+void cameras_set_unheard(Cameras *c, bool unheard);
+/* {"frigate": STATE, "why"?, "restarts", "unheard"?, "cameras": [{"name", "state": online|offline|off}]}; NULL: out of memory. */
 cJSON *cameras_describe(const Cameras *c);
 
 typedef struct CameraRequest {

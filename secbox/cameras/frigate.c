@@ -18,6 +18,9 @@
 #define COOKIE "frigate_token="
 #define PLAYLIST_END ".m3u8"
 #define DIGITS_MAX 18
+#define BEARER "Authorization: Bearer "
+#define TIME_FORMAT "%llu.%06llu"
+#define TIME_VALUES(usec) (unsigned long long) ((usec) / USEC_PER_SEC), (unsigned long long) ((usec) % USEC_PER_SEC)
 
 struct Frigate {
     HttpClient *http;
@@ -56,6 +59,21 @@ bool range_is_plain(const char *range)
         return false;
     until = strspn(range + from + 1, digits);
     return range[from + 1 + until] == '\0' && from + until > 0 && from <= DIGITS_MAX && until <= DIGITS_MAX;
+}
+
+bool frigate_id_is_valid(const char *id)
+{
+    static const char digits[] = "0123456789";
+    size_t len = id ? strnlen(id, FRIGATE_ID_SIZE) : 0, at = len > 0 && len < FRIGATE_ID_SIZE ? strspn(id, digits) : 0;
+
+    if (at == 0)
+        return false;
+    if (id[at] == '.')
+        at += 1 + strspn(id + at + 1, digits);
+    if (id[at] != '-' || id[at + 1] == '\0')
+        return false;
+    at++;
+    return strspn(id + at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len - at;
 }
 
 int frigate_new(HttpClient *http, const char *url, const char *user, const char *password, Frigate **ret)
@@ -113,6 +131,16 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
         return recording_url(f, "api/", get, "clip.mp4");
     case FRIGATE_PREVIEW:
         return recording_url(f, "api/", get, "preview.mp4");
+    case FRIGATE_EVENTS:
+        return str_format("%s/api/events?after=" TIME_FORMAT "&before=" TIME_FORMAT "&limit=%u&include_thumbnails=0",
+                          f->url, TIME_VALUES(get->after), TIME_VALUES(get->before), get->limit);
+    case FRIGATE_REVIEWS:
+        /* 0 and 1 would leave out what somebody has, or has not, looked at */
+        return str_format("%s/api/review?after=" TIME_FORMAT "&before=" TIME_FORMAT "&limit=%u&reviewed=2", f->url,
+                          TIME_VALUES(get->after), TIME_VALUES(get->before), get->limit);
+    case FRIGATE_SNAPSHOT:
+        return str_format("%s/api/events/%s/snapshot.jpg?height=%u&quality=%d", f->url, get->id, get->height,
+                          PICTURE_QUALITY);
     }
     return NULL;
 }
@@ -123,14 +151,16 @@ static int check_names(const FrigateRequest *get, Error *err)
         return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
     if (get->what == FRIGATE_VOD && !recording_file_is_valid(get->file))
         return error_set(err, ENOENT, "camera.no-file", "a recording has no such file");
+    if (get->what == FRIGATE_SNAPSHOT && !frigate_id_is_valid(get->id))
+        return error_set(err, ENOENT, "camera.unknown", "there is no such object");
     return 0;
 }
 
 static size_t answer_max(const FrigateRequest *get)
 {
-    return get->what == FRIGATE_LATEST                 ? CAMERA_PICTURE_MAX
-           : get->what == FRIGATE_VOD && !get->on_data ? PLAYLIST_SIZE_MAX
-                                                       : 0;
+    bool picture = get->what == FRIGATE_LATEST || get->what == FRIGATE_SNAPSHOT;
+
+    return picture ? CAMERA_PICTURE_MAX : get->what == FRIGATE_VOD && !get->on_data ? PLAYLIST_SIZE_MAX : 0;
 }
 
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
@@ -158,6 +188,17 @@ int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void
     if (r >= 0 && !url)
         r = error_from_errno(err, -ENOMEM, "cannot ask Frigate");
     return r < 0 ? r : http_start(f->http, &request, on_done, userdata, ret, err);
+}
+
+char *frigate_socket_url(const Frigate *f)
+{
+    /* "http" becomes "ws", "https" becomes "wss" */
+    return str_format("ws%s/ws", f->url + strlen("http"));
+}
+
+const char *frigate_token(const Frigate *f)
+{
+    return f->bearer ? f->bearer + strlen(BEARER) : NULL;
 }
 
 bool frigate_needs_login(const Frigate *f)
@@ -197,7 +238,7 @@ int frigate_take_login(Frigate *f, const HttpResponse *response, Error *err)
         if (!str_starts(value, COOKIE))
             continue;
         _cleanup_(freep) char *token = strndup(value + strlen(COOKIE), strcspn(value + strlen(COOKIE), "; "));
-        char *bearer = token ? str_format("Authorization: Bearer %s", token) : NULL;
+        char *bearer = token ? str_format(BEARER "%s", token) : NULL;
         if (!bearer)
             return error_from_errno(err, -ENOMEM, "cannot log in at Frigate");
         redact_add_secret(token);

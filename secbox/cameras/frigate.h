@@ -10,11 +10,17 @@
 #include "lib/data/camera-name.h"
 #include "lib/http/client.h"
 
+#define FRIGATE_ID_SIZE 65 /* of what it has seen, with NUL */
+
 typedef struct Frigate Frigate;
 
 typedef enum FrigateKind {
-    FRIGATE_CONFIG, /* which cameras there are */
-    FRIGATE_STATS,  /* how they are */
+    FRIGATE_CONFIG,   /* which cameras there are */
+    FRIGATE_STATS,    /* how they are */
+    FRIGATE_EVENTS,   /* what it has followed, newest first */
+    FRIGATE_REVIEWS,  /* when something happened, newest first */
+    FRIGATE_SNAPSHOT, /* the best picture of what it has followed */
+    /* of one camera: */
     FRIGATE_LATEST, /* one picture of a camera */
     FRIGATE_STREAM, /* its pictures, without an end */
     /* of what was recorded from `from` to `until`: */
@@ -25,8 +31,12 @@ typedef enum FrigateKind {
 
 typedef struct FrigateRequest {
     FrigateKind what;
-    const char *camera;   /* of all but the first two */
-    unsigned height, fps; /* of its pictures of now */
+    const char *camera;   /* of those of one camera */
+    unsigned height, fps; /* of its pictures of now; the height of SNAPSHOT, too */
+    const char *id;       /* of SNAPSHOT */
+    /* Since 1970: EVENTS are those that began in between, REVIEWS those that began before and ended after. */
+    usec_t after, before;
+    unsigned limit;
     uint64_t from, until; /* of recordings, seconds since 1970 */
     const char *file;     /* of FRIGATE_VOD: recording_file_is_valid() */
     const char *range;    /* of recordings: range_is_plain(), or NULL */
@@ -41,15 +51,23 @@ int frigate_new(HttpClient *http, const char *url, const char *user, const char 
 Frigate *frigate_free(Frigate *f);
 DEFINE_CLEANUP(Frigate, frigate_free)
 
+/* "1700000000.123456-abc123": a time, and some letters and digits. */
+bool frigate_id_is_valid(const char *id);
 /* As a camera's name, and behind it an end of those that the files of HLS have. */
 bool recording_file_is_valid(const char *name);
 bool recording_file_is_playlist(const char *name);
 /* "bytes=0-99", "bytes=100-", "bytes=-5": one range, and nothing else that a Range header may say. */
 bool range_is_plain(const char *range);
 
-/* Starts one. Errors: those of http_start(), camera.unknown for a name that cannot be one, camera.no-file for another one. */
+/* Starts one. Errors: those of http_start(), camera.unknown for a name or an id that cannot be one, camera.no-file for a
+ * file that a recording cannot have. */
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret,
                 Error *err) _must_check_;
+
+/* Where it tells what it sees while it sees it (a WebSocket), and by which token; NULL: without one. The URL is a new string, NULL
+ * when out of memory. */
+char *frigate_socket_url(const Frigate *f);
+const char *frigate_token(const Frigate *f);
 
 /* Whether a login has to come first: there is a user, and no token. */
 bool frigate_needs_login(const Frigate *f);

@@ -19,7 +19,9 @@ from tests.lab.gateway import Gateway
 from tests.lab.util import PATIENCE_SECONDS, program, read_text, wait_until
 
 # all that may ever be asked of Frigate; its own port takes anybody for an administrator
-ASKED = re.compile(r"/api/(config|stats|login|(entrada|garagem)(/latest\.jpg)?\?[a-z]+=\d+&[a-z]+=\d+)")
+ASKED = re.compile(r"/ws|/api/(config|stats|login|(entrada|garagem)(/latest\.jpg)?\?[a-z]+=\d+&[a-z]+=\d+"
+                   r"|(events|review)\?after=[\d.]+&before=[\d.]+&limit=\d+&(include_thumbnails=0|reviewed=2)"
+                   r"|events/[\d.]+-[a-z0-9]+/snapshot\.jpg\?height=\d+&quality=\d+)")
 BOX = "caseta5"
 # those that are noticed by their silence take long: make camera-faults
 BEHAVIOURS = ["truncate", "boundary", "garbage", "endless", "error"] + (["stall", "hang"] if "CAMERA_FAULTS" in os.environ else [])
@@ -132,7 +134,7 @@ def _box(standing):
     standing.wait_frigate("up")
     wait_until(lambda: standing.frigate.open_streams == [], "nobody looks", standing.alive)
     yield standing
-    assert not standing.frigate.forbidden()
+    assert not standing.frigate.forbidden() and not standing.frigate.orders
     assert [path for _, path, _ in standing.frigate.requests if not ASKED.fullmatch(path)] == []
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The stand-in for Frigate does what it says: the tests of cameras rest on it."""
+import asyncio
 import json
 import subprocess
 import urllib.error
 import urllib.request
 
 import pytest
+import websockets
 
 from tests.lab.frigate_stand_in import FrigateStandIn, frame_number
+from tests.lab.util import wait_until
 
 
 @pytest.fixture(name="frigate", scope="module")
@@ -109,6 +112,31 @@ def test_ranges_and_clips(frigate):
     assert headers["Transfer-Encoding"] == "chunked" and "Content-Range" not in headers and decoded(clip) == (640, 360)
     assert ask(frigate, "/api/entrada/start/100/end/110/preview.mp4", Range="bytes=-5")[0] == clip[-5:]
     assert refused(frigate, "/api/nowhere/start/100/end/110/clip.mp4") == 404
+
+
+async def hear(frigate, act):
+    """What a WebSocket of somebody else hears of act()."""
+    async with websockets.connect(f"ws://127.0.0.1:{frigate.port}/ws") as listener:
+        await asyncio.to_thread(wait_until, lambda: frigate.listeners, "the stand-in has a listener")
+        said = act()
+        heard = [json.loads(await listener.recv()) for _ in range(said)]
+        await listener.send("an order")
+        await asyncio.to_thread(wait_until, lambda: frigate.orders, "the order has come")
+    return heard
+
+
+def test_socket(frigate):
+    car = frigate.add_event("entrada")
+    message, = asyncio.run(hear(frigate, lambda: frigate.read_plate(car, "ABC123", 0.8)))
+    update = json.loads(message["payload"])
+    assert message["topic"] == "tracked_object_update" and update["type"] == "lpr"
+    assert (update["id"], update["plate"], update["score"], update["camera"]) == (car["id"], "ABC123", 0.8, "entrada")
+    assert frigate.orders == [b"an order"]
+    frigate.orders.clear()
+    wait_until(lambda: not frigate.listeners, "nobody listens")
+    listed = json.loads(ask(frigate, "/api/events", X_Cache_Bypass="1")[0])
+    assert next(e for e in listed if e["id"] == car["id"])["data"]["recognized_license_plate"] == "ABC123"
+    assert refused(frigate, "/ws", frigate.login_port) == 401
 
 
 def test_restart(frigate):

@@ -7,10 +7,11 @@ cache of its nginx, which keeps the JSON below /api/ for five seconds and is pas
 `X-Frigate-Offline` (the camera's last picture is served with 200), MJPEG whose parts have no length, black pictures where there is
 none, `fps=0` that ends in a 500, query parameters that it does not know and passes over (`h` is one: the height is `height`),
 recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with, and whose pieces answer
-206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges.
+206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges; its
+WebSocket (frigate_socket.py).
 Pictures and recordings are real: ffmpeg makes them once, of its test source, which shows a running counter of seconds. Each picture
 says its number also in a comment segment (frame_number()), so that a test can tell two of them apart.
-It cannot: see, detect, recognise faces or plates, record; WebSocket, MQTT, WebRTC and go2rtc; TLS on 8971 (which Frigate can switch
+It cannot: see, detect, recognise faces or plates, record; MQTT, WebRTC and go2rtc; TLS on 8971 (which Frigate can switch
 off). All cameras show the same pictures. A recording is the same few seconds whatever the window. How fast Frigate is, and how it
 behaves under load, is not known here.
 It can misbehave (behaviour): "hang" (takes requests and never answers), "slow" (two seconds for each answer), "truncate" (half a
@@ -31,6 +32,8 @@ import tempfile
 import threading
 import time
 import urllib.parse
+
+from tests.lab.frigate_socket import FrigateTopics
 
 CACHE_SECONDS = 5
 LOOP_SECONDS, LOOP_RATE = 4, 5
@@ -205,7 +208,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if not self.is_let_in():
                 raise Refused(401, "Unauthorized")
-            if url.path.startswith("/vod/"):
+            if url.path == "/ws":
+                self.frigate.listen(self)
+            elif url.path.startswith("/vod/"):
                 self.vod(url.path[len("/vod/"):], url.query)
             elif url.path.startswith("/api/"):
                 self.api(url.path[len("/api/"):], query)
@@ -425,7 +430,7 @@ class Watched:
             self.frigate.open_streams.remove(self.camera)
 
 
-class FrigateStandIn:
+class FrigateStandIn(FrigateTopics):
     """Serves from the moment that it is made: `port` without a login, `login_port` with one."""
 
     def __init__(self, cameras=("entrada", "garagem"), user=("secbox", "a-viewer-s-password"), host="127.0.0.1", port=0):
@@ -439,6 +444,7 @@ class FrigateStandIn:
         self.streams_begun = 0
         self.misdeeds = 0        # how often it did what behave() said
         self.lock = threading.Lock()
+        self.begin_topics()
         self.frames = 0
         self.started = time.time()
         self.port, self.login_port = port, 0
@@ -543,7 +549,8 @@ class FrigateStandIn:
         return sorted(found, key=lambda e: -e["start_time"])[:int(query.get("limit", 100))]
 
     def get_review(self, query):
-        found = [r for r in self.reviews if r["start_time"] > float(query.get("after", 0))]
+        found = [r for r in self.reviews if r["start_time"] < float(query.get("before", 1e12))
+                 and (r["end_time"] is None or r["end_time"] > float(query.get("after", 0)))]
         return sorted(found, key=lambda r: -r["start_time"])[:int(query.get("limit", 100))]
 
 
