@@ -14,6 +14,7 @@
 #include "secbox/control/verbs.h"
 #include "secbox/health/data-health.h"
 #include "secbox/lan/lan.h"
+#include "secbox/matches/matches.h"
 #include "secbox/photos/photo-sender.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
@@ -33,6 +34,7 @@ struct DataPlane {
     Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
     Cameras *cameras; /* NULL: there is no Frigate */
+    Matches *matches; /* the same */
     UplinkBudget media_bound;
     PhotoStore *photos;
     PhotoSender *photo_sender;
@@ -154,6 +156,14 @@ static int start_photos(DataPlane *d, Error *err)
     return r < 0 ? r : photo_sender_new(d->event, &parts, &d->photo_sender);
 }
 
+static void want_picture(const char *id, void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    if (d->matches)
+        matches_ask_picture(d->matches, id);
+}
+
 static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     DataPlane *d = userdata;
@@ -176,6 +186,7 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .queue = d->parts.queue,
         .photos = d->photos,
         .on_photo = on_photo,
+        .want_picture = want_picture,
         .add_status = add_status,
         .userdata = d,
     };
@@ -207,7 +218,43 @@ void data_plane_tell_config(const DataPlane *d)
 
 static void on_cameras(void *userdata)
 {
-    tell_status(userdata);
+    const DataPlane *d = userdata;
+
+    if (d->matches)
+        matches_cameras_changed(d->matches);
+    tell_status(d);
+}
+
+/* Guards are told whatever the cloud and the database do. */
+static void on_sighting(const Sighting *s, void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    if (d->lan)
+        lan_sighting(d->lan, s);
+}
+
+static void on_sighting_picture(const char *id, const void *data, size_t len, void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    if (d->lan)
+        lan_sighting_picture(d->lan, id, data, len);
+}
+
+static int start_matches(DataPlane *d, Error *err)
+{
+    const MatchesOptions options = {
+        .cameras = d->cameras,
+        .queue = d->parts.queue,
+        .device_id = d->config->device_id ? d->config->device_id : "",
+        .state_dir = d->config->state_dir,
+        .on_seen = on_sighting,
+        .on_picture = on_sighting_picture,
+        .userdata = d,
+    };
+
+    return d->cameras ? matches_new(d->event, &options, &d->matches, err) : 0;
 }
 
 static int start_cameras(DataPlane *d, Error *err)
@@ -283,6 +330,9 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     r = start_photos(d, err);
     if (r < 0)
         return error_from_errno(err, r, "cannot keep photos");
+    r = start_matches(d, err);
+    if (r < 0)
+        return r;
     start_control(d, event, config);
     if (config->lan_address)
         r = start_lan(NULL, 0, d);
@@ -302,6 +352,7 @@ DataPlane *data_plane_free(DataPlane *d)
     photo_sender_free(d->photo_sender);
     photo_store_free(d->photos);
     data_health_free(d->health);
+    matches_free(d->matches);
     cameras_free(d->cameras);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);

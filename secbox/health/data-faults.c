@@ -108,7 +108,11 @@ static int judge_cameras(cJSON *faults, const cJSON *cameras)
         else if (!(names = str_format("%s%s%s", before ? before : "", before ? ", " : "", name ? name : "?")))
             return -ENOMEM;
     }
-    return names ? add(faults, "cameras.offline", str_format("no pictures come from %s", names)) : 0;
+    int r = names ? add(faults, "cameras.offline", str_format("no pictures come from %s", names)) : 0;
+    if (r < 0 || !json_bool(cameras, "unheard", false))
+        return r;
+    return add(faults, "cameras.unheard",
+               strdup("Frigate answers, and does not say what it sees: guards are not warned of plates and faces"));
 }
 
 cJSON *data_faults(const cJSON *values, uint64_t old_seconds)

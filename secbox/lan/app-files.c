@@ -31,6 +31,7 @@ INCLUDE_FILE(copies, "copies.mjs");
 INCLUDE_FILE(pass, "pass.mjs");
 INCLUDE_FILE(camera, "camera.mjs");
 INCLUDE_FILE(photo, "photo.mjs");
+INCLUDE_FILE(sightings, "sightings.mjs");
 INCLUDE_FILE(jsqr, "jsqr-1.4.0.mjs");
 INCLUDE_FILE(jsqr_license, "jsqr-1.4.0.LICENSE");
 INCLUDE_FILE(worker, "worker.mjs");
@@ -52,6 +53,7 @@ const AppFile app_files[] = {
     { "/pass.mjs", JS, app_pass, app_pass_end },
     { "/camera.mjs", JS, app_camera, app_camera_end },
     { "/photo.mjs", JS, app_photo, app_photo_end },
+    { "/sightings.mjs", JS, app_sightings, app_sightings_end },
     { "/jsqr-1.4.0.mjs", JS, app_jsqr, app_jsqr_end },
     { "/jsqr-1.4.0.LICENSE", "text/plain; charset=utf-8", app_jsqr_license, app_jsqr_license_end },
     { "/worker.mjs", JS, app_worker, app_worker_end },

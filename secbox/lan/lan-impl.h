@@ -12,6 +12,7 @@
 #include "secbox/lan/lan.h"
 #include "secbox/lan/login-throttle.h"
 #include "secbox/lan/request-throttle.h"
+#include "secbox/lan/sightings.h"
 #include "secbox/media/media.h"
 
 typedef struct LanRequest LanRequest;
@@ -36,7 +37,9 @@ struct Lan {
     LanEvents *events;
     Queue *queue;
     PhotoStore *photos;
+    Sightings *sightings;
     void (*on_photo)(void *userdata);
+    void (*want_picture)(const char *id, void *userdata);
     int (*add_status)(cJSON *status, void *userdata);
     void *userdata;
     sd_event_source *timer; /* looks at names and validity */
@@ -76,7 +79,7 @@ typedef struct LanRoute {
 } LanRoute;
 
 extern const LanRoute lan_login_routes[], lan_lookup_routes[], lan_list_routes[], lan_entry_routes[],
-    lan_photo_routes[], lan_status_routes[];
+    lan_photo_routes[], lan_sighting_routes[], lan_status_routes[];
 
 /* NULL: out of memory; the exchange was answered. */
 LanRequest *lan_request_new(Lan *lan, HttpExchange *x);

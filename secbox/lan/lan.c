@@ -130,8 +130,8 @@ static void run_route(LanRequest *q, const LanRoute *route)
 
 static const LanRoute *route_find(const HttpExchange *x, bool *ret_other_method)
 {
-    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes, lan_list_routes,
-                                       lan_entry_routes, lan_photo_routes,  lan_status_routes };
+    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes,   lan_list_routes,  lan_entry_routes,
+                                       lan_photo_routes, lan_sighting_routes, lan_status_routes };
 
     *ret_other_method = false;
     for (size_t i = 0; i < ELEMENTSOF(tables); i++)
@@ -361,8 +361,26 @@ static void on_loaded(void *userdata)
 
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "who is logged in is not saved");
+    sightings_bans_are_read(lan->sightings);
     lan_events_tell(lan->events, "data");
 }
+
+static void on_notice(void *userdata)
+{
+    const Lan *lan = userdata;
+
+    lan_events_tell(lan->events, "sightings");
+}
+
+static void want_picture(const char *id, void *userdata)
+{
+    const Lan *lan = userdata;
+
+    if (lan->want_picture)
+        lan->want_picture(id, lan->userdata);
+}
+
+static const SightingsEvents sightings_events = { .on_notice = on_notice, .want_picture = want_picture };
 
 static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
 {
@@ -370,6 +388,7 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
     lan->queue = o->queue;
     lan->photos = o->photos;
     lan->on_photo = o->on_photo;
+    lan->want_picture = o->want_picture;
     lan->add_status = o->add_status;
     lan->userdata = o->userdata;
     lan->written = realtime_usec(); /* not what another run has counted to */
@@ -440,6 +459,8 @@ int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
         r = load_sessions(lan);
     if (r >= 0)
         r = gate_data_new(event, o->database_url, on_loaded, lan, &lan->data, err);
+    if (r >= 0 && !(lan->sightings = sightings_new(lan->data, &sightings_events, lan)))
+        r = -ENOMEM;
     if (r >= 0)
         r = start_media(lan, o, err);
     if (r >= 0)
@@ -468,6 +489,7 @@ Lan *lan_free(Lan *lan)
     lan_writings_free(lan);
     sd_event_source_disable_unref(lan->timer);
     lan_events_free(lan->events);
+    sightings_free(lan->sightings);
     gate_data_free(lan->data);
     guard_sessions_free(lan->sessions);
     login_throttle_free(lan->throttle);
@@ -545,6 +567,16 @@ uint64_t lan_certificate_until(const Lan *lan)
 void lan_data_changed(Lan *lan)
 {
     gate_data_changed(lan->data);
+}
+
+void lan_sighting(Lan *lan, const Sighting *s)
+{
+    sightings_take(lan->sightings, s);
+}
+
+void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len)
+{
+    sightings_take_picture(lan->sightings, id, data, len);
 }
 
 void lan_status_changed(Lan *lan)

@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/uplink-budget.h"
 #include "secbox/cameras/cameras.h"
+#include "secbox/matches/sighting.h"
 #include "secbox/photos/photo-store.h"
 #include "secbox/queue/queue.h"
 
@@ -30,6 +31,8 @@ typedef struct LanOptions {
     Queue *queue;                     /* borrowed; NULL: nothing can be registered */
     PhotoStore *photos;               /* borrowed */
     void (*on_photo)(void *userdata); /* one has come */
+    /* Of what a camera has seen, by the id of the sighting: lan_sighting_picture() may follow. NULL: there are no cameras. */
+    void (*want_picture)(const char *id, void *userdata);
     /* Adds what the box says about its data, its queue and the cloud. */
     int (*add_status)(cJSON *status, void *userdata);
     void *userdata;
@@ -47,5 +50,8 @@ void lan_data_changed(Lan *lan);
 int lan_certificate(Lan *lan, const cJSON *ask, cJSON *answer, Error *err) _must_check_;
 /* Until when the cloud's certificate is good (seconds since 1970); 0: there is none. */
 uint64_t lan_certificate_until(const Lan *lan);
+/* A camera has recognised a plate or a face, or takes it for another than before. */
+void lan_sighting(Lan *lan, const Sighting *s);
+void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len);
 /* Cloud, queue or database fare otherwise: whoever watches is told. */
 void lan_status_changed(Lan *lan);

@@ -74,6 +74,8 @@ static void assert_faults(const char *values, uint64_t old_seconds, const char *
     assert_string_equal(list, expected);
 }
 
+#define OFFLINE "\"cameras\":[{\"name\":\"a\",\"state\":\"offline\"},{\"name\":\"b\",\"state\":\"online\"}]"
+
 static void test_what_is_a_fault(void **state)
 {
     (void) state;
@@ -86,6 +88,11 @@ static void test_what_is_a_fault(void **state)
     assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":14}}", 86400, "");
     assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":13}}", 86400, "certificate.ends");
     assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":-1}}", 86400, "certificate.ends");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\"," OFFLINE "}}", 86400, "cameras.offline");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"unheard\":true," OFFLINE "}}", 86400,
+                  "cameras.offline,cameras.unheard");
+    /* what was said of cameras is old then */
+    assert_faults("{\"cameras\":{\"frigate\":\"away\",\"unheard\":true," OFFLINE "}}", 86400, "cameras.frigate");
 }
 
 int main(void)

@@ -14,7 +14,7 @@ const DRAW_MS = 500;
 const PHOTO_MS = 60000; // over a weak WiFi
 
 export { Refused, copyLists };
-export const state = { reached: true, status: null, session: null };
+export const state = { reached: true, status: null, session: null, sightings: [], watching: false };
 const listeners = new Set();
 
 export const onChange = (listener) => listeners.add(listener);
@@ -43,6 +43,16 @@ export async function readStatus() {
     await store.setValue("status", state.status);
   } catch {
     state.status ??= await store.getValue("status");
+  }
+  changed();
+}
+
+// What cameras have recognised lately. While the box is away there is nothing to be told.
+async function readSightings() {
+  try {
+    state.sightings = (await request("GET", "/api/lan/sightings")).sightings;
+  } catch {
+    return;
   }
   changed();
 }
@@ -270,6 +280,7 @@ export async function outboxCounts() {
 }
 
 const readStatusSoon = merged(readStatus, DRAW_MS);
+const readSightingsSoon = merged(readSightings, DRAW_MS);
 let source = null;
 
 function watch() {
@@ -281,11 +292,15 @@ function watch() {
   });
   source.addEventListener("status", readStatusSoon);
   source.addEventListener("entries", copyGuests);
+  source.addEventListener("sightings", readSightingsSoon);
   source.onopen = () => {
+    state.watching = true;
     setReached(true);
     flushOutbox();
+    readSightingsSoon();
   };
   source.onerror = () => {
+    state.watching = false;
     if (source.readyState === EventSource.CLOSED) {
       source = null;
       setTimeout(watch, OUTBOX_MS);

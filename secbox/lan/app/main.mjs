@@ -2,6 +2,7 @@
 // The frame around the screens: what is shown, in which language, and what is wrong.
 
 import * as box from "./box.mjs";
+import { showSightings } from "./sightings.mjs";
 import * as store from "./store.mjs";
 import * as views from "./views.mjs";
 import { t, setLanguage } from "./texts.mjs";
@@ -22,6 +23,7 @@ const root = document.getElementById("app");
 const heading = h("h1", {}, "SecBox");
 const who = h("span", { class: "state" });
 const notice = h("div", { role: "status" });
+const sightings = h("div", { class: "sightings" });
 const main = h("main", {});
 const nav = h("nav", {});
 let screen = "search";
@@ -61,12 +63,12 @@ async function open(name, given, message) {
   who.textContent = box.state.session?.name ?? "";
   drawNotices(message);
   if (!box.state.session) {
-    root.replaceChildren(h("header", {}, heading), notice, main);
+    root.replaceChildren(h("header", {}, heading), notice, sightings, main);
     lacking = !(await views.loginView(main));
     return;
   }
   drawNav();
-  root.replaceChildren(h("header", {}, heading, who), notice, main, nav);
+  root.replaceChildren(h("header", {}, heading, who), notice, sightings, main, nav);
   try {
     await SCREENS.find(([id]) => id === name)[2](main, open, given);
   } catch (e) {
@@ -81,5 +83,6 @@ box.onChange(() => {
 
 await applySettings();
 navigator.serviceWorker?.register("/worker.mjs").catch(() => {}); // without a certificate that the tablet trusts there is none
+await showSightings(sightings, (guest) => open("register", guest));
 await open("search");
 await box.start();

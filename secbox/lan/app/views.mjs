@@ -9,7 +9,7 @@ import { t, age, clock, LANGUAGES, currentLanguage } from "./texts.mjs";
 const TYPE_MS = 150;
 const OVERSTAY_HOURS = 12;
 const PHOTOS_MAX = 4;
-const SIGNS = { VETADO: "✖", AUTORIZADO: "✔", DESCONOCIDO: "?" };
+export const SIGNS = { VETADO: "✖", AUTORIZADO: "✔", DESCONOCIDO: "?" };
 
 // h("p", { class: "soft" }, "text", child)
 export function h(tag, attributes = {}, ...children) {
@@ -68,7 +68,7 @@ function refusalText(fit) {
 }
 
 // the lines that a guard reads about one record
-function facts(fit) {
+export function facts(fit) {
   return [
     refusalText(fit),
     fit.doubt ? t("doubt") : undefined,
