@@ -344,6 +344,39 @@ static int hosts_to_list(YamlNode *node)
     return !list ? -ENOMEM : r < 0 ? r : replace(node, list, "");
 }
 
+static int drop_host(YamlNode *list, const char *host)
+{
+    size_t n = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < list->n_items; i++) {
+        YamlNode *item = list->items[i];
+        _cleanup_(freep) char *name = name_host(item);
+
+        if (!name)
+            r = -ENOMEM;
+        if (name && str_equal(name, host)) {
+            yaml_node_free(item);
+            continue;
+        }
+        item->position = n;
+        list->items[n++] = item;
+    }
+    list->n_items = n;
+    return r;
+}
+
+/* A list has no place for the tags of a mapping's members: they are followed at once. */
+static int drop_tagged_hosts(YamlNode *list, const YamlNode *hosts)
+{
+    int r = 0;
+
+    for (size_t i = 0; hosts->type == YAML_MAPPING && r == 0 && i < hosts->n_items; i++)
+        if (hosts->items[i]->tag != YAML_TAG_NONE)
+            r = drop_host(list, hosts->items[i]->key);
+    return r;
+}
+
 static int merge_hosts(YamlNode *base, const YamlNode *over, const char *at _unused_)
 {
     _cleanup_(yaml_node_freep) YamlNode *copy = NULL;
@@ -354,6 +387,8 @@ static int merge_hosts(YamlNode *base, const YamlNode *over, const char *at _unu
     int r = copy ? hosts_to_list(copy) : -ENOMEM;
     if (r == 0)
         r = hosts_to_list(base);
+    if (r == 0)
+        r = drop_tagged_hosts(base, over);
     return r < 0 ? r : merge_lists(base, copy, name_host);
 }
 
