@@ -24,6 +24,11 @@
 #define FETCH_PATH "/device/v1/bundles/"
 #define HELD_MAX 4
 #define KEPT_MAX 4
+/* what a push that failed has left half fetched */
+#define PART ".part"
+#define PART_AGE_MAX (24 * 3600)
+/* an archive that comes damaged is fetched once more, this many times */
+#define DAMAGED_MAX 2
 /* Nobody waits longer for a push; and a line that is slower than this is none. */
 #define FETCH_MAX (15 * USEC_PER_MINUTE)
 #define STALL (30 * USEC_PER_SEC)
@@ -43,8 +48,9 @@ struct LinkFiles {
     /* of the first one */
     char *path, *part;
     int fd;
-    off_t before; /* what had come when we asked for the rest */
-    usec_t since; /* CLOCK_BOOTTIME */
+    off_t before;     /* what had come when we asked for the rest */
+    usec_t since;     /* CLOCK_BOOTTIME */
+    unsigned damaged; /* how often what came was not what it should be */
     HttpCall *call;
     sd_event_source *again;
 };
@@ -80,9 +86,19 @@ LinkFiles *link_files_free(LinkFiles *f)
     return NULL;
 }
 
-/* The name of the file that was written first, and how many there are; `keep` and what is hidden are not looked at. */
+static bool remove_from(DIR *dir, const char *name)
+{
+    if (unlinkat(dirfd(dir), name, 0) == 0)
+        return true;
+    log_debug("%s in " LINK_BUNDLES_DIR " stays: %s", name, strerror(errno));
+    return false;
+}
+
+/* The name of the archive that was written first, and how many there are; `keep` and what is hidden are not looked at. What is
+ * half there is none of them: it goes by its age. */
 static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX + 1])
 {
+    const time_t now = (time_t) (realtime_usec() / USEC_PER_SEC);
     struct timespec first = {};
     size_t n = 0;
 
@@ -93,6 +109,11 @@ static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX +
         if (e->d_name[0] == '.' || str_equal(e->d_name, keep) ||
             fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
+        if (str_ends(e->d_name, PART)) {
+            if (now - st.st_mtim.tv_sec > PART_AGE_MAX) /* a clock that was set back makes none of them old */
+                (void) remove_from(dir, e->d_name);
+            continue;
+        }
         if (n++ == 0 || st.st_mtim.tv_sec < first.tv_sec ||
             (st.st_mtim.tv_sec == first.tv_sec && st.st_mtim.tv_nsec < first.tv_nsec)) {
             first = st.st_mtim;
@@ -106,16 +127,11 @@ static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX +
 static void prune(const char *keep)
 {
     _cleanup_(freep) char *folder = path_in_root(LINK_BUNDLES_DIR);
-    const char *slash = strrchr(keep, '/');
     char oldest[NAME_MAX + 1];
     DIR *dir = folder ? opendir(folder) : NULL;
 
-    while (dir && find_oldest(dir, slash ? slash + 1 : keep, oldest) >= KEPT_MAX) {
-        if (unlinkat(dirfd(dir), oldest, 0) < 0) {
-            log_debug("%s/%s stays: %s", folder, oldest, strerror(errno));
-            break;
-        }
-    }
+    while (dir && find_oldest(dir, keep, oldest) >= KEPT_MAX && remove_from(dir, oldest))
+        continue;
     if (dir)
         closedir(dir);
 }
@@ -176,17 +192,17 @@ static int on_data(const char *data, size_t len, void *userdata)
     return fd_write_all(f->fd, data, len) < 0;
 }
 
-static bool is_whole(const LinkFiles *f)
+static bool is_archive(const char *path, const char *digest)
 {
     _cleanup_(freep) char *data = NULL;
     char found[BUNDLE_DIGEST_SIZE];
     size_t len = 0;
 
-    return file_read(f->part, BUNDLE_SIZE_MAX, &data, &len, NULL) == 0 && bundle_digest(data, len, found) == 0 &&
-           str_equal(found, f->held[0].digest);
+    return file_read(path, BUNDLE_SIZE_MAX, &data, &len, NULL) == 0 && bundle_digest(data, len, found) == 0 &&
+           str_equal(found, digest);
 }
 
-/* What cannot be continued is begun again. */
+/* What cannot be continued is begun again; what comes damaged every time is so where it comes from. */
 static void begin_anew(LinkFiles *f, const char *why)
 {
     _cleanup_(error_done) Error err = {};
@@ -194,7 +210,12 @@ static void begin_anew(LinkFiles *f, const char *why)
 
     if (ftruncate(f->fd, 0) < 0)
         log_debug("%s cannot be cut: %s", f->part, strerror(errno));
-    try_again(f, &err, r);
+    if (f->damaged++ < DAMAGED_MAX) {
+        try_again(f, &err, r);
+        return;
+    }
+    log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the files of a push came damaged each time; it is refused");
+    hand_over(f);
 }
 
 static void take_answer(LinkFiles *f, int status, const Error *err, int r)
@@ -207,14 +228,13 @@ static void take_answer(LinkFiles *f, int status, const Error *err, int r)
     if (r < 0) {
         try_again(f, err, r);
     } else if (status == 200 || status == 206 || status == 416) {
-        if (!is_whole(f)) {
+        if (!is_archive(f->part, f->held[0].digest)) {
             begin_anew(f, "what came is not what the push names");
         } else if (fsync(f->fd) < 0 || rename(f->part, f->path) < 0) {
             log_error("%s cannot be kept: %s", f->path, strerror(errno));
             hand_over(f);
         } else {
             log_info("the files of a push are here");
-            prune(f->path);
             hand_over(f);
         }
     } else {
@@ -307,13 +327,16 @@ static void start_next(LinkFiles *f)
     if (f->n == 0)
         return;
     f->since = boottime_usec();
+    f->damaged = 0;
+    prune(f->held[0].digest + strlen(BUNDLE_DIGEST_PREFIX));
     f->path = path_of(f->held[0].digest);
-    f->part = f->path ? str_format("%s.part", f->path) : NULL;
+    f->part = f->path ? str_format("%s" PART, f->path) : NULL;
     if (!f->part || start_fetch(f) < 0)
         hand_over(f);
 }
 
-static const char *digest_of(const cJSON *message)
+/* The digest of the files that a message names and that are not here; NULL when there is nothing to fetch. */
+static const char *missing_files(const cJSON *message)
 {
     const char *type = json_string(message, "type");
     const char *digest = json_string(cJSON_GetObjectItemCaseSensitive(message, "bundle"), "digest");
@@ -322,7 +345,15 @@ static const char *digest_of(const cJSON *message)
     if ((!str_equal(type, "compose.snapshot") && !str_equal(type, "compose.plan")) || !bundle_digest_is_valid(digest))
         return NULL; /* mgmt-agent says what is wrong with it */
     path = path_of(digest);
-    return path && access(path, F_OK) < 0 ? digest : NULL;
+    if (path && is_archive(path, digest)) {
+        if (utimensat(AT_FDCWD, path, NULL, 0) < 0) /* it is in use, and must not be the oldest now */
+            log_debug("%s cannot be touched: %s", path, strerror(errno));
+        return NULL;
+    }
+    /* what lies there under its name and is another one would be in the way for ever */
+    if (path && unlink(path) < 0 && errno != ENOENT)
+        log_warning("%s cannot be removed: %s", path, strerror(errno));
+    return digest;
 }
 
 /* The gateway says it again after a reconnect. */
@@ -336,7 +367,7 @@ static HeldLine *find_held(LinkFiles *f, const char *id)
 
 bool link_hold_for_files(Link *l, const cJSON *message, LineKind kind, const char *text)
 {
-    const char *digest = digest_of(message), *id = json_string(message, "id");
+    const char *digest = missing_files(message), *id = json_string(message, "id");
     _cleanup_(freep) char *copy = NULL, *name = NULL;
 
     if (!digest || !id)

@@ -61,6 +61,8 @@ class FakeCloud:
         self.device = device
         self.tls = tls
         self.claims = []
+        self.bundles = {}  # digest: what is sent as it
+        self.fetched = []  # (digest, the range that was asked for, or None)
         self.claim_status = 201
         self.refuse_token = None  # upgrades with it are answered with 401
         self.last_token = None
@@ -146,6 +148,18 @@ class FakeCloud:
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_):  # pylint: disable=arguments-differ
                 pass
+
+            def do_GET(self):
+                digest, asked = self.path.rsplit("/", 1)[-1], self.headers.get("Range")
+                data = cloud.bundles.get(digest)
+                first = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+                cloud.fetched.append((digest, asked))
+                status = 404 if data is None else 416 if first and first >= len(data) else 206 if first else 200
+                data = data[first:] if status in (200, 206) else b""
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
