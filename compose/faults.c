@@ -133,8 +133,8 @@ static int add_unnamed(ErrorList *list, ErrorList *others)
 }
 
 /* One look at the whole: 0 when nothing is found, 1 with the fault in *err. */
-static int look(const YamlNode *root, const char *name, bool *policy_seen, ComposeFaults *faults, ErrorList *never,
-                Error *err)
+static int look(const YamlNode *root, const char *name, const ComposeFiles *files, bool *policy_seen,
+                ComposeFaults *faults, ErrorList *never, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *file = NULL;
     YamlNode *copy = yaml_node_copy(root);
@@ -147,7 +147,7 @@ static int look(const YamlNode *root, const char *name, bool *policy_seen, Compo
             return r;
     }
     if (r >= 0)
-        r = compose_precheck_file(file, err);
+        r = compose_precheck_file(file, files, err);
     return r < 0 && r != -ENOMEM ? 1 : r;
 }
 
@@ -160,7 +160,8 @@ static bool is_known(const ErrorList *list, const Error *e)
     return false;
 }
 
-static int find_all(YamlNode *root, const char *name, ComposeFaults *faults, ErrorList *never)
+static int find_all(YamlNode *root, const char *name, const ComposeFiles *files, ComposeFaults *faults,
+                    ErrorList *never)
 {
     bool policy_seen = false, more = true;
 
@@ -168,7 +169,7 @@ static int find_all(YamlNode *root, const char *name, ComposeFaults *faults, Err
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *path = NULL;
         const char *id;
-        int r = look(root, name, &policy_seen, faults, never, &err);
+        int r = look(root, name, files, &policy_seen, faults, never, &err);
 
         if (r <= 0)
             return r;
@@ -191,18 +192,18 @@ static int find_all(YamlNode *root, const char *name, ComposeFaults *faults, Err
     return 0;
 }
 
-static int look_at_engine(const YamlNode *root, const char *name, Error *ret)
+static int look_at_engine(const YamlNode *root, const char *name, const ComposeFiles *files, Error *ret)
 {
     _cleanup_(compose_file_freep) ComposeFile *file = NULL;
     YamlNode *copy = yaml_node_copy(root);
     int r = copy ? compose_parse_tree(copy, name, &file, NULL) : -ENOMEM;
 
     if (r >= 0)
-        r = compose_precheck_podman_compose(file, ret);
+        r = compose_precheck_podman_compose(file, files, ret);
     return r == -ENOMEM ? r : 0;
 }
 
-int compose_find_faults(const char *text, size_t len, const char *file, ComposeFaults *ret)
+int compose_find_faults(const char *text, size_t len, const char *file, const ComposeFiles *files, ComposeFaults *ret)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
     _cleanup_(error_list_done) ErrorList never = {};
@@ -213,11 +214,11 @@ int compose_find_faults(const char *text, size_t len, const char *file, ComposeF
         return r;
     if (r < 0)
         return error_list_take(&ret->refused, &err);
-    r = find_all(root, file, ret, &never);
+    r = find_all(root, file, files, ret, &never);
     if (r >= 0)
         r = add_unnamed(&ret->refused, &never);
     if (r >= 0 && ret->refused.n == 0)
-        r = look_at_engine(root, file, &ret->engine);
+        r = look_at_engine(root, file, files, &ret->engine);
     error_list_sort(&ret->refused);
     error_list_sort(&ret->policy);
     return r;

@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
+#include "compose/model/resolve-options.h"
 #include "lib/base/error-list.h"
 
 typedef struct ComposeFaults {
@@ -16,6 +17,7 @@ typedef struct ComposeFaults {
 } ComposeFaults;
 
 /* Takes what is at fault out of a copy and looks again until nothing is found any more. A file that is no YAML has one fault,
- * since nothing behind it can be read. 0 or -ENOMEM; start from `= {}`. */
-int compose_find_faults(const char *text, size_t len, const char *file, ComposeFaults *ret) _must_check_;
+ * since nothing behind it can be read. `files` come with it; NULL: none do. 0 or -ENOMEM; start from `= {}`. */
+int compose_find_faults(const char *text, size_t len, const char *file, const ComposeFiles *files,
+                        ComposeFaults *ret) _must_check_;
 void compose_faults_done(ComposeFaults *f);

@@ -10,6 +10,7 @@
 #include "compose/parse/known-part.h"
 #include "compose/parse/tree-path.h"
 #include "compose/policy/policy.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -57,8 +58,19 @@ static int read_any_env_file(const char *path, char **ret, void *userdata, Error
     return *ret ? 0 : -ENOMEM;
 }
 
+static int find_any_file(const char *path, bool read_only, char **ret, void *userdata, Error *err)
+{
+    (void) read_only;
+    (void) userdata;
+    (void) err;
+    *ret = str_format(FILES_DIR "/%s", path);
+    return *ret ? 0 : -ENOMEM;
+}
+
+const ComposeFiles compose_any_files = { .find = find_any_file };
+
 /* A box may still refuse more: with its values, its policy and what is on its disk. */
-static int check_known_part(const ComposeFile *file, const char *engine, Error *err)
+static int check_known_part(const ComposeFile *file, const ComposeFiles *files, const char *engine, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *known = NULL;
     _cleanup_(compose_project_freep) ComposeProject *p = NULL;
@@ -70,6 +82,8 @@ static int check_known_part(const ComposeFile *file, const char *engine, Error *
         .base_dir = "/var/lib/tucomunidad/compose",
         .lookup = lookup_anything,
         .read_env_file = read_any_env_file,
+        .find_file = files ? files->find : NULL,
+        .files = files ? files->userdata : NULL,
     };
     r = compose_resolve(known, &resolve, &p, err);
     if (r >= 0)
@@ -100,22 +114,23 @@ static int check_policy(const ComposeFile *file, Error *ret_policy, Error *err)
     return r;
 }
 
-int compose_precheck_file(const ComposeFile *file, Error *err)
+int compose_precheck_file(const ComposeFile *file, const ComposeFiles *files, Error *err)
 {
     int r = check_grammar(file, err);
-    return r < 0 ? r : check_known_part(file, ENGINE_AUTO, err);
+    return r < 0 ? r : check_known_part(file, files, ENGINE_AUTO, err);
 }
 
-int compose_precheck_podman_compose(const ComposeFile *file, Error *err)
+int compose_precheck_podman_compose(const ComposeFile *file, const ComposeFiles *files, Error *err)
 {
-    return check_known_part(file, ENGINE_PODMAN_COMPOSE, err);
+    return check_known_part(file, files, ENGINE_PODMAN_COMPOSE, err);
 }
 
-int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err)
+int compose_precheck(const char *text, size_t len, const char *file, const ComposeFiles *files, Error *ret_policy,
+                     Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *parsed = NULL;
     int r = compose_parse(text, len, file, &parsed, err);
     if (r >= 0)
-        r = compose_precheck_file(parsed, err);
+        r = compose_precheck_file(parsed, files, err);
     return r < 0 || !ret_policy ? r : check_policy(parsed, ret_policy, err);
 }

@@ -101,6 +101,7 @@ struct Gateway {
     HostKeys *host_keys;
     Deployments *deployments;
     DeploymentsApi deployments_api;
+    RolloutsApi rollouts_api;
     Rollouts *rollouts;
     CommunitySync *community_sync;
     BoxEvents *box_events;
@@ -547,6 +548,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->devices_api =
         (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours, g->issuer_set ? g->issuer : NULL };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry, g->bundles };
+    g->rollouts_api = (RolloutsApi) { g->rollouts, g->bundles };
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { .store = g->imports, .events = &g->community_events, .body_max = o->import_bytes };
     g->box_api = (BoxApi) { g->community_sync };
@@ -570,7 +572,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { bundle_routes, g->bundles },
         { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },
-        { rollout_start_routes, g->rollouts },
+        { rollout_start_routes, &g->rollouts_api },
         { grant_routes, g->sessions },
         { certificate_routes, &g->certificates_api },
         { camera_routes, g->cameras },
@@ -624,7 +626,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_photos(g, options, err);
     if (r >= 0)
-        r = bundles_new(event, options->state_dir, g->requests, g->tokens, &g->bundles, err);
+        r = bundles_new(event, options->state_dir, g->store, g->requests, g->tokens, &g->bundles, err);
     if (r >= 0)
         g->queries.offer_userdata = g->bundles;
     if (r >= 0)

@@ -2,6 +2,7 @@
 #include "compose/gather/travel.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "env/dotenv.h"
@@ -26,9 +27,43 @@ int project_pack(const Gathered *g, BundlePack **ret, Error *err)
                             f->path)
                 : bundle_pack_add(pack, f->path, f->source, err);
     }
-    if (r == 0)
+    if (r == 0 && pack && bundle_pack_count(pack) > 0) /* folders alone, with nothing in them, are none */
         *ret = TAKE_PTR(pack);
     return r;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+/* As a box finds it in what came: there, a folder is also one that only lies above a file. */
+static bool is_found_in(const GatheredFile *f, const char *path, bool read_only)
+{
+    if (str_equal(path, f->path))
+        return f->kind != GATHERED_FOLDER || read_only;
+    return f->kind == GATHERED_FOLDER && is_below(path, f->path) ? true : read_only && is_below(f->path, path);
+}
+
+static int find_gathered(const char *path, bool read_only, char **ret, void *userdata, Error *err)
+{
+    const Gathered *g = userdata;
+
+    (void) err;
+    *ret = NULL;
+    for (size_t i = 0; i < g->n_files; i++)
+        if (is_found_in(&g->files[i], path, read_only)) {
+            *ret = str_format("/%s", path);
+            return *ret ? 0 : -ENOMEM;
+        }
+    return 0;
+}
+
+ComposeFiles project_files(const Gathered *g)
+{
+    return (ComposeFiles) { .find = find_gathered, .userdata = (void *) (uintptr_t) g };
 }
 
 static bool is_env_file(const Gathered *g, const char *path)

@@ -80,9 +80,8 @@ static int find_source(const Place *file, const Normaliser *n, const char *path,
         if (r >= 0 && !found)
             r = place_fail(
                 file, ENOENT, "compose.file-missing",
-                "the file %s did not come with the compose file; secbox-fleet push brings it from the folder that has "
-                "it (a rollout, a template and secboxctl bring no files), or name a file of the box by its "
-                "absolute path",
+                "the file %s did not come with the compose file; push it from the folder that has it, without "
+                "--no-files, or name a file of the box by its absolute path",
                 path);
         free(own);
         own = found;

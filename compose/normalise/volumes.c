@@ -177,11 +177,12 @@ static int place_source(const Place *at, const Normaliser *n, const char *servic
     if (r < 0 || !m->relative)
         return r;
     if (!found)
-        return take_data_folder(at, n, service, &m->source);
+        return take_data_folder(at, n, service, m->read_only, &m->source);
+    r = note_travelled(at, n, m->source);
     free(m->source);
     m->source = found;
     m->read_only = true;
-    return 0;
+    return r;
 }
 
 static int take_short_option(const Place *at, const char *word, Mount *m)
@@ -401,7 +402,7 @@ int find_travelled(const Place *at, const Normaliser *n, const char *source, boo
     const char *path = NULL;
     int r = path_below_base(at, n, source, &path);
 
-    return r < 0 || !*path || !o->find_file ? r : o->find_file(path, read_only, ret, o->userdata, at->err);
+    return r < 0 || !*path || !o->find_file ? r : o->find_file(path, read_only, ret, o->files, at->err);
 }
 
 int put_file_mount(const Place *at, ComposeService *s, const char *source, const char *target)

@@ -118,14 +118,11 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
     return 0;
 }
 
-/* Files do not wait for a box that is away: whether its agent takes them is known when it is here. */
+/* Whether a box that is away takes files is known when it comes. */
 static int bundle_read(const Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     const DeploymentsApi *api = c->module;
-    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(body, "bundle");
-    if (bundle)
-        request->may_wait = false;
-    return bundles_check(api->bundles, bundle, &request->bundle, err);
+    return bundles_check(api->bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &request->bundle, err);
 }
 
 static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)

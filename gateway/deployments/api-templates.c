@@ -58,38 +58,43 @@ static int check_selector(const cJSON *selector, Error *err)
     return 0;
 }
 
-static int check_template(const Request *c, const cJSON *body, const char **ret_compose, Error *err)
+static int check_template(const Request *c, const cJSON *body, const char **ret_compose, const char **ret_bundle,
+                          Error *err)
 {
+    const DeploymentsApi *api = c->module;
+
     if (!device_id_is_valid(c->args[0]))
         return error_set(
             err, EINVAL, "template.bad-name",
             "a template's name is made of letters, digits, '.', '_' and '-', beginning with a letter or digit");
     int r = check_selector(cJSON_GetObjectItemCaseSensitive(body, "selector"), err);
-    return r < 0 ? r : compose_body_check(body, ret_compose, err);
+    if (r >= 0)
+        r = compose_body_check(body, ret_compose, err);
+    return r < 0 ? r : bundles_check(api->bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), ret_bundle, err);
 }
 
 static void set(Request *c)
 {
     const DeploymentsApi *api = c->module;
     const cJSON *body = request_parse_body(c);
-    const char *compose = NULL;
+    const char *compose = NULL, *bundle = NULL;
     char sha256[SHA256_HEX_SIZE];
     Error err = {};
 
     if (!body)
         return;
-    int r = check_template(c, body, &compose, &err);
+    int r = check_template(c, body, &compose, &bundle, &err);
     _cleanup_(freep) char *envelope = NULL;
     if (r >= 0)
         r = order_body_read(body, &envelope, &err);
     _cleanup_(freep) char *selector = r < 0 ? NULL : json_print(cJSON_GetObjectItemCaseSensitive(body, "selector"));
-    if (r >= 0 && (!selector || sha256_hex(compose, strlen(compose), sha256) < 0))
+    if (r >= 0 && (!selector || bundle_snapshot_digest(compose, bundle, sha256) < 0))
         r = -ENOMEM;
     if (r < 0) {
         request_fail(c, r, &err);
     } else {
         deployments_expect_templates(api->deployments);
-        request_query(c, sql_template_put(c->args[0], selector, compose, sha256, envelope, c->actor), on_text);
+        request_query(c, sql_template_put(c->args[0], selector, compose, sha256, bundle, envelope, c->actor), on_text);
     }
     error_done(&err);
 }

@@ -39,6 +39,8 @@
 
 struct Bundles {
     char *folder;
+    Store *store;
+    StoreQuery *query; /* which of them are wanted */
     Requests *requests;
     const DeviceTokens *tokens;
     Saver *saver;
@@ -181,6 +183,15 @@ static int start_saving(Bundles *b, const char *digest, const Buf *data)
     return r;
 }
 
+static bool lies_whole(const char *path, const Buf *data)
+{
+    _cleanup_(freep) char *kept = NULL;
+    size_t len = 0;
+
+    return file_read(path, BUNDLE_SIZE_MAX, &kept, &len, NULL) == 0 && len == data->len &&
+           (len == 0 || memcmp(kept, data->data, len) == 0);
+}
+
 static void take(Request *c)
 {
     Bundles *b = c->module;
@@ -197,7 +208,8 @@ static void take(Request *c)
         fail(c, 422, EBADMSG, "bundle.digest", "what came is not what its digest says; send it again");
         return;
     }
-    if (utimensat(AT_FDCWD, path, NULL, 0) == 0) { /* it is here, and wanted for another week */
+    /* it is here, and wanted for another week; what a failing disk has made of it is written anew */
+    if (lies_whole(path, &u->data) && utimensat(AT_FDCWD, path, NULL, 0) == 0) {
         answer_kept(c);
         return;
     }
@@ -379,30 +391,71 @@ const Route bundle_routes[] = {
 
 /* all of them */
 
-void bundles_sweep(Bundles *b)
+static int wanted_of(const StoreRows *rows, Map **ret)
 {
-    usec_t now = boottime_usec();
-    DIR *dir = b->tidied > 0 && now - b->tidied < TIDY_INTERVAL ? NULL : opendir(b->folder);
+    *ret = map_new(NULL);
+    int r = *ret ? 0 : -ENOMEM;
 
-    if (!dir)
-        return;
-    b->tidied = now;
-    age_offers(b);
-    for (struct dirent *e; (e = readdir(dir));) {
+    for (size_t i = 0; r == 0 && i < store_rows_count(rows); i++) {
+        const char *digest = store_rows_get(rows, i, 0);
+
+        if (bundle_digest_is_valid(digest))
+            r = map_put(*ret, digest + strlen(BUNDLE_DIGEST_PREFIX), *ret);
+    }
+    return r;
+}
+
+static void remove_old(const Bundles *b, const Map *wanted)
+{
+    DIR *dir = opendir(b->folder);
+
+    for (struct dirent *e; dir && (e = readdir(dir));) {
         struct stat st;
         int64_t age;
 
-        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (e->d_name[0] == '.' || map_get(wanted, e->d_name) ||
+            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         age = (int64_t) (realtime_usec() / USEC_PER_SEC) - st.st_mtim.tv_sec;
         if (age > DAYS_KEPT * 24 * 3600 && unlinkat(dirfd(dir), e->d_name, 0) < 0)
             log_warning("%s in %s stays: %s", e->d_name, b->folder, strerror(errno));
     }
-    closedir(dir);
+    if (dir)
+        closedir(dir);
 }
 
-int bundles_new(sd_event *event, const char *state_dir, Requests *requests, const DeviceTokens *tokens, Bundles **ret,
-                Error *err)
+static void on_wanted(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Bundles *b = userdata;
+    _cleanup_(map_freep) Map *wanted = NULL;
+
+    b->query = NULL;
+    if (r >= 0)
+        r = wanted_of(rows, &wanted);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "old files of pushes stay for another hour");
+    else
+        remove_old(b, wanted);
+}
+
+void bundles_sweep(Bundles *b)
+{
+    _cleanup_(error_done) Error err = {};
+    usec_t now = boottime_usec();
+
+    if (b->query || (b->tidied > 0 && now - b->tidied < TIDY_INTERVAL))
+        return;
+    b->tidied = now;
+    age_offers(b);
+    if (access(b->folder, F_OK) < 0)
+        return;
+    int r = store_query(b->store, sql_bundles_wanted(), on_wanted, b, &b->query, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "old files of pushes stay for another hour");
+}
+
+int bundles_new(sd_event *event, const char *state_dir, Store *store, Requests *requests, const DeviceTokens *tokens,
+                Bundles **ret, Error *err)
 {
     _cleanup_(bundles_freep) Bundles *b = calloc(1, sizeof(*b));
     int r;
@@ -410,6 +463,7 @@ int bundles_new(sd_event *event, const char *state_dir, Requests *requests, cons
     if (!b)
         return -ENOMEM;
     b->folder = path_join(state_dir, FOLDER);
+    b->store = store;
     b->requests = requests;
     b->tokens = tokens;
     b->saving = map_new(free);
@@ -428,6 +482,7 @@ Bundles *bundles_free(Bundles *b)
 {
     if (!b)
         return NULL;
+    store_query_free(b->query);
     saver_free(b->saver);
     map_free(b->saving);
     map_free(b->offered);

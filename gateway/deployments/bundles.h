@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The files that travel with pushes: operators bring each archive once, under its digest, and the boxes that a push of it goes to
- * fetch it. On disk, not in the database; what nobody has brought again for a week goes. */
+ * fetch it. On disk, not in the database; what nobody has brought again for a week goes, unless something that has not been sent to
+ * every box names it. */
 #pragma once
 
 #include "gateway/auth/device-tokens.h"
@@ -9,9 +10,9 @@
 
 typedef struct Bundles Bundles;
 
-/* In a folder below the state folder, which is made when there is something to keep. Requests and tokens are borrowed. */
-int bundles_new(sd_event *event, const char *state_dir, Requests *requests, const DeviceTokens *tokens, Bundles **ret,
-                Error *err) _must_check_;
+/* In a folder below the state folder, which is made when there is something to keep. The rest is borrowed. */
+int bundles_new(sd_event *event, const char *state_dir, Store *store, Requests *requests, const DeviceTokens *tokens,
+                Bundles **ret, Error *err) _must_check_;
 Bundles *bundles_free(Bundles *b);
 DEFINE_CLEANUP(Bundles, bundles_free)
 /* Of a request's `bundle`, an object with a digest: whether the files are here. NULL is no bundle, and *ret then NULL. Errors:

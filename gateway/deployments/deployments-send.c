@@ -178,7 +178,7 @@ static void on_waiting(StoreQuery *q, int r, const StoreRows *rows, const Error 
     uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
     if (r >= 0 && store_rows_count(rows) > 0 &&
         (store_rows_copy(rows, 0, 1, &d->compose) < 0 || store_rows_u64(rows, 0, 2, UINT32_MAX, &deadline) < 0 ||
-         store_rows_copy(rows, 0, 3, &d->envelope) < 0))
+         store_rows_copy(rows, 0, 3, &d->envelope) < 0 || store_rows_copy(rows, 0, 4, &d->digest) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "what waits for %s is not sent yet", d->device);

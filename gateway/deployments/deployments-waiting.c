@@ -9,7 +9,7 @@
 #include "gateway/store/waiting-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
+#include "lib/data/bundle.h"
 #include "lib/data/json.h"
 
 void deployments_forget_waiting(Deployments *ds, const char *device)
@@ -73,7 +73,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
 
     if (!request->may_wait || !request->compose || device_conn_find(ds->conns, c->args[0], ROLE_MGMT))
         return false;
-    if (sha256_hex(request->compose, strlen(request->compose), sha256) < 0 ||
+    if (bundle_snapshot_digest(request->compose, request->bundle, sha256) < 0 ||
         deployments_expect_waiting(ds, c->args[0]) < 0) {
         request_fail(c, -ENOMEM, NULL);
         return true;
@@ -82,6 +82,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
         .device = c->args[0],
         .compose = request->compose,
         .sha256 = sha256,
+        .digest = request->bundle,
         .actor = c->actor,
         .reason = request->reason,
         .envelope = request->envelope,

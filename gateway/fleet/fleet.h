@@ -79,8 +79,6 @@ char *fleet_config_path(const char *name);
  * fleet.no-files, those of api_send(). */
 int fleet_send_files(Fleet *fleet, const Gathered *g, cJSON *request, char ret_digest[static SHA256_HEX_SIZE],
                      Error *err) _must_check_;
-/* Where files cannot come along: says so to the person. */
-void fleet_tell_of_files(const Gathered *g, const char *what);
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
 int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compose/faults.h"
+#include "compose/gather/travel.h"
 #include "compose/precheck.h"
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
@@ -23,7 +24,7 @@
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
     "label wait confirm-deadline reason to compose agent service groups halt-at soak parallel offline-after "          \
-    "timeout key for " FILE_OPTIONS
+    "timeout no-files key for " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add,
@@ -58,7 +59,7 @@ static const CliVerb verbs[] = {
       "wait confirm-deadline reason timeout now no-files key for " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
     { "template set", "NAME [FILE]", 1, 2, "what new boxes with these labels get when they first appear",
-      verb_template_set, "selector key for " FILE_OPTIONS },
+      verb_template_set, "selector no-files key for " FILE_OPTIONS },
     { "template list", "", 0, 0, "all templates", verb_template_list, NULL },
     { "template show", "NAME", 1, 1, "its compose file", verb_template_show, NULL },
     { "template remove", "NAME", 1, 1, "new boxes get it no more", verb_template_remove, NULL },
@@ -178,12 +179,12 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
 }
 
 /* The first fault is the answer; whoever mends it wants to know that there are others. */
-static void tell_of_others(const Gathered *g, const char *name, Error *first)
+static void tell_of_others(const Gathered *g, const ComposeFiles *files, const char *name, Error *first)
 {
     _cleanup_(compose_faults_done) ComposeFaults faults = {};
     char *message = NULL;
 
-    if (compose_find_faults(g->text, g->len, name, &faults) >= 0 && faults.refused.n > 1)
+    if (compose_find_faults(g->text, g->len, name, files, &faults) >= 0 && faults.refused.n > 1)
         message =
             str_format("%s; and %s%zu more: secbox-fleet check %s", error_message(first, -EINVAL),
                        faults.more ? "at least " : "", faults.refused.n - 1 + faults.more, g->is_same ? name : "-f …");
@@ -218,9 +219,10 @@ int fleet_read_compose(Fleet *fleet, const char *path, Gathered *ret, Error *err
     values = project_describe_values(ret);
     if (!str_empty(values) && !fleet->json)
         fprintf(stderr, "%s", values);
-    r = compose_precheck(ret->text, ret->len, name, &policy, err);
+    const ComposeFiles files = project_files(ret), *come = fleet->no_files ? NULL : &files;
+    r = compose_precheck(ret->text, ret->len, name, come, &policy, err);
     if (r < 0) {
-        tell_of_others(ret, name, err);
+        tell_of_others(ret, come, name, err);
         gathered_locate(ret, err);
         return r;
     }
@@ -254,7 +256,8 @@ int main(int argc, char **argv)
         { "wait", NULL, "show it live and wait for its end", .flag = &fleet.wait },
         { "confirm-deadline", "SECONDS", "a box rolls back when the cloud has not confirmed by then",
           .text = &fleet.confirm_deadline },
-        { "no-files", NULL, "push, plan: the compose file alone; what it names beside itself is on the box",
+        { "no-files", NULL,
+          "push, plan, rollout start, template set: the compose file alone; what it names beside itself is on the box",
           .flag = &fleet.no_files },
         { "reason", "TEXT", "why, for the audit log", .text = &fleet.reason },
         { "for", "TIME",

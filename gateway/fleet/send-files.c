@@ -55,13 +55,3 @@ int fleet_send_files(Fleet *fleet, const Gathered *g, cJSON *request, char ret_d
                                                                  : -ENOMEM;
     return error_from_errno(err, r, "make a request");
 }
-
-void fleet_tell_of_files(const Gathered *g, const char *what)
-{
-    if (g->n_files > 0)
-        fprintf(
-            stderr,
-            "warning: %s has files beside it (%s%s), and they do not travel with a %s: they have to be on the boxes\n",
-            g->sources && g->sources[0] ? g->sources[0] : "the compose file", g->files[0].path,
-            g->n_files > 1 ? ", …" : "", what);
-}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compose/faults.h"
+#include "compose/gather/travel.h"
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -79,7 +80,9 @@ static int find(const Fleet *fleet, const char *path, char **ret_name, ComposeFa
     int r = fleet_gather(fleet, path, &gathered, ret_name, &err);
 
     if (r >= 0) {
-        r = compose_find_faults(gathered.text, gathered.len, *ret_name, faults);
+        const ComposeFiles files = project_files(&gathered);
+
+        r = compose_find_faults(gathered.text, gathered.len, *ret_name, &files, faults);
         gathered_locate_all(&gathered, &faults->refused);
         gathered_locate_all(&gathered, &faults->policy);
         gathered_locate(&gathered, &faults->engine);

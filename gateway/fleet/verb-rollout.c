@@ -12,7 +12,7 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
-#include "lib/data/digest.h"
+#include "lib/data/bundle.h"
 
 #define ROLLOUT_CALL_TIMEOUT (60 * USEC_PER_SEC)
 #define POLL_WAIT_SECONDS 20
@@ -68,6 +68,7 @@ static int add_agent(const Fleet *fleet, const char *image, cJSON *request, Erro
 static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
 {
     _cleanup_(gathered_done) Gathered gathered = {};
+    char sha256[SHA256_HEX_SIZE];
 
     if (fleet->agent)
         return add_agent(fleet, image, request, err);
@@ -80,8 +81,8 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         int r = fleet_read_compose(fleet, fleet->compose, &gathered, err);
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
-            fleet_tell_of_files(&gathered, "rollout");
-        return r < 0 ? r : json_add_string(request, "compose", gathered.text);
+            r = json_add_string(request, "compose", gathered.text);
+        return r < 0 ? r : fleet_send_files(fleet, &gathered, request, sha256, err);
     }
     if (!fleet->to)
         return error_set(err, EINVAL, "usage", "say with --to which digest the image shall have, sha256:…");
@@ -286,6 +287,7 @@ static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *
 static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
 {
     const char *compose = json_string(request, "compose"), *image = json_string(request, "image");
+    const char *bundle = json_string(cJSON_GetObjectItemCaseSensitive(request, "bundle"), "digest");
     _cleanup_(strv_freep) char **devices = NULL;
     char sha256[SHA256_HEX_SIZE];
     OrderStatement what = { .image = (char *) (uintptr_t) image,
@@ -297,7 +299,7 @@ static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
     if (!fleet_signs(fleet))
         return fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, 0, request, err);
     if (compose) {
-        r = sha256_hex(compose, strlen(compose), sha256);
+        r = bundle_snapshot_digest(compose, bundle, sha256);
         what.sha256 = sha256;
     }
     if (r >= 0)

@@ -71,14 +71,12 @@ static char *set_text(const cJSON *entry)
 }
 
 /* Which boxes there will be, nobody knows: it is for whichever box the gateway gives it to. */
-static int sign(const Fleet *fleet, const char *compose, cJSON *request, Error *err)
+static int sign(const Fleet *fleet, char *sha256, cJSON *request, Error *err)
 {
     const char *devices[] = { ORDER_ANY_BOX, NULL };
-    char sha256[SHA256_HEX_SIZE];
     OrderStatement what = { .devices = (char **) (uintptr_t) devices, .sha256 = sha256 };
-    int r = sha256_hex(compose, strlen(compose), sha256);
 
-    return r < 0 ? r : fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, ORDER_LIFETIME_MAX, request, err);
+    return fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, ORDER_LIFETIME_MAX, request, err);
 }
 
 int verb_template_set(int argc, char **argv, void *userdata)
@@ -89,6 +87,7 @@ int verb_template_set(int argc, char **argv, void *userdata)
     cJSON *selector = request ? cJSON_AddObjectToObject(request, "selector") : NULL;
     _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error err = {};
+    char sha256[SHA256_HEX_SIZE] = "";
     int r = selector ? 0 : -ENOMEM;
 
     if (r >= 0 && !fleet->selector)
@@ -98,11 +97,11 @@ int verb_template_set(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
-        fleet_tell_of_files(&gathered, "template");
-    if (r >= 0)
         r = json_add_string(request, "compose", gathered.text);
     if (r >= 0)
-        r = sign(fleet, gathered.text, request, &err);
+        r = fleet_send_files(fleet, &gathered, request, sha256, &err);
+    if (r >= 0)
+        r = sign(fleet, sha256, request, &err);
     return r < 0 ? fleet_fail(fleet, NULL, &err, r) : fleet_show(fleet, "PUT", template_path(argv[0]), request, &view);
 }
 

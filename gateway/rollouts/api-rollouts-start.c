@@ -37,7 +37,8 @@ typedef struct Start {
     char id[sizeof("r-") + ID_DIGITS];
     RolloutGroups groups;
     char *labels, *envelope;
-    const char *compose, *image, *digest, *service, *target, *reason; /* borrowed from the body */
+    const char *compose, *image, *service, *target, *reason; /* borrowed from the body */
+    const char *digest; /* of the image, or of the files that come with the compose file; the same */
     char sha256[SHA256_HEX_SIZE];
     unsigned halt_at;
     uint64_t soak, parallel, offline_after, confirm_deadline;
@@ -102,22 +103,25 @@ static int read_agent(const cJSON *body, Start *s, Error *err)
                               "\"agent\" must be the version of a package, like 1.2.0 or 1.2.0-1");
 }
 
-static int read_compose(const cJSON *body, Start *s, Error *err)
+static int read_compose(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
 {
     if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "digest"))
         return error_set(err, EINVAL, "rollout.two-things", "a rollout brings an image or a compose file, not both");
     int r = compose_body_check(body, &s->compose, err);
     if (r < 0)
         return r;
-    r = sha256_hex(s->compose, strlen(s->compose), s->sha256);
+    r = bundles_check(bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &s->digest, err);
+    if (r < 0)
+        return r;
+    r = bundle_snapshot_digest(s->compose, s->digest, s->sha256);
     return r < 0 ? error_from_errno(err, r, "starting a rollout") : 0;
 }
 
-static int read_what(const cJSON *body, Start *s, Error *err)
+static int read_what(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
 {
     if (cJSON_HasObjectItem(body, "agent"))
         return read_agent(body, s, err);
-    return cJSON_HasObjectItem(body, "compose") ? read_compose(body, s, err) : read_update(body, s, err);
+    return cJSON_HasObjectItem(body, "compose") ? read_compose(body, bundles, s, err) : read_update(body, s, err);
 }
 
 static int read_number(const cJSON *body, const char *key, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
@@ -226,6 +230,7 @@ static int print_boxes(const RolloutCandidate *boxes, size_t n, char **ret, char
 
 static void on_started(Request *c, const StoreRows *rows)
 {
+    const RolloutsApi *api = c->module;
     const Start *s = c->scratch;
     Error err = {};
     const char *busy = store_rows_get(rows, 0, 1);
@@ -235,7 +240,7 @@ static void on_started(Request *c, const StoreRows *rows)
             request_fail(c, -ENOMEM, NULL);
             return;
         }
-        rollouts_reload(c->module);
+        rollouts_reload(api->rollouts);
         api_rollout_answer(c, 201);
         return;
     }
@@ -312,6 +317,7 @@ static void on_candidates(Request *c, const StoreRows *rows)
 
 static void start(Request *c)
 {
+    const RolloutsApi *api = c->module;
     Error err = {};
     char random[RANDOM_ID_SIZE];
     const cJSON *body = request_parse_body(c);
@@ -326,7 +332,7 @@ static void start(Request *c)
     c->scratch = s;
     c->scratch_free = start_free;
     snprintf(s->id, sizeof(s->id), "r-%.*s", ID_DIGITS, random);
-    int r = read_what(body, s, &err);
+    int r = read_what(body, api->bundles, s, &err);
     if (r >= 0)
         r = read_settings(body, s, &err);
     if (r >= 0)

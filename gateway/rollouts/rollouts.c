@@ -85,7 +85,9 @@ static bool agent_takes(const Rollout *r, const DeviceConn *s)
 {
     if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
         return false;
-    return r->target ? device_conn_takes(s, ORDER_AGENT) : !r->update || device_conn_takes(s, ORDER_UPDATE);
+    if (r->target)
+        return device_conn_takes(s, ORDER_AGENT);
+    return r->update ? device_conn_takes(s, ORDER_UPDATE) : !r->digest || device_conn_takes(s, ORDER_BUNDLE);
 }
 
 static void skip_old_agent(Rollout *r, RolloutBox *box)
@@ -99,6 +101,9 @@ static void skip_old_agent(Rollout *r, RolloutBox *box)
             &err, EOPNOTSUPP, "rollout.old-agent",
             "the agents of this box are not updated from here: they are too old for it, or were not installed from "
             "packages; update them on the box, as they were installed");
+    else if (!r->update)
+        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
+                  "the agent of this box is too old for files beside the compose file: install a newer one");
     else
         error_set(
             &err, EOPNOTSUPP, "rollout.old-agent",

@@ -143,6 +143,18 @@ Statement sql_deployment_has_bundle(const char *device, const char *digest)
                      sql_text(device), sql_text(digest));
 }
 
+Statement sql_bundles_wanted(void)
+{
+    return (Statement) {
+        .sql = "SELECT digest FROM deployments WHERE kind = 'compose' AND state = 'open' AND digest IS NOT NULL"
+               " UNION SELECT bundle FROM waiting_pushes WHERE bundle IS NOT NULL"
+               " UNION SELECT bundle FROM templates WHERE bundle IS NOT NULL"
+               " UNION SELECT digest FROM rollouts r WHERE kind = 'compose' AND digest IS NOT NULL"
+               " AND state <> 'aborted' AND (state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b"
+               " WHERE b.rollout = r.id AND b.state IN ('waiting', 'offline', 'sent')))",
+    };
+}
+
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
 {
     return STATEMENT(

@@ -41,6 +41,9 @@ Statement sql_deployment_content(const char *id);
 /* 0 whether one of the box's has these files. */
 Statement sql_deployment_has_bundle(const char *device, const char *digest);
 
+/* 0 the digest of the files of each push, rollout and template that may still be sent to a box. */
+Statement sql_bundles_wanted(void);
+
 typedef struct NewDeployment {
     const char *device, *id, *nonce;
     uint64_t version_floor; /* its version is above this */

@@ -207,6 +207,9 @@ static const SchemaStep schema_steps[] = {
           "ALTER TABLE waiting_pushes ADD COLUMN envelope text;\n"
           "ALTER TABLE templates ADD COLUMN envelope text;\n" },
     { 21, schema_serving },
+    /* the digest of the files that come with the compose file */
+    { 22, "ALTER TABLE waiting_pushes ADD COLUMN bundle text;\n"
+          "ALTER TABLE templates ADD COLUMN bundle text;\n" },
     {},
 };
 

@@ -25,21 +25,22 @@ Statement sql_waiting_known(void)
 
 #define WAITING_JSON                                                                                                   \
     "jsonb_strip_nulls(jsonb_build_object('device', w.device, 'sha256', w.sha256, 'requestedBy', w.requested_by,"      \
-    " 'reason', w.reason, 'createdAt', secbox_time(w.created_at)))"
+    " 'digest', w.bundle, 'reason', w.reason, 'createdAt', secbox_time(w.created_at)))"
 
 Statement sql_waiting_put(const NewDeployment *d)
 {
     return STATEMENT(
         "WITH w AS (INSERT INTO waiting_pushes(device, compose, sha256, requested_by, reason, confirm_deadline,"
-        " envelope) SELECT id, $2, $3, $4, $5, $6::integer, $7 FROM devices WHERE id = $1"
+        " envelope, bundle) SELECT id, $2, $3, $4, $5, $6::integer, $7, $8 FROM devices WHERE id = $1"
         " ON CONFLICT (device) DO UPDATE SET compose = excluded.compose, sha256 = excluded.sha256,"
         " requested_by = excluded.requested_by, reason = excluded.reason,"
-        " confirm_deadline = excluded.confirm_deadline, envelope = excluded.envelope, created_at = now() RETURNING *),"
+        " confirm_deadline = excluded.confirm_deadline, envelope = excluded.envelope, bundle = excluded.bundle,"
+        " created_at = now() RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $4, 'compose.push-waits', device,"
-        " jsonb_strip_nulls(jsonb_build_object('sha256', sha256, 'reason', reason)) FROM w)"
+        " jsonb_strip_nulls(jsonb_build_object('sha256', sha256, 'digest', bundle, 'reason', reason)) FROM w)"
         " SELECT jsonb_build_object('waiting', " WAITING_JSON ") FROM w",
         sql_text(d->device), sql_text(d->compose), sql_text(d->sha256), sql_text(d->actor), sql_text(d->reason),
-        sql_number(d->confirm_deadline), sql_text(d->envelope));
+        sql_number(d->confirm_deadline), sql_text(d->envelope), sql_text(d->digest));
 }
 
 Statement sql_waiting_cancel(const char *device, const char *actor)
@@ -62,22 +63,23 @@ Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank)
         " WHERE $6::boolean AND NOT EXISTS (SELECT 1 FROM w)"
         " AND NOT EXISTS (SELECT 1 FROM deployments WHERE device = $1)"
         " ORDER BY (SELECT count(*) FROM jsonb_object_keys(t.selector)) DESC, t.name LIMIT 1),"
-        " s AS (SELECT compose, sha256, requested_by, reason, confirm_deadline, envelope, NULL::text AS template FROM w"
-        " UNION ALL SELECT compose, sha256, created_by, 'template ' || name, $5::integer, envelope, name FROM t),"
-        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, envelope) SELECT $1, v.version, $3, s.sha256, s.compose, s.requested_by, s.reason, $4,"
-        " s.confirm_deadline, s.envelope FROM s, v RETURNING *),"
+        " s AS (SELECT compose, sha256, bundle, requested_by, reason, confirm_deadline, envelope,"
+        " NULL::text AS template FROM w UNION ALL SELECT compose, sha256, bundle, created_by, 'template ' || name,"
+        " $5::integer, envelope, name FROM t),"
+        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, digest, requested_by, reason, nonce,"
+        " confirm_deadline, envelope) SELECT $1, v.version, $3, s.sha256, s.compose, s.bundle, s.requested_by,"
+        " s.reason, $4, s.confirm_deadline, s.envelope FROM s, v RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT d.requested_by, 'compose.push', d.device,"
         " jsonb_strip_nulls(jsonb_build_object('id', d.id, 'version', d.version::text, 'reason', d.reason,"
-        " 'sha256', d.sha256, 'waited', s.template IS NULL, 'template', s.template)) FROM d, s)"
-        " SELECT version, compose, confirm_deadline, envelope FROM d",
+        " 'sha256', d.sha256, 'digest', d.digest, 'waited', s.template IS NULL, 'template', s.template)) FROM d, s)"
+        " SELECT version, compose, confirm_deadline, envelope, digest FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
         sql_number(d->confirm_deadline), sql_flag(blank));
 }
 
 #define TEMPLATE_JSON                                                                                                  \
-    "jsonb_build_object('name', t.name, 'selector', t.selector, 'sha256', t.sha256, 'createdBy', t.created_by,"        \
-    " 'createdAt', secbox_time(t.created_at))"
+    "jsonb_strip_nulls(jsonb_build_object('name', t.name, 'selector', t.selector, 'sha256', t.sha256,"                 \
+    " 'digest', t.bundle, 'createdBy', t.created_by, 'createdAt', secbox_time(t.created_at)))"
 
 Statement sql_templates(void)
 {
@@ -93,18 +95,19 @@ Statement sql_template(const char *name)
 }
 
 Statement sql_template_put(const char *name, const char *selector, const char *compose, const char *sha256,
-                           const char *envelope, const char *actor)
+                           const char *bundle, const char *envelope, const char *actor)
 {
-    return STATEMENT("WITH t AS (INSERT INTO templates(name, selector, compose, sha256, created_by, envelope)"
-                     " VALUES ($1, $2::jsonb, $3, $4, $5, $6)"
+    return STATEMENT("WITH t AS (INSERT INTO templates(name, selector, compose, sha256, created_by, envelope, bundle)"
+                     " VALUES ($1, $2::jsonb, $3, $4, $5, $6, $7)"
                      " ON CONFLICT (name) DO UPDATE SET selector = excluded.selector, compose = excluded.compose,"
                      " sha256 = excluded.sha256, created_by = excluded.created_by, envelope = excluded.envelope, "
-                     "created_at = now() RETURNING *),"
+                     "bundle = excluded.bundle, created_at = now() RETURNING *),"
                      " a AS (INSERT INTO audit(actor, action, detail) SELECT $5, 'template.set',"
-                     " jsonb_build_object('name', name, 'selector', selector, 'sha256', sha256) FROM t)"
+                     " jsonb_strip_nulls(jsonb_build_object('name', name, 'selector', selector, 'sha256', sha256,"
+                     " 'digest', bundle)) FROM t)"
                      " SELECT jsonb_build_object('template', " TEMPLATE_JSON ") FROM t",
                      sql_text(name), sql_text(selector), sql_text(compose), sql_text(sha256), sql_text(actor),
-                     sql_text(envelope));
+                     sql_text(envelope), sql_text(bundle));
 }
 
 Statement sql_template_remove(const char *name, const char *actor)

@@ -11,22 +11,23 @@ extern const char schema_waiting[];
 Statement sql_waiting_known(void);
 
 /* Takes the place of what waited before. 0 {"waiting"}; none: there is no such device. Read are device, compose, sha256, actor,
- * reason, envelope, confirm_deadline. */
+ * reason, envelope, digest, confirm_deadline. */
 Statement sql_waiting_put(const NewDeployment *d);
 /* 0 device: none when nothing waited. */
 Statement sql_waiting_cancel(const char *device, const char *actor);
 
 /* What waits becomes the box's deployment; of one that is `blank` and never had one, the template with the most labels. Read are
  * device, id, nonce, version_floor, confirm_deadline: of a template. 0 version, 1 compose, 2 seconds for the confirmation,
- * 3 envelope: none when there is nothing for it. One that has another deployment open makes the statement fail as a whole. */
+ * 3 envelope, 4 digest of its files: none when there is nothing for it. One that has another deployment open makes the statement
+ * fail as a whole. */
 Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank);
 
 /* 0 {"templates"}. */
 Statement sql_templates(void);
 /* 0 {"template"} with its compose file; none: there is no such one. */
 Statement sql_template(const char *name);
-/* 0 {"template"}. selector, envelope: JSON; the latter may be NULL. */
+/* 0 {"template"}. selector, envelope: JSON; the latter may be NULL, and so may bundle, the digest of its files. */
 Statement sql_template_put(const char *name, const char *selector, const char *compose, const char *sha256,
-                           const char *envelope, const char *actor);
+                           const char *bundle, const char *envelope, const char *actor);
 /* 0 name: none when there is no such one. */
 Statement sql_template_remove(const char *name, const char *actor);

@@ -38,6 +38,9 @@
  * what containers mount of them */
 #define LINK_BUNDLES_DIR LINK_STATE_DIR "/bundles"
 #define BUNDLES_DIR AGENT_STATE_DIR "/bundles"
+/* with the digits of its digest behind it: an archive that secboxctl leaves for the job that it asks for */
+#define LOCAL_BUNDLE_NAME "local-"
+#define LOCAL_BUNDLE BUNDLES_DIR "/" LOCAL_BUNDLE_NAME
 #define FILES_DIR STATE_DIR "/files"
 /* the text of mgmt-agent.env with which mgmt-link came through last */
 #define LINK_KEPT_ENV "kept.env"

@@ -80,11 +80,29 @@ static char *plan_variables(const cJSON *plan)
     return !parts ? strdup("") : shown ? str_format("variables: %s\n", shown) : NULL;
 }
 
+/* A line for each file that comes with the push and is not as it was; "" for none. */
+static char *plan_files(const cJSON *plan)
+{
+    _cleanup_(strv_freep) char **lines = NULL;
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, member(plan, "files")) {
+        _cleanup_(freep) char *path = report_member(entry, "path"), *change = report_member(entry, "change");
+
+        if (path && change && strv_addf(&lines, "file %s: %s\n", path, change) < 0)
+            return NULL;
+    }
+    double more = number(plan, "moreFiles", 0);
+    if (more > 0 && strv_addf(&lines, "and %.0f files more\n", more) < 0)
+        return NULL;
+    return lines ? strv_join(lines, "") : strdup("");
+}
+
 char *report_plan(const cJSON *plan)
 {
     static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "ENGINE", "REASON", NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
-    _cleanup_(freep) char *rows = NULL, *variables = NULL;
+    _cleanup_(freep) char *rows = NULL, *variables = NULL, *files = NULL;
     unsigned changes = 0;
     const cJSON *step;
 
@@ -100,11 +118,12 @@ char *report_plan(const cJSON *plan)
     }
     rows = table_print(table, 0);
     variables = plan_variables(plan);
-    if (!rows || !variables)
+    files = plan_files(plan);
+    if (!rows || !variables || !files)
         return NULL;
     if (changes == 0)
-        return str_format("%s%snothing would change\n", table_rows(table) > 0 ? rows : "", variables);
-    return str_format("%s%s%u of %zu would change\n", rows, variables, changes, table_rows(table));
+        return str_format("%s%s%snothing would change\n", table_rows(table) > 0 ? rows : "", variables, files);
+    return str_format("%s%s%s%u of %zu would change\n", rows, variables, files, changes, table_rows(table));
 }
 
 static const char *outcome_of(const cJSON *result)

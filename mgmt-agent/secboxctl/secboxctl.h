@@ -28,6 +28,7 @@ typedef struct Secboxctl {
     char **profiles;   /* --profile */
     char **env_files;  /* --env-file */
     bool json, force, unlock, follow;
+    bool no_files;
 } Secboxctl;
 
 typedef struct AgentSocket AgentSocket;

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compose/gather/travel.h"
 #include "compose/precheck.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/cli/progress.h"
 #include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
+#include "mgmt-agent/secboxctl/local-files.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 /* What the files come to, once the box's own parser has accepted it. */
@@ -20,7 +22,8 @@ static int read_compose(const Secboxctl *ctl, const char *path, Gathered *ret, E
     int r = secboxctl_gather(ctl, path, ctl->env_files, ret, &name, err);
     if (r < 0)
         return r;
-    r = compose_precheck(ret->text, ret->len, name, &policy, err);
+    const ComposeFiles files = project_files(ret);
+    r = compose_precheck(ret->text, ret->len, name, ctl->no_files ? NULL : &files, &policy, err);
     if (r < 0)
         gathered_locate(ret, err);
     return r;
@@ -74,6 +77,7 @@ int verb_apply(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(local_files_freep) char *files = NULL;
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
@@ -83,6 +87,8 @@ int verb_apply(int argc, char **argv, void *userdata)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
         r = make_snapshot(gathered.text, &request, &err);
+    if (r >= 0)
+        r = local_files_leave(ctl, &gathered, request, &files, &err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, &gathered, timeout);
 }
 
@@ -129,6 +135,7 @@ int verb_plan(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.plan"), *answer = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(local_files_freep) char *files = NULL;
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
@@ -138,6 +145,8 @@ int verb_plan(int argc, char **argv, void *userdata)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
+    if (r >= 0)
+        r = local_files_leave(ctl, &gathered, request, &files, &err);
     if (r >= 0)
         r = agent_ask(agent, request, "compose.plan.result", timeout, &answer, &err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : show_plan(ctl, &gathered, answer);

@@ -5,6 +5,7 @@
 
 #include "compose/compose.h"
 #include "compose/engine-check.h"
+#include "compose/gather/travel.h"
 #include "env/dotenv.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
@@ -30,6 +31,7 @@ static int check_expanded(const EnvFile *env, const char *file, Error *err)
 typedef struct Render {
     const EnvFile *env;
     const char *base_dir;
+    const Gathered *beside; /* what lies beside the file, and goes along when it is applied; NULL: nothing does */
 } Render;
 
 static const char *lookup_env(const char *key, void *userdata)
@@ -37,6 +39,28 @@ static const char *lookup_env(const char *key, void *userdata)
     const Render *c = userdata;
 
     return env_get(c->env, key);
+}
+
+static const char *source_beside(const Render *c, const char *path)
+{
+    for (size_t i = 0; c->beside && i < c->beside->n_files; i++)
+        if (str_equal(c->beside->files[i].path, path))
+            return c->beside->files[i].source;
+    return NULL;
+}
+
+/* The box puts it into a folder that is named by its content, which is left out here. */
+static int find_file(const char *path, bool read_only, char **ret, void *userdata, Error *err)
+{
+    const Render *c = userdata;
+    const ComposeFiles files = project_files(c->beside);
+    _cleanup_(freep) char *found = NULL;
+    int r = files.find(path, read_only, &found, files.userdata, err);
+
+    if (r < 0 || !found)
+        return r;
+    *ret = str_format(FILES_DIR "%s", found);
+    return *ret ? 0 : -ENOMEM;
 }
 
 /* What the agent would read; whether it may stand where it is, only the agent asks. */
@@ -52,7 +76,7 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     if (*path == '/')
         return error_set(err, EPERM, "compose.env-file",
                          "the env_file %s cannot be used: name " SECBOX_ENV_PATH ", or a file in " VOLUMES_DIR, path);
-    full = str_format("%s/%s", c->base_dir, path);
+    full = source_beside(c, path) ? strdup(source_beside(c, path)) : str_format("%s/%s", c->base_dir, path);
     return full ? file_read(full, ENV_FILE_SIZE_MAX, ret, NULL, err) : -ENOMEM;
 }
 
@@ -95,12 +119,14 @@ static int render_text(const Secboxctl *ctl, const Gathered *g, const char *name
     if (r < 0)
         return r;
 
-    Render context = { env, base_dir };
+    Render context = { env, base_dir, ctl->no_files ? NULL : g };
     const ComposeResolveOptions options = {
         .project = ctl->project ? ctl->project : PROJECT_DEFAULT,
         .base_dir = base_dir, /* relative bind sources are the box's, not this machine's */
         .lookup = lookup_env,
         .read_env_file = read_env_file,
+        .find_file = ctl->no_files ? NULL : find_file,
+        .files = &context,
         .is_nested = is_nested,
         .userdata = &context,
     };

@@ -49,15 +49,12 @@ int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **r
     return r;
 }
 
-/* One step of a walk over a file, or over a folder and what is in it, in the order of the names. */
-typedef int (*visit_t)(const char *path, const char *below, const struct stat *st, void *userdata, Error *err);
-
 static int is_named(const struct dirent *e)
 {
     return !str_equal(e->d_name, ".") && !str_equal(e->d_name, "..");
 }
 
-static int walk(const char *path, const char *below, visit_t visit, void *userdata, Error *err)
+int bundle_store_walk(const char *path, const char *below, bundle_visit_t visit, void *userdata, Error *err)
 {
     struct dirent **entries = NULL;
     struct stat st;
@@ -72,7 +69,7 @@ static int walk(const char *path, const char *below, visit_t visit, void *userda
         _cleanup_(freep) char *next = path_join(path, entries[i]->d_name), *name = path_join(below, entries[i]->d_name);
 
         if (r == 0)
-            r = next && name ? walk(next, name, visit, userdata, err) : -ENOMEM;
+            r = next && name ? bundle_store_walk(next, name, visit, userdata, err) : -ENOMEM;
         free(entries[i]);
     }
     free(entries);
@@ -107,7 +104,7 @@ static int sync_one(const char *path, const char *below, const struct stat *st, 
 
 int bundle_store_sync(const char *path, Error *err)
 {
-    return walk(path, "", sync_one, NULL, err);
+    return bundle_store_walk(path, "", sync_one, NULL, err);
 }
 
 static int copy(const char *path, const char *below, const struct stat *st, void *userdata, Error *err)
@@ -157,7 +154,7 @@ static int make_place(const char *from, const char *name, const char *files, con
     if (r == 0)
         r = dir_make(beside, 0755, (uid_t) -1, (gid_t) -1, err);
     if (r == 0)
-        r = walk(from, name, copy, beside, err);
+        r = bundle_store_walk(from, name, copy, beside, err);
     if (r == 0)
         r = bundle_store_sync(beside, err);
     if (r == 0 && (dir < 0 || (rename(beside, place) < 0 && errno != ENOTEMPTY && errno != EEXIST) || fsync(dir) < 0))
@@ -170,7 +167,7 @@ static int make_place(const char *from, const char *name, const char *files, con
 static int place_id(const char *from, const char *name, char ret[static SHA256_HEX_SIZE], Error *err)
 {
     _cleanup_(buf_done) Buf listing = BUF_INIT(LISTING_MAX);
-    int r = walk(from, name, list, &listing, err);
+    int r = bundle_store_walk(from, name, list, &listing, err);
 
     if (r == 0)
         r = sha256_hex(listing.data, listing.len, ret);

@@ -83,14 +83,17 @@ static int read_archive(const char *path, const char *digest, char **ret, size_t
     return r;
 }
 
-/* As mgmt-link has fetched it. */
+/* As secboxctl left it, or mgmt-link has fetched it. */
 static int find_archive(const char *hex, const char *digest, char **ret, size_t *ret_len, Error *err)
 {
+    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s", hex), *own = name ? path_in_root(name) : NULL;
     _cleanup_(freep) char *fetched = str_format(LINK_BUNDLES_DIR "/%s", hex),
                           *path = fetched ? path_in_root(fetched) : NULL;
     _cleanup_(error_done) Error why = {};
-    int r = path ? read_archive(path, digest, ret, ret_len, &why) : -ENOMEM;
+    int r = own && path ? read_archive(own, digest, ret, ret_len, NULL) : -ENOMEM;
 
+    if (r < 0 && r != -ENOMEM)
+        r = read_archive(path, digest, ret, ret_len, &why);
     if (r == -ENOENT)
         return error_set(err, ENOENT, "bundle.not-here",
                          "the files that belong to the snapshot (%.19s…) did not come; push it again", digest);

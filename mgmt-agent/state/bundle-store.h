@@ -14,7 +14,7 @@ typedef struct KeptBundle KeptBundle;
 /* The digest of a snapshot's `bundle`, NULL when there is none; borrowed. bundle.bad-digest when it is none. */
 int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err) _must_check_;
 
-/* Unpacks the archive if that has not been done, from where mgmt-link left it. Nothing half unpacked is ever seen. As
+/* Unpacks the archive if that has not been done, from where secboxctl or mgmt-link left it. Nothing half unpacked is ever seen. As
  * long as it is open, nothing is swept. Errors: bundle.not-here, bundle.digest, those of bundle_unpack(). */
 int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err) _must_check_;
 KeptBundle *kept_bundle_free(KeptBundle *b);
@@ -26,6 +26,10 @@ typedef enum KeptKind { KEPT_NOTHING, KEPT_FILE, KEPT_FOLDER } KeptKind;
 KeptKind kept_bundle_find(const KeptBundle *b, const char *path);
 /* A text file; -ENOENT, bundle.damaged. */
 int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **ret, Error *err) _must_check_;
+/* What differs: an array of {"path", "change"}, with `added`, `changed` or `removed`, and how many more than `max` there are. NULL
+ * is one without files. bundle.damaged. */
+int kept_bundle_compare(const KeptBundle *before, const KeptBundle *after, size_t max, cJSON **ret, size_t *ret_more,
+                        Error *err) _must_check_;
 /* Copies it to where containers mount it, unless it is there, and tells its path. The podman user's group may enter. */
 int kept_bundle_place(const KeptBundle *b, const char *path, gid_t gid, char **ret, Error *err) _must_check_;
 

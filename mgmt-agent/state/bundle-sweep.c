@@ -2,12 +2,15 @@
 /* A snapshot that a rollback may return to has its files; nothing else is kept. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -18,6 +21,8 @@
 
 #define OLD "old-"
 #define ID_MIN 32
+/* secboxctl removes its own when it has its answer; one that was killed does not */
+#define LOCAL_AGE_MAX 3600
 
 /* Names below BUNDLES_DIR, and below FILES_DIR. */
 typedef struct Wanted {
@@ -115,6 +120,14 @@ static int remove_whole(const char *folder, const char *name, Error *err)
     return rename(below, old) < 0 ? -errno : dir_remove(old, err);
 }
 
+static bool is_left_behind(DIR *dir, const char *name)
+{
+    struct stat st;
+
+    return str_starts(name, LOCAL_BUNDLE_NAME) && fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (time_t) (realtime_usec() / USEC_PER_SEC) - st.st_mtim.tv_sec > LOCAL_AGE_MAX;
+}
+
 static void remove_others(const char *folder, char *const *wanted)
 {
     _cleanup_(freep) char *path = path_in_root(folder);
@@ -124,7 +137,7 @@ static void remove_others(const char *folder, char *const *wanted)
         _cleanup_(error_done) Error err = {};
         int r;
 
-        if (!is_ours(e->d_name) || strv_contains(wanted, e->d_name))
+        if ((!is_ours(e->d_name) && !is_left_behind(dir, e->d_name)) || strv_contains(wanted, e->d_name))
             continue;
         r = remove_whole(path, e->d_name, &err);
         if (r < 0)

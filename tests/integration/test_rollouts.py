@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.integration.gateway_lab import COMPOSE, Push, error_id, gw, shared
+from tests.lab.bundles import archive, bring
 from tests.lab.fleet_sim import BUSY, DONE, HOLD, LOCKED, NOT_HERE, NOT_NOW, ROLLED_BACK, SimFleet
 from tests.lab.util import program, wait_until
 
@@ -78,6 +79,26 @@ def audit(gw, rollout):
 def changed(box):
     """What was done to it, without the ids."""
     return [what for _, _, what in box.changes]
+
+
+def test_files_go_along(gw, fleet, site):
+    data, name = archive({"site.conf": site})
+    assert bring(gw, name, data)[0] == 200
+    able, old = boxes(fleet, site, 2)
+    fleet.disconnect(able)
+    able.accepts = ["image.update", "bundle"]
+    fleet.connect(able)
+    seen = []
+    able.outcome = lambda message: seen.append(message) or DONE
+    rollout = start(gw, site, groups="100%", haltAt="100%", compose=COMPOSE, bundle={"digest": name})
+    done = wait_state(gw, rollout, "done")
+    assert [message["bundle"] for message in seen] == [{"digest": name}] and changed(old) == []
+    assert {b["device"]: b["error"]["id"] for b in done["skipped"]} == {old.id: "rollout.old-agent"}
+    # with other files it is another one
+    alone = gw.request("POST", "/v1/rollouts", {"compose": COMPOSE, "labels": {"site": site}, "soakSeconds": 0, "groups": "100%"})
+    assert alone.json["rollout"]["sha256"] != rollout["sha256"] and "digest" not in alone.json["rollout"]
+    assert error_id(gw.request("POST", "/v1/rollouts", {"compose": COMPOSE, "bundle": {"digest": digest(7)}})) == "bundle.not-here"
+    wait_state(gw, alone.json["rollout"], "done")
 
 
 def test_group_by_group_to_the_end(gw, fleet, site):

@@ -300,6 +300,45 @@ def test_a_rollout_and_a_template_are_signed(gw, fleet, device, judge, folder):
     assert answer(judge, message) == TAKEN
 
 
+def refused_with_other_files(judge, message):
+    """Whoever carries it can neither leave the files out nor send others."""
+    other = changed(message, bundle={"digest": "sha256:" + "ac" * 32})
+    without = {key: value for key, value in changed(message).items() if key != "bundle"}
+    return [answer(judge, changed_one) for changed_one in (other, without)] == [(401, "order.other-content")] * 2
+
+
+def test_files_are_signed_with_what_brings_them(gw, fleet, device, judge, folder):
+    key, site = keygen(fleet, folder, "ana"), uuid.uuid4().hex[:8]
+    trust(judge, "add", key + ".pub")
+    able = {"accepts": [*ACCEPTS["accepts"], "bundle"]}
+    Agent.write(os.path.join(folder, "site.conf"), site)
+    path = compose_file(folder, COMPOSE.rstrip("\n") + "\n    volumes: ['./site.conf:/etc/site.conf']\n")
+    fleet.run("push", device.id, path, "--key", key, check=0)
+    assert gw.request("PATCH", f"/v1/devices/{device.id}", {"labels": {"site": site}}).status == 200
+    tunnel = device.connect(able)
+    waited = tunnel.next("compose.snapshot")
+    assert refused_with_other_files(judge, waited) and answer(judge, waited) == TAKEN
+    tunnel.send(device.result(waited))
+    tunnel.next("compose.result.ack")
+    fleet.run("rollout", "start", "--compose", path, "--label", f"site={site}", "--groups", "100%", "--soak", "0", "--key", key,
+              check=0)
+    rolled = tunnel.next("compose.snapshot")
+    assert rolled["bundle"] == waited["bundle"]
+    assert refused_with_other_files(judge, rolled) and answer(judge, rolled) == TAKEN
+    tunnel.send(device.result(rolled))
+    tunnel.next("compose.result.ack")
+    tunnel.close()
+
+    fleet.run("template", "set", f"t-{site}", path, "--selector", f"ring={site}", "--key", key, check=0)
+    new = enroll(gw, f"new-{site}")
+    assert gw.request("PATCH", f"/v1/devices/{new.id}", {"labels": {"ring": site}}).status == 200
+    assert new.claim().status == 201
+    message = new.connect({**able, "current": None}).next("compose.snapshot")
+    new.close()
+    assert gw.request("DELETE", f"/v1/templates/t-{site}", None).status == 200
+    assert refused_with_other_files(judge, message) and answer(judge, message) == TAKEN
+
+
 def test_what_is_no_envelope_is_refused_by_the_gateway(gw, device):
     device.connect(ACCEPTS)
     wait_until(lambda: gw.device(device.id)["connected"], "it is connected")

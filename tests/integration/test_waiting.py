@@ -101,6 +101,70 @@ def test_what_waits_outlasts_the_update_of_an_image(gw, fleet, folder):
     box.close()
 
 
+def test_what_waits_brings_its_files(gw, fleet, folder):
+    site = f"site-{next(NUMBERS)}"
+    box = enroll(gw, f"files-{site}", site=site)
+    assert box.claim().status == 201
+    project = os.path.join(folder, site)
+    os.makedirs(project)
+    text = COMPOSE.rstrip("\n") + "\n    volumes: ['./site.conf:/etc/site.conf']\n"
+    write(project, "site.conf", "one\n")
+    path = write(project, "compose.yml", text)
+    digest = fleet.json("push", box.id, path)["waiting"]["digest"]
+    # long afterwards it is still wanted, and what nobody wants any more is not
+    archives = os.path.join(gw.state, "bundles")
+    assert digest.removeprefix("sha256:") in os.listdir(archives)
+    write(archives, "0" * 64, "nobody's")
+    for name in os.listdir(archives):
+        os.utime(os.path.join(archives, name), (1, 1))
+    gw.stop()
+    gw.start()
+    wait_until(lambda: "0" * 64 not in os.listdir(archives), "what nobody wants is removed")
+    tunnel = box.connect(box.status(current=CURRENT, accepts=["bundle"]))
+    snapshot = tunnel.next("compose.snapshot")
+    assert snapshot["bundle"] == {"digest": digest} and snapshot["compose"] == text
+    tunnel.send(box.result(snapshot))
+    tunnel.next("compose.result.ack")
+    box.close()
+
+
+def test_files_that_wait_for_an_agent_that_is_too_old(gw, fleet, folder):
+    site = f"site-{next(NUMBERS)}"
+    box = enroll(gw, f"old-{site}", site=site)
+    assert box.claim().status == 201
+    project = os.path.join(folder, site)
+    os.makedirs(project)
+    write(project, "site.conf", "one\n")
+    fleet.run("push", box.id, write(project, "compose.yml", COMPOSE.rstrip("\n") + "\n    volumes: ['./site.conf:/s']\n"), check=0)
+    tunnel = box.connect(box.status(current=CURRENT, accepts=["image.update"]))
+    answers(tunnel)
+    entry = wait_until(lambda: [d for d in deployments(gw, box) if d["state"] != "open"], "it has ended")[0]
+    assert entry["error"]["id"] == "bundle.unsupported", entry
+    box.close()
+
+
+def test_a_template_brings_its_files(gw, fleet, folder):
+    site = f"site-{next(NUMBERS)}"
+    project = os.path.join(folder, site)
+    os.makedirs(project)
+    write(project, "site.conf", "one\n")
+    path = write(project, "compose.yml", COMPOSE.rstrip("\n") + "\n    volumes: ['./site.conf:/s']\n")
+    template = fleet.json("template", "set", f"t-{site}", path, "--selector", f"site={site}")["template"]
+    assert template["digest"].startswith("sha256:")
+    alone = fleet.json("template", "set", f"t-{site}", path, "--selector", f"site={site}", "--no-files")["template"]
+    assert "digest" not in alone and alone["sha256"] != template["sha256"]
+    fleet.run("template", "set", f"t-{site}", path, "--selector", f"site={site}", check=0)
+    box = enroll(gw, f"new-{site}", site=site)
+    assert box.claim().status == 201
+    tunnel = box.connect(box.status(accepts=["bundle"]))
+    snapshot = tunnel.next("compose.snapshot")
+    assert snapshot["bundle"] == {"digest": template["digest"]}
+    tunnel.send(box.result(snapshot))
+    tunnel.next("compose.result.ack")
+    fleet.run("template", "remove", f"t-{site}", check=0)
+    box.close()
+
+
 def begin(gw, method, path, body=None):
     """A request whose answer is read later."""
     connection = http.client.HTTPConnection(gw.host, gw.port)

@@ -4,43 +4,16 @@ import contextlib
 import gzip
 import hashlib
 import http.client
-import io
-import json
 import os
-import tarfile
-import urllib.error
-import urllib.request
 
 import pytest
 
+from tests.lab.bundles import archive, bring
 from tests.lab.fleet import Fleet
 from tests.lab.util import read_text, wait_until
 
 DEVICE = "caseta5"
 NOBODY = "sha256:" + "0" * 64
-
-
-def archive(files):
-    """Some archive of these files, {path: text}, and its digest. SecBox itself makes them in C."""
-    inside = io.BytesIO()
-    with tarfile.open(fileobj=inside, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, text in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    data = gzip.compress(inside.getvalue(), mtime=0)
-    return data, "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def bring(gateway, digest, data, token=None):
-    request = urllib.request.Request(f"{gateway.url}/v1/bundles/{digest}", data=data, method="PUT",
-                                     headers={"Authorization": f"Bearer {token or gateway.token}"})
-    try:
-        with urllib.request.urlopen(request, context=gateway.context) as answer:
-            return answer.status, json.loads(answer.read())
-    except urllib.error.HTTPError as e:
-        with e:
-            return e.code, json.loads(e.read())["error"]
 
 
 def too_long(gateway):
@@ -150,6 +123,50 @@ def test_an_operators_folder(gateway, box, tmp_path):
             f.write(kept_text)
 
 
+def write_project(folder, files):
+    for path, text in files.items():
+        os.makedirs(os.path.dirname(os.path.join(folder, path)), exist_ok=True)
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def test_on_the_box_itself(box, tmp_path):
+    """Without a cloud: what lies beside the file goes along, also what may not pass through one."""
+    project = os.path.join(str(tmp_path), "project")
+    write_project(project, {**FILES, "compose.yml": TEXT, "web/app.env": "DB_PASSWORD=hunter2\n", "data/big": "stays\n"})
+    bundles = "var/lib/tucomunidad/mgmt-agent/bundles"
+    planned = box.ctl("plan", project)
+    assert planned.returncode == 0 and "file web/site.conf: added" in planned.stdout, planned
+    assert kept(box, bundles) == set(), "a plan leaves nothing behind"
+    applied = box.ctl("apply", project)
+    assert applied.returncode == 0 and "hunter2" not in applied.stdout + applied.stderr, applied
+    assert [seen(box, path) for path in ("/etc/site.conf", "/init/1.sql", "/tune")] == ["one\n", "create\n", "fast: true\n"]
+    assert box.environment("web")["DB_PASSWORD"] == "hunter2"
+    # the same again changes nothing, and leaves no archive
+    before = box.ids()
+    assert box.ctl("apply", project).returncode == 0 and box.ids() == before and len(kept(box, bundles)) == 1
+    again = box.ctl("plan", project)
+    assert again.stdout.endswith("nothing would change\n") and "file " not in again.stdout, again
+    write_project(project, {"web/site.conf": "two\n", "web/init/2.sql": "insert\n"})
+    os.unlink(os.path.join(project, "web/init/1.sql"))
+    said = box.ctl("plan", project).stdout
+    assert all(f"file {line}\n" in said for line in ("web/site.conf: changed", "web/init/2.sql: added", "web/init/1.sql: removed"))
+    assert box.ctl("apply", project).returncode == 0
+    assert seen(box, "/etc/site.conf") == "two\n" and box.ids()["other"] == before["other"]
+    # the file alone
+    alone = box.ctl("apply", "--no-files", project)
+    assert alone.returncode == 1 and "compose.file-missing" in alone.stdout + alone.stderr, alone
+    assert box.ctl("rollback").returncode == 0 and seen(box, "/etc/site.conf") == "one\n"
+
+
+def test_a_rollout_brings_them(gateway, box, tmp_path):
+    fleet = Fleet(gateway.url, gateway.token, str(tmp_path))
+    project = os.path.join(str(tmp_path), "project")
+    write_project(project, {**FILES, "compose.yml": TEXT})
+    fleet.run("rollout", "start", "--compose", project, "--groups", "100%", "--soak", "0", "--wait", check=0)
+    assert seen(box, "/etc/site.conf") == "one\n" and box.environment("web")["FROM"] == "file"
+
+
 def test_what_nothing_needs_goes(gateway, box):
     assert push(gateway, TEXT, FILES).json["result"]["outcome"] == "done"
     # a push that fails leaves nothing of its own
@@ -185,6 +202,15 @@ def test_what_is_refused(gateway, box):
     broken = gzip.compress(b"no archive", mtime=0)
     name = "sha256:" + hashlib.sha256(broken).hexdigest()
     assert bring(gateway, name, broken)[0] == 200
+    # what a failing disk has made of one is written anew by the next who brings it
+    stored = os.path.join(gateway.state, "bundles", digest.split(":")[1])
+    for damage in (b"x" * len(data), data[:10]):
+        assert bring(gateway, digest, data)[0] == 200
+        with open(stored, "wb") as f:
+            f.write(damage)
+        assert bring(gateway, digest, data)[0] == 200
+        with open(stored, "rb") as f:
+            assert f.read() == data
     refused = gateway.push(DEVICE, TEXT, bundle={"digest": name})
     assert refused.json["result"]["error"]["id"] == "bundle.damaged", refused
     assert box.ids() == {} and kept(box, "var/lib/tucomunidad/mgmt-agent/bundles") == set()

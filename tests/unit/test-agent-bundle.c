@@ -384,6 +384,99 @@ static void what_did_not_come_as_it_was_sent_is_not_unpacked(void **state)
     assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
 }
 
+/* Where secboxctl leaves an archive; of its age. */
+static char *leave_here(const Archive *a, time_t age)
+{
+    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s", a->digest + strlen(BUNDLE_DIGEST_PREFIX));
+    _cleanup_(freep) char *path = path_in_root(name), *folder = path_in_root(BUNDLES_DIR);
+    const time_t then = (time_t) (realtime_usec() / USEC_PER_SEC) - age;
+    const struct timespec times[] = { { .tv_sec = then }, { .tv_sec = then } };
+
+    assert_int_equal(dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(file_write_atomic(path, a->data, a->len, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    return TAKE_PTR(path);
+}
+
+static void what_secboxctl_leaves_is_taken_and_does_not_pile_up(void **state)
+{
+    _cleanup_(archive_done) Archive a = {};
+    _cleanup_(kept_bundle_freep) KeptBundle *b = NULL;
+    _cleanup_(freep) char *left = NULL;
+
+    (void) state;
+    put("web/a.conf", "a\n", 0644);
+    pack((const char *[]) { "web/a.conf", NULL }, &a);
+    left = leave_here(&a, 0);
+    bundle_store_sweep(); /* the job that it is for comes yet */
+    assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
+    assert_int_equal(kept_bundle_find(b, "web/a.conf"), KEPT_FILE);
+    b = kept_bundle_free(b);
+    bundle_store_sweep();
+    assert_int_equal(count_in(BUNDLES_DIR), 1);
+
+    /* another one that has its name is not it */
+    a.data[a.len - 1] ^= 1;
+    freep(&left);
+    left = leave_here(&a, 0);
+    assert_int_equal(kept_bundle_open(a.digest, &b, NULL), -ENOENT);
+    a.data[a.len - 1] ^= 1;
+    leave(&a);
+    assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
+    b = kept_bundle_free(b);
+
+    /* nobody waits for it any more */
+    freep(&left);
+    left = leave_here(&a, 2 * 3600);
+    bundle_store_sweep();
+    assert_int_equal(access(left, F_OK), -1);
+    assert_int_equal(count_in(BUNDLES_DIR), 0);
+}
+
+static void expect_differences(const KeptBundle *before, const KeptBundle *after, size_t max, const char *wanted,
+                               size_t more)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    size_t left = 0;
+
+    assert_int_equal(kept_bundle_compare(before, after, max, &list, &left, NULL), 0);
+    _cleanup_(freep) char *text = json_print(list);
+    assert_string_equal(text, wanted);
+    assert_int_equal(left, more);
+}
+
+static void what_differs_is_told(void **state)
+{
+    _cleanup_(archive_done) Archive before = {}, after = {};
+    _cleanup_(kept_bundle_freep) KeptBundle *one = NULL, *other = NULL;
+
+    (void) state;
+    put("web/a.conf", "a\n", 0644);
+    put("web/b.conf", "b\n", 0644);
+    put("web/run.sh", "run\n", 0644);
+    put("web/same", "same\n", 0644);
+    pack((const char *[]) { "web/a.conf", "web/b.conf", "web/run.sh", "web/same", NULL }, &before);
+    put("web/b.conf", "another\n", 0644);
+    put("web/run.sh", "run\n", 0755); /* what may be run is another file */
+    put("web/c.conf", "c\n", 0644);
+    pack((const char *[]) { "web/b.conf", "web/c.conf", "web/run.sh", "web/same", NULL }, &after);
+    leave(&before);
+    leave(&after);
+    assert_int_equal(kept_bundle_open(before.digest, &one, NULL), 0);
+    assert_int_equal(kept_bundle_open(after.digest, &other, NULL), 0);
+    expect_differences(one, other, 9,
+                       "[{\"path\":\"web/b.conf\",\"change\":\"changed\"},"
+                       "{\"path\":\"web/c.conf\",\"change\":\"added\"},"
+                       "{\"path\":\"web/run.sh\",\"change\":\"changed\"},"
+                       "{\"path\":\"web/a.conf\",\"change\":\"removed\"}]",
+                       0);
+    expect_differences(one, other, 1, "[{\"path\":\"web/b.conf\",\"change\":\"changed\"}]", 3);
+    expect_differences(one, one, 9, "[]", 0);
+    expect_differences(NULL, NULL, 9, "[]", 0);
+    expect_differences(NULL, one, 1, "[{\"path\":\"web/a.conf\",\"change\":\"added\"}]", 3);
+    expect_differences(one, NULL, 1, "[{\"path\":\"web/a.conf\",\"change\":\"removed\"}]", 3);
+}
+
 static void a_snapshot_is_known_by_its_files_too(void **state)
 {
     static const char digest[] = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -405,10 +498,16 @@ static void a_snapshot_is_known_by_its_files_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_files_are_the_same_archive),  TEST(a_name_in_any_language_travels),
-        TEST(what_cannot_travel_is_refused),        TEST(only_plain_files_come_out),
-        TEST(a_damaged_archive_is_refused),         TEST(a_file_that_stays_the_same_stays_where_it_is),
-        TEST(nothing_goes_while_it_may_be_needed),  TEST(what_did_not_come_as_it_was_sent_is_not_unpacked),
+        TEST(the_same_files_are_the_same_archive),
+        TEST(a_name_in_any_language_travels),
+        TEST(what_cannot_travel_is_refused),
+        TEST(only_plain_files_come_out),
+        TEST(a_damaged_archive_is_refused),
+        TEST(a_file_that_stays_the_same_stays_where_it_is),
+        TEST(nothing_goes_while_it_may_be_needed),
+        TEST(what_did_not_come_as_it_was_sent_is_not_unpacked),
+        TEST(what_differs_is_told),
+        TEST(what_secboxctl_leaves_is_taken_and_does_not_pile_up),
         TEST(a_snapshot_is_known_by_its_files_too),
     };
 

@@ -31,7 +31,7 @@ static void expect(const char *text, const char *refused, const char *policy, co
     _cleanup_(compose_faults_done) ComposeFaults faults = {};
     _cleanup_(freep) char *is = NULL, *is_policy = NULL, *entries = NULL;
 
-    assert_int_equal(compose_find_faults(text, strlen(text), "c.yml", &faults), 0);
+    assert_int_equal(compose_find_faults(text, strlen(text), "c.yml", NULL, &faults), 0);
     is = describe(&faults.refused);
     is_policy = describe(&faults.policy);
     entries = faults.allowing ? json_print(faults.allowing) : strdup("");
@@ -178,7 +178,7 @@ static void test_the_search_ends(void **state)
     assert_int_equal(buf_puts(&b, "services:\n"), 0);
     for (int i = 0; i < 60; i++)
         assert_int_equal(buf_printf(&b, "  s%d: {image: x, restart: no!, tty: no!, init: no!}\n", i), 0);
-    assert_int_equal(compose_find_faults(b.data, b.len, "c.yml", &faults), 0);
+    assert_int_equal(compose_find_faults(b.data, b.len, "c.yml", NULL, &faults), 0);
     assert_int_equal(faults.refused.n, 100);
     assert_true(faults.more);
 }

@@ -215,6 +215,13 @@ static void test_files_that_came_along(void **state)
         { "volumes: ['./data:/d', './came/../came/a.conf:/a:rw']", "", "/srv/data:/d:rw /files/a.conf:/a:ro" },
         { "volumes: ['/came/a.conf:/a']", "", "/came/a.conf:/a:rw" },
         { "volumes: ['./came/broken:/a']", "", "bundle.write" },
+        /* a folder that came, and what is in it; but not one of which only a part can have come */
+        { "volumes: ['./came/folder:/f:ro', './came/folder/a.conf:/a']", "",
+          "/files/folder:/f:ro /files/folder/a.conf:/a:ro" },
+        { "volumes: ['./came/folder/a.conf:/a', './came/folder:/f:ro']", "",
+          "/files/folder/a.conf:/a:ro /files/folder:/f:ro" },
+        { "volumes: ['./came/folder:/f:ro', './came/folder:/g']", "", "compose.bad-value" },
+        { "volumes: ['./came/folder:/g', './came/folder:/f:ro']", "", "compose.bad-value" },
         { "configs: [c]", "configs: {c: {file: ./came/c.yml}}", "/files/c.yml:/c:ro" },
         { "configs: [{source: c, target: /etc/c.yml, mode: 0444, uid: \"0\"}]", "configs: {c: {file: came/c.yml}}",
           "/files/c.yml:/etc/c.yml:ro" },

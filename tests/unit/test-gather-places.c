@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What gathering says besides the text: the files that it names, where its lines are from, and all that is wrong. */
+#include "compose/gather/travel.h"
+#include "compose/precheck.h"
 #include "lib/data/json.h"
 #include "tests/unit/gather-files.h"
 
@@ -85,6 +87,38 @@ static void test_files_in_a_folder(void **state)
 
     (void) state;
     expect_files(files, NAMES("a.yml"), "secret conf/key=conf/key 640\nfolder conf=conf 755\n");
+}
+
+/* What is found in it is what the box will find in what comes, so that its checks can be made before. */
+static void test_files_for_the_checks(void **state)
+{
+    static const struct {
+        const char *volumes, *refused; /* of the services a and b; the error's id */
+    } cases[] = {
+        { "a: {image: x, volumes: ['./conf:/c:ro', './conf/app.yml:/a']}", NULL },
+        { "a: {image: x, volumes: ['./conf:/c', './conf/app.yml:/c/app.yml']}", NULL },
+        { "a: {image: x, volumes: ['./data/in:/i', './data:/d']}", "compose.bad-value" },
+        /* b would get a folder with app.yml and nothing else, or none with app.yml in it */
+        { "a: {image: x, volumes: ['./conf:/c', './conf/app.yml:/a']}\n  b: {image: x, volumes: ['./conf:/c:ro']}",
+          "compose.bad-value" },
+        { "a: {image: x, configs: [c]}\nconfigs: {c: {file: ./conf/app.yml}}", NULL },
+        { "a: {image: x, configs: [c]}\nconfigs: {c: {file: ./none}}", "compose.file-missing" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = str_format("services:\n  %s\n", cases[i].volumes);
+        _cleanup_(gathered_done) Gathered out = {};
+        _cleanup_(error_done) Error err = {};
+        const File files[] = { { "a.yml", text }, { "conf", NULL },    { "conf/app.yml", "" },
+                               { "data", NULL },  { "data/in", NULL }, {} };
+
+        assert_int_equal(gather(files, NAMES("a.yml"), NULL, &out, NULL), 0);
+        const ComposeFiles come = project_files(&out);
+        int r = compose_precheck(out.text, out.len, "a.yml", &come, NULL, &err);
+        if (!str_equal(r < 0 ? error_id(&err) : NULL, cases[i].refused))
+            fail_msg("%s: %s", cases[i].volumes, r < 0 ? error_message(&err, r) : "taken");
+    }
 }
 
 /* Tags of a service hold against what it extends, and against the files before it. */
@@ -269,13 +303,10 @@ static void test_values_of_a_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files_beside_it),
-        cmocka_unit_test(test_files_in_a_folder),
-        cmocka_unit_test(test_tags_behind_extends),
-        cmocka_unit_test(test_circles_are_told_whole),
-        cmocka_unit_test(test_all_faults_of_all_files),
-        cmocka_unit_test(test_where_lines_come_from),
-        cmocka_unit_test(test_answers_about_what_was_sent),
+        cmocka_unit_test(test_files_beside_it),        cmocka_unit_test(test_files_in_a_folder),
+        cmocka_unit_test(test_files_for_the_checks),   cmocka_unit_test(test_tags_behind_extends),
+        cmocka_unit_test(test_circles_are_told_whole), cmocka_unit_test(test_all_faults_of_all_files),
+        cmocka_unit_test(test_where_lines_come_from),  cmocka_unit_test(test_answers_about_what_was_sent),
         cmocka_unit_test(test_values_of_a_plan),
     };
 

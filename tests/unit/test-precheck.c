@@ -63,7 +63,7 @@ static void test_precheck(void **state)
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(error_done) Error err = {}, policy = {};
-        int r = compose_precheck(cases[i].text, strlen(cases[i].text), "c.yaml", &policy, &err);
+        int r = compose_precheck(cases[i].text, strlen(cases[i].text), "c.yaml", NULL, &policy, &err);
 
         if (cases[i].refused ? r >= 0 || !str_starts(error_id(&err), cases[i].refused) : r < 0)
             fail_msg("case %zu: %d, %s: %s", i, r, err.id ? err.id : "(none)", error_message(&err, r));
@@ -76,12 +76,40 @@ static void test_precheck(void **state)
     }
 }
 
+#define MOUNTS(...) "services:\n  a:\n    image: x\n    volumes: [" __VA_ARGS__ "]\n"
+
+/* The box alone knows which files came with a text; what may be one of them is not refused before. */
+static void test_files_that_come_with_it(void **state)
+{
+    static const struct {
+        const char *text, *alone, *with_files; /* error ids */
+    } cases[] = {
+        { MOUNTS("'./nginx:/etc/nginx:ro', './nginx/site.conf:/s'"), "compose.bad-value", NULL },
+        { MOUNTS("'./conf:/conf', './conf/a.yml:/conf/a.yml'"), "compose.bad-value", NULL },
+        { MOUNTS("'./both:/a', './both:/b:ro'"), NULL, NULL },
+        { MOUNTS("'../up:/a'"), "compose.bad-value", "compose.bad-value" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error alone = {}, with_files = {};
+        size_t len = strlen(cases[i].text);
+        int r = compose_precheck(cases[i].text, len, "c.yaml", NULL, NULL, &alone);
+        int k = compose_precheck(cases[i].text, len, "c.yaml", &compose_any_files, NULL, &with_files);
+
+        if (!str_equal(r < 0 ? error_id(&alone) : NULL, cases[i].alone) ||
+            !str_equal(k < 0 ? error_id(&with_files) : NULL, cases[i].with_files))
+            fail_msg("case %zu: %s; %s", i, r < 0 ? error_message(&alone, r) : "ok",
+                     k < 0 ? error_message(&with_files, k) : "ok");
+    }
+}
+
 static void test_empty_is_refused(void **state)
 {
     _cleanup_(error_done) Error err = {}, policy = {};
 
     (void) state;
-    assert_true(compose_precheck("", 0, "c.yaml", &policy, &err) < 0);
+    assert_true(compose_precheck("", 0, "c.yaml", NULL, &policy, &err) < 0);
     assert_non_null(err.id);
 }
 
@@ -89,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_precheck),
+        cmocka_unit_test(test_files_that_come_with_it),
         cmocka_unit_test(test_empty_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,10 @@ static void test_plan(void **state)
           "{\"changes\":0,\"steps\":[],\"variables\":[{\"name\":\"TAG\",\"from\":\"secbox.env\"},{\"name\":\"PG\"},"
           "{\"name\":\"X\",\"from\":\"default\"},{\"name\":\"Y\\u001b\",\"from\":\"db/.env\"}]}",
           "variables: TAG from secbox.env, X from the file's default, Y? from db/.env\nnothing would change\n");
+    check(report_plan,
+          "{\"changes\":0,\"steps\":[],\"files\":[{\"path\":\"web/a.conf\",\"change\":\"changed\"},"
+          "{\"path\":\"b\\u001b\",\"change\":\"added\"},{\"path\":\"c\"},7],\"moreFiles\":3}",
+          "file web/a.conf: changed\nfile b?: added\nand 3 files more\nnothing would change\n");
     check(report_plan, "{}", "nothing would change\n");
 }
 

@@ -20,6 +20,7 @@
 #include "mgmt-agent/worker/jobs/update.h"
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/leftovers.h"
+#include "mgmt-agent/worker/phases/plan-files.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/result.h"
 
@@ -177,17 +178,26 @@ static int job_recover(Deploy *d, const cJSON *request)
     return roll_back_from_journal(d);
 }
 
-static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
+static int add_plan(const Deploy *d, PlanFiles *files, cJSON *m)
+{
+    cJSON *plan = plan_to_json(d->plan);
+    int r = json_add_item(m, "plan", plan);
+
+    if (r == 0)
+        r = deploy_name_variables(&d->target, plan);
+    if (r == 0 && files->list)
+        r = json_add_item(plan, "files", TAKE_PTR(files->list));
+    return r == 0 && files->more > 0 ? json_add_int(plan, "moreFiles", (int) files->more) : r;
+}
+
+static int emit_plan_result(Deploy *d, PlanFiles *files, int status, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.plan.result");
 
     if (!m || json_add_string(m, "id", d->report.id) < 0 || json_add_int(m, "status", status) < 0 ||
         json_add_string(m, "phase", d->report.phase) < 0)
         return 1;
-    if (failure ? json_add_item(m, "error", safe_error_json(failure, r))
-                : json_add_item(m, "plan", plan_to_json(d->plan)))
-        return 1;
-    if (!failure && deploy_name_variables(&d->target, cJSON_GetObjectItemCaseSensitive(m, "plan")) < 0)
+    if (failure ? json_add_item(m, "error", safe_error_json(failure, r)) : add_plan(d, files, m))
         return 1;
     report_emit(m);
     return failure ? 1 : 0;
@@ -198,6 +208,7 @@ static int job_plan(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     const cJSON *message;
+    _cleanup_(plan_files_done) PlanFiles files = {};
     int r = deploy_take_message(d, request, &message);
 
     d->report.phase = "verify";
@@ -205,10 +216,12 @@ static int job_plan(Deploy *d, const cJSON *request)
         r = deploy_take_bundle(&d->order, message, &err);
     if (r == 0)
         r = phases_plan(d, &err);
+    if (r == 0)
+        r = deploy_compare_files(d, &files);
     d->target.bundle = kept_bundle_free(d->target.bundle);
     bundle_store_sweep(); /* a plan leaves nothing behind */
-    return r < 0 ? emit_plan_result(d, deploy_status_for(d->report.phase, &err), &err, r)
-                 : emit_plan_result(d, 200, NULL, 0);
+    return r < 0 ? emit_plan_result(d, &files, deploy_status_for(d->report.phase, &err), &err, r)
+                 : emit_plan_result(d, &files, 200, NULL, 0);
 }
 
 static int job_env_ensure(Deploy *d, const cJSON *request)

@@ -278,6 +278,7 @@ static int resolve(const DeployTarget *t, const char *project, ComposeProject **
                                       .userdata = (void *) t,
                                       .read_env_file = read_env_file,
                                       .find_file = find_file,
+                                      .files = (void *) t,
                                       .is_nested = is_nested };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
