@@ -179,6 +179,18 @@ static void claim_enrol(KeyClaim *k)
     error_done(&err);
 }
 
+/* The token alone is not enough: whoever stands between the box and us may have read it. */
+static void claim_refuse_other(KeyClaim *k)
+{
+    if (k->role == ROLE_MGMT)
+        claim_refuse(k, EKEYREJECTED, "enrolment.other-key",
+                     "an operator has let this box in with another key: whoever stands between may have read its token;"
+                     " give it a new bootstrap token by another way");
+    else
+        claim_refuse(k, EACCES, "enrolment.pending",
+                     "the management key with which an operator has let this box in has to come first");
+}
+
 static void on_device_found(KeyClaim *k, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0 && k->enrolment) {
@@ -198,9 +210,7 @@ static void on_device_found(KeyClaim *k, const StoreRows *rows)
     else if (b.used)
         claim_refuse_reused(k, b.thumbprint);
     else if (b.of_another)
-        claim_refuse(k, EKEYREJECTED, "enrolment.other-key",
-                     "an operator has let this box in with another key: whoever stands between may have read its token;"
-                     " give it a new bootstrap token by another way");
+        claim_refuse_other(k);
     else if (b.expired)
         claim_refuse(k, EKEYREJECTED, "bootstrap.expired",
                      "the bootstrap token has expired: an operator has to give the box a new one");

@@ -135,8 +135,9 @@ Statement sql_devices_labelled(const char *labels)
 Statement sql_bootstrap(const char *device, const char *hash, const char *role, const char *thumbprint)
 {
     return STATEMENT("SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id,"
-                     " $3 = 'mgmt' AND EXISTS (SELECT 1 FROM pending_devices p WHERE p.device = $1"
-                     " AND p.bootstrap_hash = $2 AND p.state = 'approved' AND p.thumbprint <> $4)"
+                     " EXISTS (SELECT 1 FROM pending_devices p WHERE p.device = $1 AND p.bootstrap_hash = $2"
+                     " AND p.state = 'approved' AND ($3 = 'mgmt' AND p.thumbprint <> $4 OR $3 <> 'mgmt' AND NOT EXISTS"
+                     " (SELECT 1 FROM device_keys m WHERE m.device = $1 AND m.role = 'mgmt' AND m.bootstrap = b.id)))"
                      " FROM bootstraps b JOIN devices d ON d.id = b.device"
                      " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
                      " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",

@@ -60,7 +60,7 @@ typedef struct BootstrapRow {
     const char *thumbprint; /* of the role's present key; NULL: nobody has claimed it */
     bool expired, blocked;
     bool used;       /* by that key */
-    bool of_another; /* a box that came by an enrolment token was let in with another key */
+    bool of_another; /* the box was let in with another key; in other roles: its key has not claimed mgmt yet */
 } BootstrapRow;
 
 Statement sql_bootstrap(const char *device, const char *hash, const char *role, const char *thumbprint);

@@ -113,9 +113,10 @@ Statement sql_enrolment_take(const EnrolmentAsk *ask)
     return STATEMENT(
         "WITH e AS (UPDATE enrolments SET used = used + 1 WHERE hash = $1 AND revoked_at IS NULL"
         " AND expires_at > now() AND used < boxes RETURNING *),"
-        /* the same box, by an earlier token: its name is free before it is taken again */
+        /* the same box, by an earlier token: its name is free before it is taken again, and so is its place there */
         " o AS (DELETE FROM pending_devices o USING e WHERE o.thumbprint = $2 AND o.enrolment <> e.id"
-        " AND o.state = 'pending' RETURNING 1),"
+        " AND o.state = 'pending' RETURNING o.enrolment),"
+        " f AS (UPDATE enrolments t SET used = t.used - 1 FROM o WHERE t.id = o.enrolment),"
         " p AS (INSERT INTO pending_devices(enrolment, thumbprint, device, bootstrap_hash, machine, peer, state,"
         " decided_at, decided_by) SELECT id, $2, $3, $4, $5::jsonb, $6, CASE WHEN auto_approve THEN 'approved'"
         " ELSE 'pending' END, CASE WHEN auto_approve THEN now() END, CASE WHEN auto_approve THEN 'enrolment:' || id END"
@@ -124,9 +125,10 @@ Statement sql_enrolment_take(const EnrolmentAsk *ask)
         " WHERE p.state = 'approved' RETURNING id),"
         " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at) SELECT d.id, $4, 'enrolment:' || e.id,"
         " now() + make_interval(hours => $7::integer) FROM d, e RETURNING device),"
+        /* not of a box that only goes from one token to the other, as often as it likes */
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'enrolment:' || enrolment, 'device.' || state,"
         " device, jsonb_build_object('enrolment', enrolment, 'thumbprint', thumbprint, 'machine', machine, 'peer',"
-        " peer) FROM p)"
+        " peer) FROM p WHERE state = 'approved' OR NOT EXISTS (SELECT 1 FROM o))"
         " SELECT state FROM p",
         sql_text(ask->hash), sql_text(ask->thumbprint), sql_text(ask->device), sql_text(ask->bootstrap_hash),
         sql_text(ask->machine), sql_text(ask->peer), sql_number(ask->bootstrap_hours));

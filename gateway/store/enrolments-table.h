@@ -44,7 +44,7 @@ typedef struct EnrolmentState {
 Statement sql_enrolment_look(const EnrolmentAsk *ask);
 /* Borrows from rows. */
 EnrolmentState enrolment_state(const StoreRows *rows);
-/* Takes one of the token's places for a new key, which does not wait by another token any more. 0
+/* Takes one of the token's places for a new key, which does not wait by another token any more, and has no place of that. 0
  * "pending" or "approved"; no row: the token is not good any more. */
 Statement sql_enrolment_take(const EnrolmentAsk *ask);
 

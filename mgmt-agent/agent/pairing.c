@@ -26,7 +26,7 @@ static const char *const terminal[] = {
     "bootstrap.invalid",     "bootstrap.expired",       "device.bootstrap-reused", "claim.malformed",
     "identity.other-device", "identity.bad-config",     "device.blocked",          "enrolment.invalid",
     "enrolment.expired",     "enrolment.revoked",       "enrolment.used-up",       "enrolment.denied",
-    "enrolment.name-taken",  "enrolment.let-in-before", "http.other-key",
+    "enrolment.name-taken",  "enrolment.let-in-before", "enrolment.other-key",     "http.other-key",
 };
 
 static int save(Pairing *p, Error *err)

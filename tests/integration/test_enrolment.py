@@ -68,7 +68,11 @@ def test_a_box_waits_until_it_is_let_in(gw):
     assert answer.status == 201 and answer.json["device"]["labels"] == {"site": "north"}, answer
     assert box.id not in waiting(gw)
     # whoever has read its claim on the way has its token, and not the key that the operator has compared
-    assert error_id(box.claim(key=DeviceKey())) == "enrolment.other-key"
+    answer = box.claim(key=DeviceKey())
+    assert answer.status == 401 and error_id(answer) == "enrolment.other-key", answer
+    for role in ("device", "recovery"):  # neither does it come in by a role of which nobody has seen a key
+        answer = box.claim(role=role, key=DeviceKey())
+        assert is_pending(answer) and "has to come first" in answer.text, answer
     assert box.ask().status == 201
     tunnel = box.connect()
     assert gw.device(box.id)["connected"]
@@ -196,13 +200,18 @@ def test_a_name_that_waits_is_taken(gw):
 
 
 def test_a_box_that_waits_comes_with_another_token(gw):
-    before, token = make_token(gw), make_token(gw, labels={"site": "south"})
-    box, other = Newcomer(gw, before), Newcomer(gw, token)
+    before, token = make_token(gw, boxes=1), make_token(gw, labels={"site": "south"})
+    box, other, next_one = Newcomer(gw, before), Newcomer(gw, token), Newcomer(gw, before)
     assert is_pending(box.ask())
     other.id = box.id
     assert error_id(other.ask()) == "enrolment.name-taken"  # another key is another box
     box.enrolment = token["token"]
+    assert error_id(next_one.ask()) == "enrolment.used-up"
     assert is_pending(box.ask()) and is_pending(box.ask())
+    assert (entry(gw, before)["used"], entry(gw, token)["used"]) == (0, 1)
+    assert is_pending(next_one.ask())  # in the place that has become free
+    assert [e["action"] for e in gw.audit() if e.get("device") == box.id].count("device.pending") == 1
+    assert gw.request("POST", f"/v1/pending-devices/{next_one.id}/deny").status == 200
     assert (waiting(gw)[box.id]["labels"], entry(gw, before)["waiting"], entry(gw, token)["waiting"]) == ({"site": "south"}, 0, 1)
     assert gw.request("POST", f"/v1/pending-devices/{box.id}/approve").status == 201
     assert box.ask().status == 201

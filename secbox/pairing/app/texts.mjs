@@ -54,6 +54,7 @@ export const texts = {
       "enrolment.denied": "Un operador ha rechazado esta caja.",
       "enrolment.name-taken": "Ya hay otra caja con este nombre. Pida otro código.",
       "enrolment.let-in-before": "Esta caja ya se admitió antes. Pida otro código.",
+      "enrolment.other-key": "Esta caja se admitió con otra clave. Pida otro código, y avise a su administrador.",
       "http.other-key": "Quien responde no es la nube que dice el código. Pruebe desde otra red, o pida otro código.",
       "agent.unreachable": "La caja no responde. Inténtelo otra vez.",
       "request.socket": "La caja no responde. Inténtelo otra vez.",
