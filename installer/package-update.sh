@@ -19,6 +19,7 @@ written=/run/secbox-package-update # the journal was written in this boot
 INSTALL_SECONDS=3600
 LOCK_SECONDS=1800
 BOOTS_MAX=3
+NOTIFY_TRIES=10
 # apt's words for what may be well in a while, and for what is not, whatever else it says
 away='Could not (connect|resolve|get lock)|Unable to (connect|lock)|Connection (failed|refused|timed out|reset)|Temporary failure'
 away="$away|Network is unreachable|No route to host|timed out|^  50[0-9] "
@@ -53,6 +54,16 @@ write() {
     } >"$journal.new" && sync "$journal.new" && mv -f "$journal.new" "$journal" && sync "$folder"
 }
 
+# Whoever asked waits for this word. Where the machine is busy, systemd-notify fails although it was heard: then it is said again.
+tell_begun() {
+    tries=1
+    until systemd-notify --ready 9>&-; do
+        [ $tries -lt $NOTIFY_TRIES ] || return 1
+        tries=$((tries + 1))
+        sleep 2
+    done
+}
+
 # enter STATE SECONDS: within which it is over, or the other agent takes it back
 enter() {
     state=$1 boot=$(this_boot) deadline=$(($(uptime_usec) + $2 * 1000000))
@@ -62,9 +73,15 @@ enter() {
     }
     : >$written
     say "$package $to: $state${why:+: $why}"
-    # Whoever asked waits for this word: from now on the journal has the update. dpkg's scripts have nothing to say to it.
-    [ -z "${NOTIFY_SOCKET:-}" ] || systemd-notify --ready 9>&- || true
-    unset NOTIFY_SOCKET
+    [ -n "${NOTIFY_SOCKET:-}" ] || return 0
+    # From now on the journal has the update. Without that word systemd would end us in a while, in the middle of dpkg's work.
+    tell_begun || [ "$state" != staged ] || {
+        state=failed refusal=start
+        why="systemd does not hear that the update of $package has begun (systemd-notify): it stays at $from"
+        write && say "$why"
+        exit 1
+    }
+    unset NOTIFY_SOCKET # dpkg's scripts have nothing to say to it
 }
 
 # One at a time, whoever asks. Programs that are started here do not hold it.

@@ -25,6 +25,7 @@ struct AgentWatch {
     const usec_t *up_since;
     char *boot, *id, *package; /* the update that is watched */
     usec_t proving_since;      /* when we first saw it proving; 0 = not */
+    usec_t said_since;         /* when we first saw it say that its tunnel is up; 0 = not */
     usec_t answered;           /* asked then, the management tunnel answered */
     usec_t reached;            /* asked then, the gateway answered us */
     usec_t ask_again;
@@ -53,10 +54,10 @@ static void begin(AgentWatch *w, const AgentUpdate *u, usec_t now)
         free(w->package);
         w->id = strdup(u->id);
         w->package = strdup(u->package);
-        w->proving_since = w->ask_again = 0;
+        w->proving_since = w->said_since = w->ask_again = 0;
     }
     if (u->state != AGENT_UPDATE_PROVING)
-        w->proving_since = 0;
+        w->proving_since = w->said_since = 0;
     else if (w->proving_since == 0)
         w->proving_since = now;
 }
@@ -69,9 +70,17 @@ static bool is_since(const AgentWatch *w, usec_t asked)
 
 static void watch_agent(AgentWatch *w, const AgentUpdate *u, usec_t now)
 {
+    const bool said = agent_update_is_proved_by(u, AGENT_REACHED_PATH, w->boot);
+
+    if (!said)
+        w->said_since = 0;
+    else if (w->said_since == 0)
+        w->said_since = now;
     const AgentUpdateProof proof = { .here = agent_update_is_proved_by(u, AGENT_PROOF_PATH, w->boot),
                                      .far = is_since(w, w->answered),
-                                     .said = agent_update_is_proved_by(u, AGENT_REACHED_PATH, w->boot) };
+                                     .said = said,
+                                     /* a line of ours that comes and goes does not make this unsaid */
+                                     .denied = said && w->reached >= w->said_since && w->answered < w->reached };
     AgentUpdateVerdict verdict = agent_update_judge(u, AGENT_PACKAGE, &proof, w->boot, *w->up_since, now);
 
     if (verdict != AGENT_UPDATE_WAIT)

@@ -130,7 +130,7 @@ AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package,
         return AGENT_UPDATE_KEEP;
     if (!late)
         return AGENT_UPDATE_WAIT;
-    if (proof->here && proof->said && own_up_since == 0)
+    if (proof->here && proof->said && !proof->denied && own_up_since == 0)
         return AGENT_UPDATE_KEEP;
     if (!proof->here || agent_update_is_late(u, boot, now > OUTAGE_MAX ? now - OUTAGE_MAX : 0))
         return AGENT_UPDATE_BACK;

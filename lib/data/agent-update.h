@@ -33,7 +33,7 @@ typedef struct AgentUpdate {
     char *package, *from, *to;
     char *next; /* the package whose turn it is then, or NULL */
     char *boot, *why;
-    char *refusal;   /* of one that failed, where that is more than a fault: newer, away, taken-over; else NULL */
+    char *refusal; /* of one that failed, where that is more than a fault: newer, away, start, taken-over; else NULL */
     uint64_t tunnel; /* 1: the tunnel was up before, and has to come back */
     uint64_t plan;   /* the status of a dry plan before: with 200 it has to be so again */
     uint64_t seconds, deadline, began;
@@ -57,9 +57,10 @@ bool agent_update_is_late(const AgentUpdate *u, const char *boot, usec_t now);
 #define AGENT_UPDATE_SETTLED (2 * USEC_PER_MINUTE)
 
 typedef struct AgentUpdateProof {
-    bool here; /* what the new version shows on the box itself */
-    bool far;  /* it was reached through its tunnel */
-    bool said; /* its tunnel has been up for a while, as it says itself: counts where nobody else can say it */
+    bool here;   /* what the new version shows on the box itself */
+    bool far;    /* it was reached through its tunnel */
+    bool said;   /* its tunnel has been up for a while, as it says itself: counts where nobody else can say it */
+    bool denied; /* asked since then, the gateway did not reach it: its own word counts no more */
 } AgentUpdateProof;
 
 typedef enum AgentUpdateVerdict {

@@ -26,6 +26,7 @@ static const End ends[] = {
     { AGENT_UPDATE_FAILED, "newer", "failed", "stage", 422, EPERM, "agent-update.newer" },
     { AGENT_UPDATE_FAILED, "taken-over", "failed", "prove", 422, EPERM, "agent-update.taken-over" },
     { AGENT_UPDATE_FAILED, "away", "failed", "stage", 503, EHOSTUNREACH, "agent-update.repository" },
+    { AGENT_UPDATE_FAILED, "start", "failed", "stage", 503, EIO, "agent-update.start" },
     { AGENT_UPDATE_FAILED, NULL, "failed", "stage", 422, EPERM, "agent-update.refused" },
     { AGENT_UPDATE_ROLLED_BACK, NULL, "rolled-back", "prove", 500, EIO, "agent-update.rolled-back" },
     { AGENT_UPDATE_STUCK, NULL, "recovery", "roll-back", 500, EIO, "agent-update.stuck" },

@@ -27,6 +27,28 @@ static void on_line(Process *process _unused_, ProcessStream stream _unused_, co
         p->starter_said = strdup(line);
 }
 
+int package_start_failed(PackageStep what, const char *why, Error *err)
+{
+    switch (what) {
+    case PACKAGE_STEP_ORDER:
+        return error_set(err, EIO, "agent-update.start",
+                         "the package update did not begin, and nothing was changed: %s; `journalctl -u " RUN_UNIT
+                         "` on the box tells why",
+                         why);
+    case PACKAGE_STEP_SECOND:
+        return error_set(err, EIO, "agent-update.start",
+                         "the update of the second package did not begin, the first one stays updated: %s; "
+                         "`journalctl -u " RUN_UNIT "` on the box tells why",
+                         why);
+    case PACKAGE_STEP_VERDICT:
+        break;
+    }
+    return error_set(err, EIO, "agent-update.start",
+                     "the new version is neither kept nor taken back yet: %s; `journalctl -u " VERDICT_UNIT
+                     "` on the box tells why",
+                     why);
+}
+
 static void on_done(Process *process _unused_, int status, bool timed_out, void *userdata)
 {
     PackageUpdate *p = userdata;
@@ -36,12 +58,7 @@ static void on_done(Process *process _unused_, int status, bool timed_out, void 
 
     p->starter = process_free(p->starter);
     if (timed_out || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        r = error_set(&err, EIO, "agent-update.start",
-                      "the package update did not begin, and nothing was changed: %s; `journalctl -u " RUN_UNIT
-                      "` on the box tells why",
-                      said    ? said
-                      : ended ? ended
-                              : "no reason is known");
+        r = package_start_failed(p->starts, said ? said : ended ? ended : "no reason is known", &err);
     package_start_ended(p, r < 0 ? &err : NULL, r);
 }
 
@@ -52,8 +69,10 @@ bool package_start_is_possible(void)
     return worker_unit_is_needed() && access(SCRIPT, X_OK) == 0 && list && access(list, F_OK) == 0;
 }
 
-static int start(PackageUpdate *p, const char *unit, const char *type, const char *const *words, Error *err)
+static int start(PackageUpdate *p, PackageStep what, const char *const *words, Error *err)
 {
+    const char *unit = what == PACKAGE_STEP_VERDICT ? VERDICT_UNIT : RUN_UNIT;
+    const char *type = what == PACKAGE_STEP_VERDICT ? VERDICT_TYPE : RUN_TYPE;
     static const char *const fixed[] = {
         "/usr/bin/systemd-run",
         "--quiet",
@@ -76,6 +95,7 @@ static int start(PackageUpdate *p, const char *unit, const char *type, const cha
                          "update: update it as it was installed");
     if (p->starter)
         return error_set(err, EBUSY, "agent.busy", "a package update is being started already");
+    p->starts = what;
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fixed); i++)
         r = strv_add(&argv, fixed[i]);
     if (r >= 0)
@@ -94,18 +114,19 @@ static int start(PackageUpdate *p, const char *unit, const char *type, const cha
 
 int package_start_run(PackageUpdate *p, const UpdateRequest *run, Error *err)
 {
+    PackageStep what = run->next ? PACKAGE_STEP_ORDER : PACKAGE_STEP_SECOND;
     _cleanup_(freep) char *plan = str_format("%u", run->plan), *seconds = str_format("%u", run->seconds);
     const char *const words[] = {
         "run", run->package, run->to, run->id, run->number, run->next ? run->next : "", run->tunnel ? "1" : "0",
         plan,  seconds,      NULL
     };
 
-    return plan && seconds ? start(p, RUN_UNIT, RUN_TYPE, words, err) : -ENOMEM;
+    return plan && seconds ? start(p, what, words, err) : -ENOMEM;
 }
 
 int package_start_verdict(PackageUpdate *p, const char *verb, const char *package, Error *err)
 {
     const char *const words[] = { verb, package, NULL };
 
-    return start(p, VERDICT_UNIT, VERDICT_TYPE, words, err);
+    return start(p, PACKAGE_STEP_VERDICT, words, err);
 }

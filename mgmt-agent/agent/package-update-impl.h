@@ -9,6 +9,12 @@
 
 #define PLAN_GOOD 200
 
+typedef enum PackageStep {
+    PACKAGE_STEP_ORDER,   /* of its first package */
+    PACKAGE_STEP_SECOND,  /* the other package, once the first one has proved itself */
+    PACKAGE_STEP_VERDICT, /* keep or back */
+} PackageStep;
+
 struct PackageUpdate {
     Agent *agent;
     ConfigWatch *watch;
@@ -27,7 +33,7 @@ struct PackageUpdate {
 
     Process *starter;   /* systemd-run, which ends when the script has begun */
     char *starter_said; /* its first line */
-    bool starts_order;  /* what it starts is the order, not a verdict or the second package */
+    PackageStep starts;
 };
 
 /* package-plan.c: a dry plan of what runs, by a worker; package_plan_ended() follows, with plan_status set. */
@@ -41,9 +47,12 @@ typedef struct UpdateRequest {
     unsigned plan, seconds;
 } UpdateRequest;
 
+/* next NULL: it is the second package. */
 int package_start_run(PackageUpdate *p, const UpdateRequest *run, Error *err) _must_check_;
 /* verb: keep or back. */
 int package_start_verdict(PackageUpdate *p, const char *verb, const char *package, Error *err) _must_check_;
+/* agent-update.start: what did not begin, and what holds therefore. Pure. */
+int package_start_failed(PackageStep what, const char *why, Error *err);
 
 /* package-update.c */
 void package_plan_ended(PackageUpdate *p);

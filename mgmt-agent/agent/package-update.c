@@ -146,7 +146,6 @@ static void begin_order(PackageUpdate *p)
                 ? error_set(&err, EBUSY, "deploy.busy", "another change has begun; wait for its result")
                 : package_start_run(p, &run, &err);
 
-    p->starts_order = r >= 0;
     if (r < 0)
         refuse(p, r == -EBUSY ? 409 : r == -EOPNOTSUPP ? 422 : 503, &err, r);
     else
@@ -155,9 +154,8 @@ static void begin_order(PackageUpdate *p)
 
 void package_start_ended(PackageUpdate *p, const Error *err, int r)
 {
-    bool order = p->starts_order && p->order;
+    bool order = p->starts == PACKAGE_STEP_ORDER && p->order;
 
-    p->starts_order = false;
     package_update_look(p);
     bool begun = order && (r >= 0 || str_equal(p->journal.id, json_string(p->order, "id")));
     if (begun) {
@@ -221,8 +219,10 @@ static void prove_ourselves(PackageUpdate *p, usec_t now)
 
 static void watch_recovery(PackageUpdate *p, usec_t now)
 {
-    const AgentUpdateProof proof = { agent_update_is_proved_by(&p->journal, RECOVERY_PROOF_PATH, p->boot),
-                                     agent_update_is_proved_by(&p->journal, RECOVERY_REACHED_PATH, p->boot), false };
+    const AgentUpdateProof proof = {
+        .here = agent_update_is_proved_by(&p->journal, RECOVERY_PROOF_PATH, p->boot),
+        .far = agent_update_is_proved_by(&p->journal, RECOVERY_REACHED_PATH, p->boot),
+    };
     AgentUpdateVerdict verdict =
         agent_update_judge(&p->journal, RECOVERY_PACKAGE, &proof, p->boot, p->link_up_since, now);
     _cleanup_(error_done) Error err = {};

@@ -76,6 +76,7 @@ def test_each_step_is_told(agent):
     ("failed", "newer", 422, "failed", "agent-update.newer"),
     ("failed", "taken-over", 422, "failed", "agent-update.taken-over"),
     ("failed", "away", 503, "failed", "agent-update.repository"),
+    ("failed", "start", 503, "failed", "agent-update.start"),
     ("failed", "", 422, "failed", "agent-update.refused"),
     ("failed", "of a later time", 422, "failed", "agent-update.refused"),
     ("rolled-back", "", 500, "rolled-back", "agent-update.rolled-back"),

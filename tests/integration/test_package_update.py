@@ -59,6 +59,9 @@ class Machine:
 
     def make_fresh(self):
         self._copy(f"{self.folder}/fresh", self.folder)
+        for name in os.listdir(f"{self.folder}/bin"):
+            if name != "systemctl":
+                os.unlink(f"{self.folder}/bin/{name}")
 
     def write(self, path, text, mode=0o644):
         with open(f"{self.folder}/{path}", "w", encoding="utf-8") as f:
@@ -264,3 +267,21 @@ def test_an_order_has_begun_when_the_journal_has_it(machine):
     assert systemd.end() == ["d-1"], (first, second)
     assert second.returncode != 0 and "under way" in second.stdout
     assert machine.journal()["id"] == "d-1"
+
+
+@pytest.mark.parametrize("times, state", [(3, "proving"), (99, "failed")])
+def test_systemd_is_told_again_and_nothing_begins_where_it_does_not_hear(machine, times, state):
+    """It would end the unit in the middle of dpkg's work."""
+    machine.write("told", "")
+    machine.write("bin/systemd-notify", f"#!/bin/sh\necho told >>{machine.folder}/told\n"
+                  f"[ $(wc -l <{machine.folder}/told) -gt {times} ]\n", 0o755)
+    machine.write("bin/sleep", "#!/bin/sh\nexit 0\n", 0o755)
+    p = machine.update("2", env={"NOTIFY_SOCKET": "/nonexistent"})
+    end = machine.journal()
+    assert end["state"] == state, (p, end)
+    told = read_text(f"{machine.folder}/told").count("told")
+    if state == "failed":
+        assert (p.returncode, end["refusal"], machine.status()) == (1, "start", "1 installed") and "systemd-notify" in end["why"]
+        assert 3 < told < 99
+    else:
+        assert (p.returncode, told, machine.status()) == (0, 4, "2 installed"), p

@@ -334,6 +334,40 @@ def test_a_hung_mgmt_agent_keeps_nobody_out(gw, box):
     agent.close()
 
 
+def write_agent_update(box, deadline):
+    """A new secbox-agent, which says that it works and that its tunnel is up; the deadline in seconds since the boot."""
+    boot, update = read_text("/proc/sys/kernel/random/boot_id").strip(), box.path("var/lib/tucomunidad/agent-update")
+    os.makedirs(update, exist_ok=True)
+    proof = f"{boot} d-44 secbox-agent\n"
+    journal = (f"state=proving\nid=d-44\nnumber=44\npackage=secbox-agent\nfrom=1\nto=2\nnext=\ntunnel=1\nplan=200\nseconds=300\n"
+               f"boot={boot}\ndeadline={int(deadline * 1e6)}\n")
+    for name, text in (("agent-proof", proof), ("agent-reached", proof), ("journal", journal)):
+        with open(f"{update}/new", "w", encoding="ascii") as f:
+            f.write(text)
+        os.rename(f"{update}/new", f"{update}/{name}")
+
+
+@pytest.mark.parametrize("answers, verdict", [(False, "back"), (True, "keep")])
+def test_a_new_agent_whose_tunnel_does_not_answer_is_not_kept_on_its_own_word(gw, box, answers, verdict):
+    """Not either while our own line is down, when nobody else could speak for it."""
+    mgmt = Way(gw, box, "mgmt")
+    mgmt.answers = answers
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_ACT": 0})
+    write_agent_update(box, time.clock_gettime(time.CLOCK_BOOTTIME) + 86400)
+    box.start()
+    asked = box.path("run/tucomunidad/recovery/agent-{}")
+    if not answers:
+        # each takes the gateway 3 s: by then it has been seen that the agent says otherwise
+        wait_until(lambda: mgmt.probes >= 5, "the gateway says that the tunnel does not answer", box.daemon.death)
+        assert not os.path.exists(asked.format("keep")) and not os.path.exists(asked.format("back"))
+        gw.stop()
+        box.wait_log("the recovery tunnel is down")
+        write_agent_update(box, 0)  # its time is over, and the day that is waited for a line of ours
+    wait_until(lambda: os.path.exists(asked.format(verdict)), f"{verdict} is asked for", box.daemon.death)
+    assert not os.path.exists(asked.format("keep" if verdict == "back" else "back"))
+    mgmt.close()
+
+
 def test_the_cloud_opens_it(folder):
     """On a gateway that this test plays: an order of the cloud, and one for a break-glass grant."""
     require_programs("recovery-agent")

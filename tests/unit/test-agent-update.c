@@ -111,13 +111,36 @@ static void what_is_judged_and_when(void **state)
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-        const AgentUpdateProof proof = { rows[i].here, rows[i].far, rows[i].said };
+        const AgentUpdateProof proof = { .here = rows[i].here, .far = rows[i].far, .said = rows[i].said };
         AgentUpdate u = parsed(rows[i].text);
 
         if (agent_update_judge(&u, AGENT_PACKAGE, &proof, rows[i].boot, rows[i].up_since, rows[i].now) !=
             rows[i].verdict)
             fail_msg("row %zu is judged otherwise", i);
         agent_update_done(&u);
+    }
+}
+
+static void its_own_word_counts_no_more_once_the_gateway_said_otherwise(void **state)
+{
+    static const struct {
+        bool far;
+        usec_t up_since, now;
+        AgentUpdateVerdict verdict;
+    } rows[] = {
+        /* whether or not our line is up just now */
+        { false, 0, DEADLINE, AGENT_UPDATE_WAIT },
+        { false, 0, DEADLINE + USEC_PER_DAY, AGENT_UPDATE_BACK },
+        { false, DEADLINE - 120 * SEC, DEADLINE, AGENT_UPDATE_BACK },
+        { true, 1, DEADLINE, AGENT_UPDATE_KEEP },
+    };
+    _cleanup_(agent_update_done) AgentUpdate u = parsed(TEXT("proving", "secbox-agent", "tunnel=1\n"));
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        const AgentUpdateProof proof = { .here = true, .far = rows[i].far, .said = true, .denied = true };
+        if (agent_update_judge(&u, AGENT_PACKAGE, &proof, BOOT, rows[i].up_since, rows[i].now) != rows[i].verdict)
+            fail_msg("row %zu is judged otherwise", i);
     }
 }
 
@@ -207,6 +230,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_journal_is_read),
         cmocka_unit_test(a_damaged_one_is_no_update),
         cmocka_unit_test(what_is_judged_and_when),
+        cmocka_unit_test(its_own_word_counts_no_more_once_the_gateway_said_otherwise),
         cmocka_unit_test(a_proof_is_of_one_update_in_one_boot),
         cmocka_unit_test(the_program_from_before_proves_nothing),
         cmocka_unit_test(only_a_version_is_one),
