@@ -122,8 +122,8 @@ def test_postgres_without_any_way_to_log_in_is_refused(lab, images):
     assert p.returncode != 0 and "POSTGRES_PASSWORD" in p.stderr
 
 
-def publish(lab, address, *archives, tag="stable", check=True):
-    env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))}
+def publish(lab, address, *archives, tag="stable", check=True, more=None):
+    env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))} | (more or {})
     words = make_words(f"REGISTRY={address}", f"TAG={tag}", f"ARCHIVES={' '.join(archives)}", "publish")
     p = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert not check or p.returncode == 0, p.stdout + p.stderr
@@ -148,13 +148,32 @@ def test_images_are_published_with_their_digests(lab, images, registry):
     pinned = f"{registry.address}/fleet/secbox@{digests[f'{registry.address}/fleet/secbox:stable']}"
     lab.podman("pull", "-q", pinned)
     assert lab.podman("run", "--rm", "--network", "none", pinned, "secbox", "--version").stdout.startswith("secbox ")
+    # an image of somebody's is none of ours
+    lab.podman("tag", "localhost/secbox:latest", "localhost/secbox:mine")
     again = publish(lab, f"{registry.address}/fleet").stdout
+    lab.podman("untag", "localhost/secbox:mine", "localhost/secbox:mine")
     assert [line.split()[0] for line in again.splitlines()] == [line[0] for line in lines], "the same bytes have the same digest"
+
+
+def test_a_login_by_the_environment_is_for_this_once(lab, images, folder):
+    password = "only-this-once"
+    with Registry(lab, users={"ci": password}) as private:
+        where = f"{private.address}/fleet"
+        p = publish(lab, where, check=False)
+        assert p.returncode != 0 and f"cannot be pushed: podman login {private.address}" in p.stderr, p
+        p = publish(lab, where, check=False, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": "guessed"})
+        assert p.returncode != 0 and f"REGISTRY_USER cannot log in to {private.address}" in p.stderr, p
+        assert "guessed" not in p.stdout + p.stderr
+        p = publish(lab, where, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": password, "TMPDIR": folder})
+        assert f"{where}/secbox:stable@{private.digest('fleet/secbox', 'stable')} " in p.stdout, p
+        assert f"{where}/postgres:{images}-stable@" in p.stdout and password not in p.stdout + p.stderr, p
+        assert not glob.glob(f"{folder}/tmp.*"), "the file that held it is gone"
+        assert lab.podman("login", "--get-login", private.address, check=False).returncode != 0
 
 
 def empty_image(lab, folder, processor):
     """Its archive, named as that of secbox."""
-    tree, archive = os.path.join(folder, "image.tar"), os.path.join(folder, f"secbox-{processor}.oci.tar")
+    tree, archive = os.path.join(folder, "image.tar"), os.path.join(folder, f"secbox-latest-{processor}.oci.tar")
     subprocess.run(["tar", "-C", folder, "-cf", tree, "--files-from", "/dev/null"], check=True)
     lab.podman("import", "-q", "--arch", processor, tree, f"localhost/lab-{processor}:1")
     lab.podman("save", "-q", "--format", "oci-archive", "-o", archive, f"localhost/lab-{processor}:1")
@@ -177,9 +196,14 @@ def test_one_index_holds_all_processors(lab, images, registry, folder):  # pylin
 
 
 def test_what_cannot_be_published_says_why(lab, images, registry, folder):  # pylint: disable=unused-argument
+    other = os.path.join(folder, "postgres-9.oci.tar")
+    with open(other, "wb"):
+        pass
     for archives, tag, said in (([], "", "say where to"), ([f"{folder}/secbox-none.tar"], "a", "cannot be read"),
-                                ([__file__], "a", "begins with no image's")):
+                                ([__file__], "a", "begins with no image's"), ([other], "a", "no image localhost/postgres:9 here")):
         p = publish(lab, registry.address, *archives, tag=tag, check=False)
         assert p.returncode != 0 and said in p.stderr, p
+    p = publish(lab, f"https://{registry.address}", check=False)
+    assert p.returncode != 0 and "address without https://" in p.stderr, p
     p = publish(lab, "127.0.0.1:9", check=False)
     assert p.returncode != 0 and "cannot be pushed: podman login 127.0.0.1:9" in p.stderr, p
