@@ -22,7 +22,17 @@ repo: $(BUILD)/get-secbox.sh ## build/repo: a signed apt repository of the packa
 	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' INSTALLER='$(BUILD)/get-secbox.sh' \
 	  installer/repo.sh $(PACKED) $(VERSION)
 
-bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, for boxes without internet
-	$(Q)installer/bundle.sh $(PACKED) $(VERSION)
+# With what a bare Debian lacks, of the release and processor of this machine, as its apt fetches it into the folder CLOSURE.
+# CLOSURE=no leaves that out.
+CLOSURE = $(PACKED)/debian
+bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, and what a bare Debian lacks, for boxes without internet
+ifneq ($(CLOSURE),no)
+	$(Q)installer/debian-closure.sh $(CLOSURE)
+	$(Q)DEBIAN='$(abspath $(CLOSURE))' REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' \
+	  INSTALLER='$(BUILD)/get-secbox.sh' installer/repo.sh $(PACKED) $(VERSION)
+	$(Q)installer/bundle.sh $(PACKED) $(VERSION) bundle
+else
+	$(Q)installer/bundle.sh $(PACKED) $(VERSION) repo
+endif
 
 .PHONY: deb repo bundle

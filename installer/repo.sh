@@ -3,6 +3,8 @@
 # Makes FOLDER/repo of FOLDER/deb: an apt repository, signed, with all that a box needs of us beside it.
 # Any web server can serve it.
 #   installer/repo.sh FOLDER VERSION
+# DEBIAN: a folder of installer/debian-closure.sh; with it FOLDER/bundle is made, which is FOLDER/repo with a component
+# of what a bare Debian lacks.
 # REPO_KEY: the signing key, by its id in gpg's keyring (GNUPGHOME); without one a key for tests is made, and kept in FOLDER.
 # CHANNEL: the suite (stable). CLOUD: the address that the installer is told. PODMAN: where the images are.
 # INSTALLER: its script.
@@ -13,8 +15,10 @@ export LC_ALL=C.UTF-8
 build=$(realpath "$1")
 channel=${CHANNEL:-stable}
 podman=${PODMAN:-podman}
+debian=${DEBIAN:-}
 repo=$build/repo
-new=$build/repo.new
+[ -z "$debian" ] || repo=$build/bundle
+new=$repo.new
 say() { printf 'repo: %s\n' "$*"; }
 fail() {
     say "$*" >&2
@@ -78,9 +82,19 @@ for package in "$build"/deb/*.deb; do
     arch=${arch%.deb}
     case " $architectures " in *" $arch "*) ;; *) architectures="${architectures:+$architectures }$arch" ;; esac
 done
+components='main debug'
+# a pool's files are named without the epoch, which a URL could not hold as it stands in a file's name
+if [ -n "$debian" ]; then
+    components="$components debian"
+    mkdir -p pool/debian
+    for package in "$debian"/*.deb; do
+        cp "$package" "pool/debian/$(basename "$package" | sed 's/_[0-9]*%3a/_/')"
+    done
+    cp "$debian/release" "$new/debian"
+fi
 version=$(dpkg-deb -f "$(find pool/main -name '*.deb' | sort | head -n 1)" Version)
 printf '%s\n' "$version" >"$new/version"
-for component in main debug; do
+for component in $components; do
     for arch in $architectures; do
         lists=dists/$channel/$component/binary-$arch
         mkdir -p "$lists" "pool/$component"
@@ -90,7 +104,7 @@ for component in main debug; do
 done
 set --
 for field in Origin=SecBox Label=SecBox "Suite=$channel" "Codename=$channel" "Architectures=$architectures" \
-    'Components=main debug' "Version=$version" "Date=$(date -u -R -d "@$SOURCE_DATE_EPOCH" | sed 's/+0000/UTC/')"; do
+    "Components=$components" "Version=$version" "Date=$(date -u -R -d "@$SOURCE_DATE_EPOCH" | sed 's/+0000/UTC/')"; do
     set -- "$@" -o "APT::FTPArchive::Release::$field"
 done
 apt-ftparchive "$@" -o APT::FTPArchive::MD5=false -o APT::FTPArchive::SHA1=false \
@@ -111,7 +125,8 @@ CLOUD=${CLOUD:-} awk -v keyfile="$new/secbox-archive-keyring.asc" '
     { text = put($0, "@KEY@", key); if (cloud != "") text = put(text, "@CLOUD@", cloud); print text }
 ' "$INSTALLER" >"$new/secbox"
 chmod 755 "$new/secbox"
-for image in secbox postgres relay-client; do
+[ -z "$debian" ] || [ ! -d "$build/repo/images" ] || cp -al "$build/repo/images" "$new/images"
+for image in $([ -n "$debian" ] || echo secbox postgres relay-client); do
     for tag in $($podman images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep "^localhost/$image:" | sort); do
         mkdir -p "$new/images"
         file=$new/images/$(printf '%s' "${tag#localhost/}" | tr ':' '-').oci.tar

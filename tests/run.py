@@ -330,7 +330,7 @@ def system():
 def prepare_pytest(folder):
     """What the tests of a folder need that the machine may not have yet; while there is a network."""
     fetch_compose_versions()
-    for kind in box_image.KINDS if folder == "tests/system" else ():
+    for kind in box_image.USUAL if folder == "tests/system" else ():
         why = box_image.prepare(kind)
         if why:
             print(f"  no whole machine ({kind}): {why}")

@@ -77,6 +77,16 @@ finish_dpkg() {
     [ -z "$(dpkg --audit)" ] || stop 22 "dpkg has packages that it cannot finish; look at: dpkg --audit; dpkg --configure -a"
 }
 
+# What a bundle has of Debian is of one release, for one processor.
+components() {
+    debian_here="$(os_word VERSION_ID) $(dpkg --print-architecture)"
+    if [ -n "$bundle" ] && [ "$(cat $STATE/repo/debian 2>/dev/null)" = "$debian_here" ]; then
+        echo main debian
+    else
+        echo main
+    fi
+}
+
 write_source() {
     printf '%s\n' "$KEY" | own_file $KEYRING
     uri=$CLOUD/install/apt
@@ -86,7 +96,7 @@ write_source() {
 Types: deb
 URIs: $uri
 Suites: $channel
-Components: main
+Components: $(components)
 Signed-By: $KEYRING
 END
 }
@@ -102,6 +112,8 @@ unpack_bundle() {
         rm -rf $STATE/repo
         mv -f "${found%/apt}" $STATE/repo
         rm -rf $STATE/repo.new
+        [ "$(components)" != main ] || tell "    the bundle has nothing of Debian for this release and processor; what \
+SecBox needs of it has to be here"
         return
     done
     stop 25 "$bundle has no packages of channel $channel"
@@ -125,6 +137,10 @@ explain_apt() {
     stop 23 "the list of packages cannot be fetched: ${apt_says:-apt did not end in time}"
 }
 
+# A bundle that has what is needed of Debian is enough: the same packages, or newer ones, that apt knows of elsewhere would be
+# fetched from a network.
+sources() { [ "$(components)" = main ] || ours_only; }
+
 # Where a bundle is used, apt may know of packages that it would fetch from a network.
 wanted_packages() {
     echo "$PACKAGES"
@@ -134,7 +150,8 @@ wanted_packages() {
 # What will be new is told before it is there.
 fetch_packages() {
     # shellcheck disable=SC2046
-    LC_ALL=C apt-get -s -o Debug::NoLocking=1 --no-install-recommends install $(wanted_packages) >$STATE/plan 2>$STATE/apt.out || {
+    LC_ALL=C apt-get -s -o Debug::NoLocking=1 $(sources) --no-install-recommends install $(wanted_packages) \
+        >$STATE/plan 2>$STATE/apt.out || {
         cat $STATE/plan $STATE/apt.out
         lacking=$(sed -n 's/.* Depends: \([^ ]*\).*/\1/p' $STATE/plan | sort -u | tr '\n' ' ')
         stop 23 "the packages cannot be installed${lacking:+: nobody here offers $lacking}; see $LOG"
@@ -144,18 +161,22 @@ fetch_packages() {
     sed -n 's/^Inst \([^ ]*\) (.*/\1/p' $STATE/plan >$STATE/new
     while read -r package; do record "package $package"; done <$STATE/new
     # shellcheck disable=SC2046
-    apt 7200 --download-only --no-install-recommends install $(wanted_packages) ||
+    apt 7200 $(sources) --download-only --no-install-recommends install $(wanted_packages) ||
         stop 23 "the packages cannot be downloaded: $(sed -n 's/^E: //p' $LOG | tail -n 1)"
 }
 
 install_packages() {
     # shellcheck disable=SC2046
-    apt 7200 --no-install-recommends install $(wanted_packages)
+    apt 7200 $(sources) --no-install-recommends install $(wanted_packages)
+}
+
+named_user() {
+    sed -n 's/^\(export \)\{0,1\}PODMAN_USER=["'\'']\{0,1\}\([A-Za-z0-9_-]*\).*/\2/p' $ENV_FILE 2>/dev/null | tail -n 1
 }
 
 # Whose podman runs the containers, by the rules of mgmt-agent.
 podman_user() {
-    named=$(sed -n 's/^\(export \)\{0,1\}PODMAN_USER=["'\'']\{0,1\}\([A-Za-z0-9_-]*\).*/\2/p' $ENV_FILE 2>/dev/null | tail -n 1)
+    named=$(named_user)
     for podman_user in ${named:-tc tcops}; do
         ! id "$podman_user" >/dev/null 2>&1 || {
             echo "$podman_user"

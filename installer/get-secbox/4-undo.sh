@@ -98,19 +98,30 @@ remove_folders() {
     done <$STATE/undo
 }
 
+# Whom PODMAN_USER names, and who is not there: whose containers these were cannot be told.
+missing_user() {
+    if [ -z "$(podman_user)" ]; then named_user; fi
+}
+
 # The podman user, unless it goes with what the installer has made.
 staying_user() {
     user=$(podman_user)
     if [ -n "$user" ] && was_made "user $user" && is_our_user "$user"; then return; fi
-    echo "${user:-root}" # without such a user it is root's podman
+    if [ -z "$user" ] && [ -n "$(named_user)" ]; then return; fi
+    echo "${user:-root}" # where nobody is named, and there is no such user, it is root's podman
 }
 
 say_what_goes() {
-    staying=$(staying_user)
+    staying=$(staying_user) missing=$(missing_user)
     tell "What is done: packages $PACKAGES and the installer's settings are removed${purge:+, and ALL DATA}."
     if [ -z "$purge" ]; then
-        tell "Data, containers and what they run on stay; --uninstall --purge takes them away, too${staying:+, but for \
-containers of user $staying}."
+        but=${staying:+user $staying}
+        [ -z "$missing" ] || but='users that the installer has not made'
+        tell "Data, containers and what they run on stay; --uninstall --purge takes them away, too${but:+, but for \
+containers of $but}."
+    elif [ -n "$missing" ]; then
+        tell "PODMAN_USER in $ENV_FILE names $missing, and there is no such user. Containers, volumes and images of"
+        tell "other users stay, but for those of a user whom the installer has made."
     elif [ -z "$staying" ]; then
         tell "ALL CONTAINERS go, too, with their volumes and images."
     else

@@ -359,6 +359,20 @@ def test_whose_containers_stay_is_told_before_they_lose_their_podman(lab, shell)
         assert p.returncode == 0 and f"but for containers of user {user or 'root'}." in p.stdout and "ALL" not in p.stdout, p
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_podman_user_that_is_not_there_is_not_taken_for_root(lab, shell):
+    calls = ("ENV_FILE=$STATE/env\necho 'PODMAN_USER=lab-ghost' >$ENV_FILE\npurge={} bundle=''\npodman_user\nsay_what_goes\n")
+    for made, somebody in (("", ""), ("user lab-box\n", SOMEBODY.format("SecBox containers"))):
+        p = run_part(lab, shell, calls.format(1), made, {}, somebody)[0]
+        assert p.returncode == 0 and "names lab-ghost, and there is no such user" in p.stdout, p
+        assert "of user root" not in p.stdout and "ALL CONTAINERS" not in p.stdout and "podman rm" not in p.stdout, p
+        p = run_part(lab, shell, calls.format("''"), made, {}, somebody)[0]
+        assert p.returncode == 0 and "but for containers of users that the installer has not made." in p.stdout, p
+    there = calls.replace("lab-ghost", "lab-box")
+    p = run_part(lab, shell, there.format(1), "", {}, SOMEBODY.format(""))[0]
+    assert p.returncode == 0 and "images of user lab-box stay" in p.stdout and "sudo -iu lab-box podman rm" in p.stdout, p
+
+
 USAGE = [
     (["--host-mode"], "containers of podman"), (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
     (["--channel", "../x"], "--channel"), (["--channel"], "needs a value"), (["--lock-wait", "soon"], "seconds"),
@@ -431,6 +445,29 @@ def test_half_a_bundle(lab, shell):
                                       (whole, "edge", "whole.tar has no packages of channel edge")):
         p = run_part(lab, shell, f"bundle={bundle} channel={channel}\nunpack_bundle\n", "", {})[0]
         assert p.returncode == 25 and sentence in p.stderr, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_bundle_has_debians_packages_for_one_kind_of_machine(lab, shell):
+    calls = ("mkdir -p $STATE/repo\necho '12 amd64' >$STATE/repo/debian\ndpkg() {{ echo {1}; }}\nos_word() {{ echo {0}; }}\n"
+             "bundle={2}\ncomponents\n")
+    for release, processor, bundle, expected in (("12", "amd64", "/b.tar", "main debian"), ("13", "amd64", "/b.tar", "main"),
+                                                 ("12", "arm64", "/b.tar", "main"), ("12", "amd64", "''", "main")):
+        p = run_part(lab, shell, calls.format(release, processor, bundle), "", {})[0]
+        assert (p.returncode, p.stdout) == (0, expected + "\n"), p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_is_in_the_bundle_is_taken_from_nowhere_else(lab, shell):
+    """apt may know the same packages, or newer ones, of a mirror."""
+    for components, alone in (("main debian", True), ("main", False)):
+        calls = (f"bundle=/b.tar lock_wait=1 SOURCE=$STATE/source LOG=$STATE/log\nwait_for_dpkg() {{ :; }}\n"
+                 f"components() {{ echo {components}; }}\nfetch_packages\ninstall_packages\n")
+        p, _, told = run_part(lab, shell, calls, "", {"apt-get": ""})
+        asked = [line for line in told.splitlines() if line.startswith("apt-get ") and " install " in line]
+        assert p.returncode == 0 and len(asked) == 3, (p, told)
+        for line in asked:
+            assert ("Dir::Etc::sourceparts=- " in line and "/source " in line) == alone, line
 
 
 @pytest.mark.parametrize("shell", SHELLS)

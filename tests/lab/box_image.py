@@ -25,7 +25,10 @@ STANDARD = [*SYSTEM, "sudo", "ca-certificates", "openssh-client"]
 KINDS = {"copied": (SYSTEM, ["box"]),
          "box": (STANDARD, ["build", "run", "images"]),
          "gateway": ([*STANDARD, "postgresql", "nginx", "haproxy", "caddy"], ["build"]),
-         "operator": (STANDARD, ["build"])}
+         "operator": (STANDARD, ["build"]),
+         "bare": (SYSTEM, [])}
+# those of make check
+USUAL = [kind for kind in KINDS if kind != "bare"]
 # part of the key: what is done to the tree beside the packages
 SHED = ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man", "etc/machine-id",
         "etc/resolv.conf", "etc/hostname"]
@@ -34,8 +37,9 @@ NEEDED_BYTES = 2 << 30
 
 def packages(kind="copied"):
     there, groups = KINDS[kind]
-    names = subprocess.run([os.path.join(ROOT, "installer/deps.sh"), "-n", *groups], check=True, text=True, capture_output=True)
-    return sorted({*there, *names.stdout.split()})
+    words = [os.path.join(ROOT, "installer/deps.sh"), "-n", *groups]
+    names = subprocess.run(words, check=True, text=True, capture_output=True).stdout.split() if groups else []
+    return sorted({*there, *names})
 
 
 def cache_dir():
@@ -124,6 +128,7 @@ def prepare(kind="copied"):
 
 
 if __name__ == "__main__":
-    troubles = [prepare(name) for name in KINDS]
-    print("\n".join(trouble or path(name) for name, trouble in zip(KINDS, troubles)))
+    wanted = sys.argv[1:] or USUAL
+    troubles = [prepare(name) for name in wanted]
+    print("\n".join(trouble or path(name) for name, trouble in zip(wanted, troubles)))
     sys.exit(1 if any(troubles) else 0)

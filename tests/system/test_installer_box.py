@@ -214,10 +214,29 @@ def test_what_is_not_signed_is_not_installed(world):
         f.write(good)
 
 
+def test_another_package_manager_at_work_is_named(world):
+    box = world.box
+    world.repository.add("slow", "1", scripts={"postinst": ": >/var/tmp/begun\nuntil [ -e /var/tmp/go ]; do sleep 1; done\n"})
+    shutil.move(f"{world.repository.apt}/pool/slow_1_all.deb", box.host.seen("/var/tmp/slow.deb"))
+    box.run("systemd-run", "--quiet", "--unit=slow", "dpkg", "-i", "/var/tmp/slow.deb")
+    wait_until(lambda: os.path.exists(box.host.seen("/var/tmp/begun")), "somebody's dpkg is at work")
+    p = world.install("--unattended", "--lock-wait", "2", check=False)
+    assert p.returncode == 21 and re.search(r"still in use \(dpkg, process \d+\) after \d+ seconds: let it finish", p.stderr), p
+    box.write("/var/tmp/go", "")
+    wait_until(lambda: world.version("slow") == "1 installed", "it is done")
+    world.install("--unattended")
+    box.run("dpkg", "--purge", "slow")
+
+
 def test_an_upgrade_in_place(world):
+    """Where needrestart would ask what to restart, and wait for an answer, unless it is told not to."""
+    ask = "/etc/apt/apt.conf.d/99needrestart"
+    world.box.write(ask, 'DPkg::Post-Invoke {"test x$NEEDRESTART_SUSPEND = x || touch /var/tmp/not-asked";};\n')
     make_packages(world.folder, world.repository, "2")
     world.install()
     world.is_whole("2")
+    assert world.box.run("test", "-e", "/var/tmp/not-asked", check=False).returncode == 0
+    world.box.run("rm", ask)
 
 
 def test_a_token_for_many_boxes(world):
