@@ -228,6 +228,7 @@ prepare_podman() {
     give_ids "$user"
     if [ ! -e "/var/lib/systemd/linger/$user" ]; then
         record "linger $user"
+        systemctl start dbus.socket # Debian's package leaves that to the next boot, and logind does not answer without it
         loginctl enable-linger "$user"
     fi
 }

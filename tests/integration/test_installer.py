@@ -318,6 +318,7 @@ def test_a_user_of_somebody_else_is_never_ours(lab, shell):
     p, made, told = run_part(lab, shell, calls, "user lab-box\n", USER_TOOLS, SOMEBODY.format(""))
     assert p.returncode == 0 and "user lab-box" not in made, (p, made, told)
     assert not re.search("useradd|userdel|groupdel", told), told
+    assert "systemctl start dbus.socket\nloginctl enable-linger lab-box\n" in told, "where nobody had a D-Bus before, too"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
