@@ -110,7 +110,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const OrderSigner *) a)->name, ((const OrderSigner *) b)->name);
 }
 
-static int read_folder(DIR *dir, const char *folder, OrderSigners *s, Error *err)
+static int read_folder(DIR *dir, const char *folder, bool keys_alone, OrderSigners *s, Error *err)
 {
     int r = check_mode(folder, err);
 
@@ -124,18 +124,19 @@ static int read_folder(DIR *dir, const char *folder, OrderSigners *s, Error *err
         if (e->d_name[0] == '.')
             continue;
         if (str_equal(e->d_name, ORDER_THRESHOLD_NAME))
-            r = read_threshold(s, folder, err);
+            r = keys_alone ? 0 : read_threshold(s, folder, err);
         else if (str_ends(e->d_name, ORDER_SIGNER_SUFFIX))
             r = add_file(s, folder, e->d_name, err);
     }
     if (r >= 0 && s->threshold > s->n)
         r = error_set(err, EINVAL, "signer.bad-threshold",
-                      "%s asks for %u signers and names %zu: no order could ever come through", folder, s->threshold,
-                      s->n);
+                      "%s asks for %u signers and names %zu: no order could ever come through; add keys by `secboxctl "
+                      "trust add`, or lower it by `secboxctl trust threshold %zu`",
+                      folder, s->threshold, s->n, s->n > 0 ? s->n : 1);
     return r;
 }
 
-int order_signers_load(OrderSigners *ret, Error *err)
+static int load(bool keys_alone, OrderSigners *ret, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(SIGNERS_DIR);
     _cleanup_(closedirp) DIR *dir = folder ? opendir(folder) : NULL;
@@ -147,7 +148,7 @@ int order_signers_load(OrderSigners *ret, Error *err)
         return 0;
     if (!dir)
         return error_set(err, errno, "signer.unreadable", "%s cannot be read: %s", folder, strerror(errno));
-    int r = read_folder(dir, folder, ret, err);
+    int r = read_folder(dir, folder, keys_alone, ret, err);
     if (r < 0) {
         order_signers_done(ret);
         return r;
@@ -157,4 +158,14 @@ int order_signers_load(OrderSigners *ret, Error *err)
     if (ret->threshold == 0)
         ret->threshold = 1;
     return 0;
+}
+
+int order_signers_load(OrderSigners *ret, Error *err)
+{
+    return load(false, ret, err);
+}
+
+int order_signers_load_keys(OrderSigners *ret, Error *err)
+{
+    return load(true, ret, err);
 }

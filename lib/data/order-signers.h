@@ -19,6 +19,8 @@ typedef struct OrderSigners {
 /* Everything that is wrong with the folder is a failure: who may give orders is never guessed. signer.bad-key, signer.bad-mode,
  * signer.bad-threshold, signer.twice, signer.too-many, signer.unreadable */
 int order_signers_load(OrderSigners *ret, Error *err) _must_check_;
+/* For whoever mends it: the keys alone, whatever `threshold` says; the threshold given back is 1. */
+int order_signers_load_keys(OrderSigners *ret, Error *err) _must_check_;
 void order_signers_done(OrderSigners *s);
 
 /* Appends; takes what is in *signer. -EEXIST: this key is there already. */

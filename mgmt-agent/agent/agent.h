@@ -130,6 +130,8 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
 void agent_refuse(ControlClient *c, const cJSON *message, const char *kind, int status, const Error *err, int r);
 /* What the box said when it was asked the same before: a gateway that was killed asks again. NULL when it was not. */
 cJSON *agent_find_result(const char *id);
+/* The same for whoever must not take a history that cannot be read for an empty one: NULL, 0 when it was not asked. */
+int agent_look_up_result(const char *id, cJSON **ret, Error *err) _must_check_;
 /* Takes up what was parked. */
 void agent_take_parked(Agent *a);
 /* What is said when the worker has said nothing and left nothing to recover: what it has stored, or, of a push, that it

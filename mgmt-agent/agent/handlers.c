@@ -222,16 +222,23 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
     agent_take_snapshot(a, c, wire, false);
 }
 
-cJSON *agent_find_result(const char *id)
+int agent_look_up_result(const char *id, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    int r = store_load_history(STORE_HISTORY_MAX, &history, err);
 
-    if (store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
-        return NULL;
-    for (int i = 0; i < cJSON_GetArraySize(history); i++)
+    *ret = NULL;
+    for (int i = 0; r >= 0 && !*ret && i < cJSON_GetArraySize(history); i++)
         if (str_equal(json_string(cJSON_GetArrayItem(history, i), "id"), id))
-            return cJSON_DetachItemFromArray(history, i);
-    return NULL;
+            *ret = cJSON_DetachItemFromArray(history, i);
+    return r;
+}
+
+cJSON *agent_find_result(const char *id)
+{
+    cJSON *result = NULL;
+
+    return agent_look_up_result(id, &result, NULL) < 0 ? NULL : result;
 }
 
 static void handle_update(Agent *a, ControlClient *c, const cJSON *message)

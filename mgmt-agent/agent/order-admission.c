@@ -56,7 +56,10 @@ static int check_serial(const OrderFloor *floor, const OrderStatement *s, const 
             err, EACCES, "order.older",
             "this box has taken an order since that was signed later, by %s: sign this one anew if it is still meant",
             floor->who ? floor->who : "somebody");
-    ended = agent_find_result(floor->id);
+    int r = agent_look_up_result(floor->id, &ended, err);
+    if (r < 0) /* whoever sends an order once more must gain nothing by a damaged disk */
+        return error_prefix(err, error_from_errno(err, r, "cannot read the history"),
+                            "whether this box has carried out this order is not known");
     if ((!ended || was_put_off(ended)) && str_equal(floor->statement, sha256))
         return 0;
     return error_set(err, EACCES, "order.replayed",

@@ -77,14 +77,17 @@ static char *print(const OrderSigners *signers)
     return table ? str_format("%s%u of them must sign an order\n", table, signers->threshold) : NULL;
 }
 
-/* What is pinned now, after whatever was done. */
-static int show(const Secboxctl *ctl, Error *err, int r)
+/* What is pinned now, after whatever was `done`: a word, or NULL. */
+static int show(const Secboxctl *ctl, const char *done, Error *err, int r)
 {
     _cleanup_(order_signers_done) OrderSigners signers = {};
     _cleanup_(cJSON_Deletep) cJSON *document = NULL;
 
-    if (r >= 0)
+    if (r >= 0) {
         r = order_signers_load(&signers, err);
+        if (r < 0 && done) /* one of several steps that mend a folder */
+            r = error_prefix(err, r, "%s, and something is still wrong", done);
+    }
     if (r < 0)
         return secboxctl_fail(ctl, err, r);
     if (!ctl->json)
@@ -100,7 +103,7 @@ int verb_trust_list(int argc, char **argv, void *userdata)
 
     (void) argc;
     (void) argv;
-    return show(ctl, &err, 0);
+    return show(ctl, NULL, &err, 0);
 }
 
 /* FILE.pub and ana.pub are FILE and ana. */
@@ -119,7 +122,7 @@ static int check_new(const char *text, const char *name, Error *err)
     int r = order_signer_parse(text, &signer, err);
 
     if (r >= 0)
-        r = order_signers_load(&signers, err);
+        r = order_signers_load_keys(&signers, err);
     if (r < 0)
         return r;
     const OrderSigner *same = order_signers_find(&signers, signer.fingerprint);
@@ -155,7 +158,7 @@ int verb_trust_add(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
     int denied = secboxctl_fail_unless_root(ctl);
 
-    return denied ? denied : show(ctl, &err, add(argv[0], argc > 1 ? argv[1] : NULL, &err));
+    return denied ? denied : show(ctl, "the signer is added", &err, add(argv[0], argc > 1 ? argv[1] : NULL, &err));
 }
 
 static int remove_signer(const char *name, Error *err)
@@ -190,18 +193,19 @@ int verb_trust_remove(int argc, char **argv, void *userdata)
     int denied = secboxctl_fail_unless_root(ctl);
 
     (void) argc;
-    return denied ? denied : show(ctl, &err, remove_signer(argv[0], &err));
+    return denied ? denied : show(ctl, "the signer is removed", &err, remove_signer(argv[0], &err));
 }
 
 static int set_threshold(const char *text, Error *err)
 {
     _cleanup_(order_signers_done) OrderSigners signers = {};
     uint64_t threshold = 0;
-    int r = order_signers_load(&signers, err);
+    int r = order_signers_load_keys(&signers, err);
 
     if (r < 0)
         return r;
-    if (str_to_u64(text, 1, ORDER_THRESHOLD_MAX, &threshold) < 0 || threshold > signers.n)
+    /* 1 needs no keys: it takes the file away that asks for more than there are */
+    if (str_to_u64(text, 1, ORDER_THRESHOLD_MAX, &threshold) < 0 || (threshold > 1 && threshold > signers.n))
         return error_set(err, EINVAL, "signer.bad-threshold",
                          "the threshold is from 1 to the number of signers, %zu here and %d at most", signers.n,
                          ORDER_THRESHOLD_MAX);
@@ -215,5 +219,5 @@ int verb_trust_threshold(int argc, char **argv, void *userdata)
     int denied = secboxctl_fail_unless_root(ctl);
 
     (void) argc;
-    return denied ? denied : show(ctl, &err, set_threshold(argv[0], &err));
+    return denied ? denied : show(ctl, "the threshold is set", &err, set_threshold(argv[0], &err));
 }

@@ -69,11 +69,13 @@ int order_floors_describe(cJSON *result)
     _cleanup_(order_floors_done) OrderFloors f = {};
     const char *id = json_string(result, "id");
     const OrderFloor *floor = NULL;
-    cJSON *o = cJSON_CreateObject();
 
+    if (order_floors_load(&f, NULL) < 0)
+        return 0;
+    cJSON *o = cJSON_CreateObject();
     if (json_add_item(result, "authority", o) < 0)
         return -ENOMEM;
-    if (id && order_floors_load(&f, NULL) == 0)
+    if (id)
         floor = f.services && str_equal(f.services->id, id)   ? f.services
                 : f.packages && str_equal(f.packages->id, id) ? f.packages
                                                               : NULL;

@@ -28,5 +28,6 @@ const OrderFloor *order_floors_of(const OrderFloors *f, OrderKind kind);
 /* Durable when it returns. */
 int order_floors_take(OrderKind kind, const OrderFloor *floor, Error *err) _must_check_;
 
-/* Adds "authority" to a result of an order of the cloud: who signed it, or that nobody did. */
+/* Adds "authority" to a result of an order of the cloud: who signed it, or that nobody did. Nothing, where the file cannot be read:
+ * then nobody knows. */
 int order_floors_describe(cJSON *result) _must_check_;

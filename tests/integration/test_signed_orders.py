@@ -144,6 +144,15 @@ def test_a_push_is_signed_carried_and_judged(fleet, device, judge, folder):
     ended = {"type": "compose.result", "id": took, "status": 200}
     judge.write(os.path.join(judge.state, "history.jsonl"), json.dumps(ended) + "\n")
     assert answer(judge, changed(signed)) == (401, "order.replayed")
+    # a history that cannot be read does not open the door to what was carried out already
+    history = os.path.join(judge.state, "history.jsonl")
+    os.rename(history, history + ".away")
+    os.mkdir(history)
+    status, identifier = answer(judge, changed(signed))
+    assert status == 401 and identifier not in ("order.replayed", "worker.failed"), identifier
+    os.rmdir(history)
+    os.rename(history + ".away", history)
+    assert answer(judge, changed(signed)) == (401, "order.replayed")
     newer = pushed(fleet, device, folder, "--key", key)
     assert answer(judge, newer) == TAKEN
     assert answer(judge, changed(signed)) == (401, "order.older")
@@ -198,6 +207,29 @@ def test_two_must_sign_where_the_box_says_so(fleet, device, judge, folder):
     trust(judge, "remove", "ana")
     assert "No signers" in trust(judge, "remove", "berta")
     assert json.loads(trust(judge, "list", "--json")) == {"signers": [], "threshold": 1}
+
+
+def test_a_threshold_above_the_keys_is_mended(fleet, device, judge, folder):
+    ana, berta = keygen(fleet, folder, "ana"), keygen(fleet, folder, "berta")
+    signers = os.path.join(judge.root, "etc/tucomunidad/trust/signers")
+    trust(judge, "add", ana + ".pub")
+    trust(judge, "add", berta + ".pub")
+    trust(judge, "threshold", "2")
+    # by hand, past the verb that would have refused it
+    os.remove(os.path.join(signers, "berta.pub"))
+    said = trust(judge, "list", code=1)
+    assert "signer.bad-threshold" in said and "secboxctl trust threshold 1" in said
+    assert answer(judge, pushed(fleet, device, folder, "--key", ana)) == (401, "signer.bad-threshold")
+    assert "1 of them" in trust(judge, "threshold", "1")
+    # one step of two is taken, and says that one is missing
+    Agent.write(os.path.join(signers, "threshold"), "3\n")
+    assert "the signer is added" in trust(judge, "add", berta + ".pub", code=1)
+    assert "2 of them" in trust(judge, "threshold", "2")
+    # nobody is left, and neither is what asked for two
+    for name in ("ana.pub", "berta.pub"):
+        os.remove(os.path.join(signers, name))
+    assert "signer.bad-threshold" in trust(judge, "threshold", "2", code=1)
+    assert "No signers" in trust(judge, "threshold", "1")
 
 
 def test_an_order_is_good_for_one_box_and_one_thing(gw, fleet, device, judge, folder):

@@ -81,6 +81,8 @@ static void test_a_damaged_file_is_no_empty_one(void **state)
     assert_true(order_floors_load(&f, &err) < 0);
     assert_string_equal(err.id, "store.read");
     assert_true(order_floors_take(ORDER_KIND_ROLLBACK, &floor, NULL) < 0);
+    /* nobody knows who signed it: that nobody did would be a lie */
+    assert_null(authority_of("d1"));
 }
 
 int main(void)
