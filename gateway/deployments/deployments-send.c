@@ -188,16 +188,18 @@ static void on_waiting(StoreQuery *q, int r, const StoreRows *rows, const Error 
     on_stored(q, r, rows, err, userdata);
 }
 
-int deployment_store_waiting(Deployment *d, uint64_t floor, bool blank, Error *err)
+int deployment_store_waiting(Deployment *d, const DeviceConn *s, bool blank, Error *err)
 {
     const NewDeployment row = {
         .device = d->device,
         .id = d->id,
         .nonce = d->nonce,
-        .version_floor = floor,
+        .version_floor = device_conn_version_floor(s),
         .confirm_deadline = CONFIRM_SECONDS_DEFAULT,
     };
-    return store_query(d->owner->store, sql_deployment_add_waiting(&row, blank), on_waiting, d, &d->query, err);
+    const Statement add = sql_deployment_add_waiting(&row, blank, device_conn_takes(s, ORDER_SIGNED),
+                                                     device_conn_takes(s, ORDER_BUNDLE));
+    return store_query(d->owner->store, add, on_waiting, d, &d->query, err);
 }
 
 static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)

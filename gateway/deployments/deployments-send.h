@@ -36,8 +36,8 @@ typedef struct DeploymentOrder {
 int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err) _must_check_;
 
 /* Of a box for which something may wait: stores that as its deployment and sends it, or ends without a word. `blank`: it runs
- * nothing of ours. */
-int deployment_store_waiting(Deployment *d, uint64_t floor, bool blank, Error *err) _must_check_;
+ * nothing of ours; a template that is signed, or brings files, goes only to an agent that takes such. */
+int deployment_store_waiting(Deployment *d, const DeviceConn *s, bool blank, Error *err) _must_check_;
 
 /* Reads from the database what is to be sent, then sends it: the box has never heard of it. */
 void deployment_send_again(Deployment *d);

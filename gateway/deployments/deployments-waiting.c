@@ -32,7 +32,7 @@ static void take(Deployments *ds, const DeviceConn *s, bool blank)
     _cleanup_(error_done) Error err = {};
     const char *device = device_conn_device(s);
     Deployment *d = deployment_new(ds, device);
-    int r = d ? deployment_store_waiting(d, device_conn_version_floor(s), blank, &err) : -ENOMEM;
+    int r = d ? deployment_store_waiting(d, s, blank, &err) : -ENOMEM;
 
     if (r < 0) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "what waits for %s is not sent yet", device);

@@ -371,6 +371,43 @@ def test_files_are_signed_with_what_brings_them(gw, fleet, device, judge, folder
     assert refused_with_other_files(judge, message) and answer(judge, message) == TAKEN
 
 
+@pytest.mark.parametrize("lacks", ["orders.signed", "bundle"])
+def test_a_template_waits_for_an_agent_that_can_take_it(gw, fleet, folder, lacks):
+    """Signed, and with files: an agent that lacks one of the two gets neither."""
+    key, site = keygen(fleet, folder, "ana"), uuid.uuid4().hex[:8]
+    Agent.write(os.path.join(folder, "site.conf"), site)
+    path = compose_file(folder, COMPOSE.rstrip("\n") + "\n    volumes: ['./site.conf:/etc/site.conf']\n")
+    fleet.run("template", "set", f"t-{site}", path, "--selector", f"ring={site}", "--key", key, check=0)
+    able = [*ACCEPTS["accepts"], "bundle"]
+    new = enroll(gw, f"new-{site}")
+    assert gw.request("PATCH", f"/v1/devices/{new.id}", {"labels": {"ring": site}}).status == 200
+    assert new.claim().status == 201
+    old = {"accepts": [name for name in able if name != lacks], "current": None}
+    try:
+        def waits():
+            return [e for e in gw.audit("template.waits") if e["device"] == new.id]
+
+        for _ in range(2):  # said once, however often it comes
+            tunnel = new.connect(old)
+            wait_until(lambda: len(waits()) == 1, "it is written down that the template waits")
+            assert tunnel.silent() == []
+            new.close()
+        assert waits()[0]["detail"]["template"] == f"t-{site}"
+        assert ("signed" if lacks == "orders.signed" else "files") in waits()[0]["detail"]["reason"]
+        assert gw.request("GET", f"/v1/devices/{new.id}/deployments").json["deployments"] == []
+        # the update that makes it new enough is no reason against it
+        tunnel = new.connect(old)
+        order(fleet, "agent", "update", new.id, "9.9.9")
+        package = tunnel.next("agent.update")
+        tunnel.send(new.result(package, kind="agent"))
+        tunnel.next("compose.result.ack")
+        new.close()
+        assert new.connect({"accepts": able, "current": None}).next("compose.snapshot")["order"]
+        new.close()
+    finally:
+        assert gw.request("DELETE", f"/v1/templates/t-{site}", None).status == 200
+
+
 def test_what_is_no_envelope_is_refused_by_the_gateway(gw, device):
     device.connect(ACCEPTS)
     wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
