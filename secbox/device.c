@@ -162,7 +162,7 @@ int device_new(sd_event *event, const Config *config, DataPlane *data, Device **
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     if (config->bootstrap)
         redact_add_secret(config->bootstrap);
-    d->cameras = camera_streams_new(data_plane_cameras(data), config->camera_kbit);
+    d->cameras = camera_streams_new(event, data_plane_cameras(data), config->camera_kbit);
     d->recordings = recording_streams_new(event, data_plane_cameras(data), data_plane_media_bound(data));
     if (!d->cameras || !d->recordings)
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");

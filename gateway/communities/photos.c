@@ -29,6 +29,7 @@
 #define BYTES_UNDER_WAY_MAX ((size_t) 64 * 1024 * 1024)
 #define FORGOTTEN_AFTER (10 * USEC_PER_MINUTE)
 #define TIDY_INTERVAL (10 * USEC_PER_MINUTE)
+#define MISSED_INTERVAL (10 * USEC_PER_MINUTE)
 
 struct Photos {
     sd_event *event;
@@ -40,6 +41,7 @@ struct Photos {
     Map *incoming; /* device → Incoming, owned */
     size_t bytes;  /* of all of them */
     usec_t tidied;
+    usec_t missed; /* when it was said last that a folder is away; 0: never */
     StoreQuery *query; /* for what is old */
     /* the last that this was done with: one that cannot be removed does not keep the others */
     char old_community[UUID_SIZE], old_sha256[SHA256_HEX_SIZE];
@@ -61,6 +63,7 @@ typedef struct Incoming {
     char community[UUID_SIZE], sha256[SHA256_HEX_SIZE];
     char *data;
     size_t size, have;
+    bool may_make_folder; /* it is the community's first */
     usec_t heard;
     StoreQuery *query;
 } Incoming;
@@ -170,7 +173,9 @@ static int begin_saving(Incoming *i)
 
     if (!path || !folder)
         return -ENOMEM;
-    int r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, &err);
+    int r = !i->may_make_folder && !has_folder(p, i->community)
+                ? error_set(&err, ENOENT, "photo.no-folder", "%s is not there any more", folder)
+                : dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "photos cannot be kept");
     return r < 0 ? r : saver_write_data(p->saver, path, i->data, i->size, on_saved, i);
@@ -257,12 +262,27 @@ static void on_part(DeviceConn *s, const cJSON *message, void *userdata)
         refuse_unavailable(p, device_conn_device(s), json_string(message, "sha256"));
 }
 
+/* Boxes offer again and again: once in a while is enough. */
+static void say_no_folder(const Incoming *i)
+{
+    Photos *p = i->owner;
+    usec_t now = boottime_usec();
+
+    if (p->missed > 0 && now - p->missed < MISSED_INTERVAL)
+        return;
+    p->missed = now;
+    log_warning("photos of the community %s are not taken: %s/%s, where others of it were stored, is not there; mount what "
+                "holds it, or make it anew as this gateway's user where they are lost",
+                i->community, p->folder, i->community);
+}
+
 static void on_offered(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Incoming *i = userdata;
     const Photos *p = i->owner;
 
     i->query = NULL;
+    i->may_make_folder = r >= 0 && !store_rows_true(rows, 0, 3);
     if (r < 0) {
         log_debug("a photo of %s waits for the database: %s", i->device, error_message(err, r));
         refuse_unavailable(p, i->device, i->sha256);
@@ -272,6 +292,10 @@ static void on_offered(StoreQuery *q _unused_, int r, const StoreRows *rows, con
         tell(p, i->device, i->sha256, "stored", 0, NULL, NULL);
     } else if (store_rows_true(rows, 0, 2)) {
         refuse(p, i->device, i->sha256, "photo.expired", "its event is older than photos are kept");
+    } else if (store_rows_true(rows, 0, 3) && !has_folder(p, i->community)) {
+        /* a new folder would lie below a mount that is missing: its photos would vanish when that is back */
+        say_no_folder(i);
+        refuse_unavailable(p, i->device, i->sha256);
     } else {
         i->state = PHOTO_COMES;
         tell(p, i->device, i->sha256, "wanted", i->have, NULL, NULL);

@@ -216,6 +216,13 @@ int known_hosts_own_link(const Fleet *fleet, const char *device, char **ret, Err
     return 0;
 }
 
+bool known_hosts_is_set(const char *link)
+{
+    struct stat st;
+
+    return lstat(link, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 void known_hosts_own_ended(const char *link, bool failed)
 {
     if (!failed)
@@ -346,6 +353,6 @@ int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bo
     r = set_link(link, target);
     if (r == 0)
         return 0;
-    return error_set(err, -r, "fleet.known-hosts", "the file of the box's host keys cannot be set at %s: %s", link,
-                     strerror(-r));
+    return error_set(err, -r, "fleet.known-hosts",
+                     "the link %s, by which ssh finds the box's host keys, cannot be made: %s", link, strerror(-r));
 }

@@ -23,6 +23,8 @@
 int known_hosts_link(const Fleet *fleet, const char *device, char **ret, Error *err) _must_check_;
 /* A link for one ssh of our own, which others do not set meanwhile. */
 int known_hosts_own_link(const Fleet *fleet, const char *device, char **ret, Error *err) _must_check_;
+/* Whether it leads to keys, as it does once a way to the box was open. */
+bool known_hosts_is_set(const char *link);
 /* That ssh has ended. Where it has failed, its advice may name the link: it stays for a day. */
 void known_hosts_own_ended(const char *link, bool failed);
 /* What a person has edited counts before anything else is done about this box. The next two do it themselves. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "gateway/fleet/verb-grants.h"
 #include "gateway/fleet/known-hosts.h"
@@ -22,6 +23,8 @@
 #define SSH_FAILED 255
 /* Whoever was in for longer was not denied. */
 #define DENIED_WITHIN (30 * USEC_PER_SEC)
+/* A box whose clock is ahead, which the gateway may have heard of since, takes an older one for expired. */
+#define CERTIFICATE_AGE_MAX (5 * USEC_PER_MINUTE)
 
 /* The grant to use; one is asked for when none is as it shall be and a reason is given. */
 static int take_grant(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
@@ -128,7 +131,7 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
     return r;
 }
 
-/* What ssh has said is on the terminal, and nowhere else. */
+/* What ssh has said is on the terminal, and nowhere else; where no sshd was reached, none has refused anybody. */
 static const char denied_hint[] = "(\"Permission denied (publickey)\" is said by an sshd that does not know the "
                                   "gateway's authority: on the box its setting\n"
                                   "TrustedUserCAKeys has to name a file with the line that `secbox-fleet support-ca` "
@@ -154,9 +157,10 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
     usec_t begun = boottime_usec();
     if (r >= 0)
         r = ssh_run(argv, true, err);
+    bool opened = known_hosts && known_hosts_is_set(known_hosts);
     if (known_hosts)
         known_hosts_own_ended(known_hosts, r == SSH_FAILED);
-    if (r == SSH_FAILED && boottime_usec() - begun < DENIED_WITHIN)
+    if (r == SSH_FAILED && opened && boottime_usec() - begun < DENIED_WITHIN)
         fprintf(stderr, "%s", denied_hint);
     return r;
 }
@@ -191,13 +195,25 @@ int verb_ssh(int argc, char **argv, void *userdata)
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : r;
 }
 
-/* Whether the key there was certified under this grant: it then holds as long as the grant. */
+/* By this machine's clock, which may have been set back: then nobody knows. */
+static bool is_fresh(const char *certificate)
+{
+    struct stat st;
+    usec_t now = realtime_usec(), made;
+
+    if (stat(certificate, &st) < 0 || st.st_mtim.tv_sec < 0)
+        return false;
+    made = (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC + (usec_t) st.st_mtim.tv_nsec / 1000;
+    return made <= now && now - made < CERTIFICATE_AGE_MAX;
+}
+
+/* Whether the key there was certified under this grant, just now: several that begin at once share it. */
 static bool is_certified(const char *key, const char *grant)
 {
     _cleanup_(freep) char *path = str_format("%s@grant", key), *certificate = str_format("%s-cert.pub", key),
                           *text = NULL;
 
-    return path && certificate && access(key, R_OK) == 0 && access(certificate, R_OK) == 0 &&
+    return path && certificate && access(key, R_OK) == 0 && is_fresh(certificate) &&
            file_read(path, GRANT_FILE_MAX, &text, NULL, NULL) >= 0 && str_equal(text, grant);
 }
 

@@ -5,7 +5,8 @@ Statement sql_photo_offered(const char *device, const char *community, const cha
 {
     return STATEMENT("SELECT count(*) > 0, EXISTS (SELECT FROM photo_files f WHERE f.community = $2::uuid"
                      " AND f.sha256 = $3 AND f.gone_at IS NULL),"
-                     " coalesce(max(e.received_at) < now() - $4::bigint * interval '1 day', false)"
+                     " coalesce(max(e.received_at) < now() - $4::bigint * interval '1 day', false),"
+                     " EXISTS (SELECT FROM photo_files f WHERE f.community = $2::uuid AND f.gone_at IS NULL)"
                      " FROM box_photos p JOIN box_events e ON e.seq = p.event"
                      " WHERE p.community = $2::uuid AND p.sha256 = $3 AND e.device = $1",
                      sql_text(device), sql_text(community), sql_text(sha256), sql_number(days));

@@ -7,7 +7,7 @@
 #include "lib/postgres/statement.h"
 
 /* Of the events of this device that name it: 0 whether there are any, 1 whether it is stored, 2 whether all of them are older than
- * so many days. */
+ * so many days; 3 whether any photo of the community is stored. */
 Statement sql_photo_offered(const char *device, const char *community, const char *sha256, unsigned days);
 Statement sql_photo_stored(const char *community, const char *sha256, uint64_t bytes);
 /* 0 whether an event names it, 1 whether it is stored, 2 whether it was deleted. */

@@ -18,3 +18,6 @@ typedef struct UplinkBudget {
 UplinkBudget uplink_budget_make(uint64_t rate, usec_t now);
 /* Whether so many bytes may go now, which are then counted. */
 bool uplink_budget_take(UplinkBudget *b, size_t len, usec_t now);
+/* For what is not passed over: how long so many bytes, which are then counted, have to wait for their turn; USEC_INFINITY: for
+ * longer than `patience`, and nothing is counted. */
+usec_t uplink_budget_queue(UplinkBudget *b, size_t len, usec_t now, usec_t patience);

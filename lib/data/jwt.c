@@ -404,11 +404,15 @@ static int check_proof_claims(const cJSON *payload, const char *method, const ch
     int r;
 
     if (!str_equal(json_string(payload, "htm"), method))
-        return error_set(err, EACCES, "proof.method", "the proof was not made for the method %s", method);
+        return error_set(err, EACCES, "proof.method", "the proof is for another method than %s", method);
     if (!uri_matches(json_string(payload, "htu"), uri))
-        return error_set(err, EACCES, "proof.uri", "the proof was not made for %s", uri);
+        return *uri == '/' ? error_set(err, EACCES, "proof.uri", "the proof is for another request than %s", uri)
+                           : error_set(err, EACCES, "proof.uri",
+                                       "the proof is for another address or request than %s: the box must reach the "
+                                       "gateway by the address that its --issuer names",
+                                       uri);
     if (token_hash && !secret_equal(json_string(payload, "ath"), token_hash))
-        return error_set(err, EACCES, "proof.token", "the proof was not made for the token that came with it");
+        return error_set(err, EACCES, "proof.token", "the proof is for another token than the one that came with it");
     r = claim_time(payload, "iat", &at, err);
     if (r < 0)
         return r;

@@ -9,22 +9,28 @@
 #include "lib/base/strv.h"
 #include "lib/base/uplink-budget.h"
 #include "lib/data/json.h"
+#include "lib/event/daemon.h"
 
 #define BYTES_PER_KBIT 125
 #define NAME_LENGTH_MAX 128
+/* Whoever asked for one picture waits for it at the gateway, which gives up later. */
+#define SINGLE_PATIENCE (10 * USEC_PER_SEC)
 
 typedef struct CameraStream {
     CameraStreams *owner;
     MuxStream *stream;
     CameraView *view;
-    Picture *sending; /* NULL: none is on its way */
-    Picture *last;    /* goes behind it: a text that ends the stream */
-    size_t sent;      /* bytes of its length and of itself */
+    Picture *sending;      /* NULL: none is on its way */
+    Picture *last;         /* goes behind it: a text that ends the stream */
+    size_t sent;           /* bytes of its length and of itself */
+    sd_event_source *turn; /* of a single picture, which is `held` until then */
+    bool held;
     char *person, *camera;
     uint64_t shown, lost; /* pictures */
 } CameraStream;
 
 struct CameraStreams {
+    sd_event *event;
     Cameras *cameras;
     UplinkBudget bound;
     CameraStream *all[CAMERA_STREAMS_MAX];
@@ -36,6 +42,7 @@ static void stream_done(CameraStream *s)
         if (s->owner->all[i] == s)
             s->owner->all[i] = NULL;
     camera_view_free(s->view);
+    sd_event_source_disable_unref(s->turn);
     if (s->shown > 0 || s->lost > 0)
         log_info("%s has looked at the camera %s: %llu pictures sent, %llu passed over", s->person, s->camera,
                  (unsigned long long) s->shown, (unsigned long long) s->lost);
@@ -55,7 +62,7 @@ static void finish_if_last(const CameraStream *s)
 /* As much of it as there is room for. */
 static void push(CameraStream *s)
 {
-    while (s->sending || (s->sending = TAKE_PTR(s->last))) {
+    while (!s->held && (s->sending || (s->sending = TAKE_PTR(s->last)))) {
         uint32_t len = (uint32_t) s->sending->len;
         const uint8_t head[CAMERA_LENGTH_SIZE] = { (uint8_t) (len >> 24), (uint8_t) (len >> 16), (uint8_t) (len >> 8),
                                                    (uint8_t) len };
@@ -111,12 +118,32 @@ static void on_picture(CameraView *v _unused_, Picture *p, void *userdata)
     push(s);
 }
 
-/* Not bounded as a stream is: nobody would send it a second time. */
-static void on_only_picture(CameraView *v _unused_, Picture *p, void *userdata)
+static int on_turn(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     CameraStream *s = userdata;
 
-    (void) uplink_budget_take(&s->owner->bound, p->len, boottime_usec());
+    s->held = false;
+    push(s);
+    return 0;
+}
+
+/* It waits instead of being passed over: nobody would send it a second time. */
+static void on_only_picture(CameraView *v _unused_, Picture *p, void *userdata)
+{
+    CameraStream *s = userdata;
+    CameraStreams *cs = s->owner;
+    _cleanup_(error_done) Error err = {};
+    usec_t wait = uplink_budget_queue(&cs->bound, p->len, boottime_usec(), SINGLE_PATIENCE);
+
+    if (wait == USEC_INFINITY) {
+        s->lost++;
+        send_error(s,
+                   error_set(&err, EAGAIN, "camera.busy",
+                             "the way to the cloud is full of pictures (CAMERA_UPLINK_KBIT): try again later"),
+                   &err);
+        return;
+    }
+    s->held = wait > 0 && timer_arm(cs->event, &s->turn, wait, on_turn, s) >= 0;
     s->sending = picture_ref(p);
     s->shown++;
 }
@@ -211,12 +238,13 @@ void camera_streams_open(CameraStreams *cs, MuxStream *stream, const cJSON *open
     look(s, open);
 }
 
-CameraStreams *camera_streams_new(Cameras *cameras, unsigned kbit)
+CameraStreams *camera_streams_new(sd_event *event, Cameras *cameras, unsigned kbit)
 {
     CameraStreams *cs = calloc(1, sizeof(*cs));
 
     if (cs)
-        *cs = (CameraStreams) { .cameras = cameras,
+        *cs = (CameraStreams) { .event = sd_event_ref(event),
+                                .cameras = cameras,
                                 .bound = uplink_budget_make((uint64_t) kbit * BYTES_PER_KBIT, boottime_usec()) };
     return cs;
 }
@@ -230,6 +258,7 @@ CameraStreams *camera_streams_free(CameraStreams *cs)
             mux_stream_reset(cs->all[i]->stream, "camera.ended");
             stream_done(cs->all[i]);
         }
+    sd_event_unref(cs->event);
     free(cs);
     return NULL;
 }

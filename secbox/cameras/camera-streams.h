@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <systemd/sd-event.h>
 
 #include "lib/mux/mux.h"
 #include "secbox/cameras/cameras.h"
@@ -16,7 +17,7 @@ typedef struct CameraStreams CameraStreams;
 
 /* `cameras` is borrowed; NULL: this box has no Frigate. kbit: the bound of all streams together, kilobits a second. NULL when out
  * of memory. */
-CameraStreams *camera_streams_new(Cameras *cameras, unsigned kbit);
+CameraStreams *camera_streams_new(sd_event *event, Cameras *cameras, unsigned kbit);
 /* Ends all: before the mux and the cameras are freed. NULL-safe. */
 CameraStreams *camera_streams_free(CameraStreams *cs);
 

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.integration.test_bridge import (BOX, REASON, alice, begin, box, end_o
                                            leave, line, open_sessions, plain_ssh, sessions, write_config)
 from tests.lab import sshd
 from tests.lab.cut_proxy import CutProxy
-from tests.lab.util import PATIENCE_SECONDS, free_port, program, wait_until
+from tests.lab.util import PATIENCE_SECONDS, free_port, program, read_text, wait_until
 
 
 @contextlib.contextmanager
@@ -221,10 +222,35 @@ def test_a82_an_sshd_that_does_not_know_the_authority(gw, box, alice):
     try:
         p = alice.run("ssh", BOX, "--way", "device", "--", "true", check=255)
         assert "Permission denied (publickey)" in p.stderr and "the line that `secbox-fleet support-ca` prints" in p.stderr, p
+        stranger.stop()
+        # where no sshd was reached, none has refused anybody
+        p = alice.run("ssh", BOX, "--way", "device", "--", "true", check=255)
+        assert "support-ca" not in p.stderr, p
     finally:
         stranger.stop()
         knows.start()
     assert "support-ca" not in alice.run("ssh", BOX, "--", "exit 3", check=3).stderr
+
+
+def test_a65_plain_ssh_keeps_a_certificate_for_minutes_only(gw, alice, folder):
+    """The clock of the box may be known better since, and an older certificate be expired by it."""
+    config = write_config(alice, folder)
+    grant_of(gw)
+    path = os.path.join(alice.home, f".config/secbox/ssh/{BOX}-cert.pub")
+
+    def certificate():
+        p = plain_ssh(alice, config, "echo", "in")
+        assert (p.returncode, p.stdout) == (0, "in\n"), p
+        return read_text(path)
+
+    first = certificate()
+    for seconds in (-301, 3600):  # too old, and of a clock that was set back since
+        os.utime(path, (time.time() + seconds,) * 2)
+        second = certificate()
+        assert second != first
+        first = second
+    os.utime(path, (time.time() - 1,) * 2)
+    assert certificate() == first
 
 
 def test_a22_break_glass_gets_in_where_all_places_are_taken(gw, alice):

@@ -319,6 +319,33 @@ def test_uplink_is_bounded(gateway, box):
         box.start_with(CAMERA_UPLINK_KBIT=None)
 
 
+def test_single_pictures_are_bounded(gateway, box):
+    """They wait for their turn, or for another try: whoever asks again and again gets no more of the line than a stream."""
+    box.start_with(CAMERA_UPLINK_KBIT="80")
+    box.wait_frigate("up")
+    try:
+        start, size, answers = time.monotonic(), box.line.passed, []
+        while sum(len(body) for status, body in answers if status == 200) < 60_000:
+            status, _, body = frame(gateway, query="?height=360")
+            assert status == 200 or (status == 429 and b"camera.busy" in body), (status, body)
+            answers.append((status, body))
+        largest = max(len(body) for _, body in answers)
+        passed, took = box.line.passed - size, time.monotonic() - start
+        assert passed < 1.2 * 10_000 * (took + 1) + 2 * largest, (passed, took)
+    finally:
+        box.start_with(CAMERA_UPLINK_KBIT=None)
+
+
+def test_who_looks_again_and_again_is_written_down_once_a_minute(gateway, box):
+    begun, before = time.monotonic(), looks(gateway)
+    for _ in range(3):
+        assert frame(gateway, "garagem")[0] == 200
+    assert frame(gateway, "entrada")[0] == 200
+    more = looks(gateway)[:len(looks(gateway)) - len(before)]
+    assert len(more) <= 2 or time.monotonic() - begun > 60, more
+    assert ("operator:lab", BOX, "garagem", "picture") in looks(gateway)
+
+
 def test_login(gateway, box):
     """Port 8971 with a viewer's login; a wrong password is told; Frigate's restart forgets who was logged in."""
     frigate = box.frigate

@@ -207,14 +207,20 @@ def test_a_folder_that_is_away_for_a_moment(gw, community, boxes):
     push(box, named(community, photo))
     assert send(box, community, photo)["state"] == "stored"
     folder = os.path.dirname(file_of(gw, community, photo))
+    another = jpeg()
+    push(box, named(community, another))
     os.rename(folder, folder + "-away")
     try:
         status, _, body = fetch(gw, community, digest(photo))
+        # none is put where the mount would cover it
+        assert refusal(send(box, community, another)) == "photo.unavailable"
+        assert not os.path.exists(folder)
     finally:
         os.rename(folder + "-away", folder)
     assert status == 503 and b"photo.no-folder" in body and gw.state.encode() not in body
     assert fetch(gw, community, digest(photo))[0] == 200
-    assert states(gw, community) == [{digest(photo): "stored"}]
+    assert states(gw, community) == [{digest(photo): "stored"}, {digest(another): "waiting"}]
+    assert send(box, community, another)["state"] == "stored"
 
 
 def test_old_photos_behind_some_that_stay(gw, community):

@@ -273,6 +273,21 @@ static void test_uplink(void **state)
     assert_false(uplink_budget_take(&b, 1, now));
 }
 
+/* What may not be passed over waits for its turn, behind those before it, and counts against all others. */
+static void test_uplink_turns(void **state)
+{
+    (void) state;
+    usec_t now = 7 * USEC_PER_DAY, patience = 10 * USEC_PER_SEC;
+    UplinkBudget b = uplink_budget_make(1000, now);
+
+    assert_true(uplink_budget_queue(&b, 5000, now, patience) == 0);
+    assert_true(uplink_budget_queue(&b, 5000, now, patience) == 4001 * USEC_PER_MSEC);
+    assert_true(uplink_budget_queue(&b, 3000, now, patience) == 9001 * USEC_PER_MSEC);
+    assert_true(uplink_budget_queue(&b, 1, now, patience) == USEC_INFINITY);
+    assert_false(uplink_budget_take(&b, 1, now + 12 * USEC_PER_SEC));
+    assert_true(uplink_budget_take(&b, 1, now + 12 * USEC_PER_SEC + USEC_PER_MSEC));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_files_of_recordings),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_uplink),
+        cmocka_unit_test(test_uplink_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
