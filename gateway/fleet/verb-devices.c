@@ -115,26 +115,36 @@ static const char *seen_text(const cJSON *device, char buf[static TIMESTAMP_SIZE
     return at && timestamp_parse(at, &time) == 0 ? age_format(time, realtime_usec(), buf) : NULL;
 }
 
+/* How the last change ended, and what it was if no push: one that a box takes back may leave the push as it is. */
+static char *last_text(const cJSON *last)
+{
+    const char *outcome = json_string(last, "outcome"), *kind = json_string(last, "kind");
+
+    if (!outcome)
+        return strdup("-");
+    return kind ? str_format("%s (%s)", outcome, kind) : strdup(outcome);
+}
+
 static int device_row(Table *table, const cJSON *device)
 {
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(device, "current");
     _cleanup_(freep) char *version = cJSON_IsObject(current) ? report_member(current, "version") : NULL;
     _cleanup_(freep) char *labels = fleet_labels_text(device), *services = services_text(device);
-    const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
+    _cleanup_(freep) char *last = last_text(cJSON_GetObjectItemCaseSensitive(device, "last"));
     char seen[TIMESTAMP_SIZE];
 
-    if (!labels)
+    if (!labels || !last)
         return -ENOMEM;
     return table_row(table, json_string(device, "id"), json_bool(device, "connected", false) ? "yes" : "no",
                      json_string(device, "connectedSince"), seen_text(device, seen),
                      json_string(device, "agentVersion"), version,
-                     cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, services, labels);
+                     last, services, labels);
 }
 
 int verb_devices_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
     static const char *const headers[] = { "ID",      "CONNECTED", "SINCE",    "LAST SEEN", "AGENT",
-                                           "VERSION", "LAST PUSH", "SERVICES", "LABELS",    NULL };
+                                           "VERSION", "LAST CHANGE", "SERVICES", "LABELS",    NULL };
     static const FleetList list = { .headers = headers, .row = device_row, .none = "no devices yet" };
     static const FleetView view = { .member = "devices", .list = &list };
 
@@ -230,7 +240,8 @@ static void device_lines(FILE *out, const cJSON *device)
     fleet_line(out, "current", version_text(device, "current", "at"));
     fleet_line(out, "pending", version_text(device, "pending", "phase"));
     fleet_line(out, "waiting", waiting_text(device));
-    fleet_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
+    const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
+    fleet_line(out, report_last_label(last), report_result_line(last));
     fleet_line(out, "services", services_text(device));
     fleet_line(out, "recovery", recovery_text(device));
     fleet_line(out, "host keys", host_keys_text(device));

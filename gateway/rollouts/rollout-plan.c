@@ -180,17 +180,29 @@ unsigned rollout_failures(const RolloutView *v, unsigned *ret_attempted)
     return failed;
 }
 
-static bool has_to_halt(const RolloutView *v)
+unsigned rollout_boxes(const RolloutView *v)
+{
+    return sum(v, v->n_groups).boxes;
+}
+
+static bool is_unfinished(const RolloutView *v)
 {
     RolloutCounts all = sum(v, v->n_groups);
+    return all.waiting + all.offline + all.sent > 0;
+}
+
+bool rollout_share_halts(const RolloutView *v)
+{
     unsigned attempted, failed = rollout_failures(v, &attempted);
-    bool unfinished = all.waiting + all.offline + all.sent > 0;
     /* of few that have ended, one or two that failed are a large share by chance; the bound on all boxes holds all the same */
-    bool by_share = v->group == 0 || failed >= ROLLOUT_FAILURES_FLOOR || !unfinished;
-    if (failed == 0)
-        return false;
-    return (by_share && (uint64_t) failed * ROLLOUT_WHOLE > (uint64_t) v->halt_at * attempted) ||
-           (unfinished && failed >= rollout_failures_max(v));
+    bool counts = v->group == 0 || failed >= ROLLOUT_FAILURES_FLOOR || !is_unfinished(v);
+    return counts && (uint64_t) failed * ROLLOUT_WHOLE > (uint64_t) v->halt_at * attempted;
+}
+
+static bool has_to_halt(const RolloutView *v)
+{
+    unsigned failed = rollout_failures(v, NULL);
+    return failed > 0 && (rollout_share_halts(v) || (is_unfinished(v) && failed >= rollout_failures_max(v)));
 }
 
 bool rollout_proves_nothing(const RolloutView *v)

@@ -103,6 +103,10 @@ typedef struct RolloutDecision {
 
 /* How many of all boxes may fail before the rollout halts: its share, and at least one. */
 unsigned rollout_failures_max(const RolloutView *v);
+unsigned rollout_boxes(const RolloutView *v);
+/* Whether the share of those that have ended is what halts it; else, of one that has to halt, that so many of all boxes have failed
+ * already. */
+bool rollout_share_halts(const RolloutView *v);
 /* Failures that count: since the last resume. `ret_attempted` gets how many boxes have ended, those included. */
 unsigned rollout_failures(const RolloutView *v, unsigned *ret_attempted);
 

@@ -46,11 +46,20 @@ static cJSON *reason_for(const Rollout *r, RolloutEvent event)
     if (event != ROLLOUT_HALT)
         return NULL;
     Error err = {};
-    unsigned attempted, failed = rollout_failures(&r->view, &attempted);
-    error_set(&err, ECANCELED, "rollout.halted",
-              "%u of %u boxes failed or rolled back, and %u.%02u %% of all are allowed to:"
-              " look at them, then resume or abort the rollout",
-              failed, attempted, r->view.halt_at / ROLLOUT_PERCENT, r->view.halt_at % ROLLOUT_PERCENT);
+    const RolloutView *v = &r->view;
+    const char *since = v->forgiven > 0 ? " since it was resumed" : "";
+    unsigned attempted, failed = rollout_failures(v, &attempted);
+    unsigned whole = v->halt_at / ROLLOUT_PERCENT, part = v->halt_at % ROLLOUT_PERCENT;
+    if (rollout_share_halts(v))
+        error_set(&err, ECANCELED, "rollout.halted",
+                  "%u of the %u boxes that have ended%s failed or rolled back, which is more than %u.%02u %%:"
+                  " look at them, then resume or abort the rollout",
+                  failed, attempted, since, whole, part);
+    else
+        error_set(&err, ECANCELED, "rollout.halted",
+                  "%u boxes failed or rolled back%s, and of all %u it halts at %u (%u.%02u %%, at least one):"
+                  " look at them, then resume or abort the rollout",
+                  failed, since, rollout_boxes(v), rollout_failures_max(v), whole, part);
     cJSON *reason = json_from_error(&err, -ECANCELED);
     error_done(&err);
     return reason;

@@ -256,6 +256,24 @@ char *report_result_line(const cJSON *result)
     return raw ? text_printable(raw) : NULL;
 }
 
+const char *report_last_label(const cJSON *result)
+{
+    static const struct {
+        const char *kind, *label;
+    } labels[] = {
+        { "update", "last update" },
+        { "rollback", "last rollback" },
+        { "recreate", "last recreate" },
+        { "agent", "agents' update" },
+    };
+    const char *kind = json_string(result, "kind");
+
+    for (size_t i = 0; kind && i < ELEMENTSOF(labels); i++)
+        if (str_equal(labels[i].kind, kind))
+            return labels[i].label;
+    return kind ? "last change" : "last push";
+}
+
 /* One "label   value" line; value may be NULL. Takes value. */
 static void status_line(FILE *out, const char *label, char *value)
 {
@@ -331,7 +349,7 @@ static void status_push(FILE *out, const cJSON *status)
                     str_format("version %s, in phase %s", next, or_dash(json_string(pending, "phase"))));
     else if (pending)
         status_line(out, "pending", str_format("a change is under way: %s", or_dash(json_string(pending, "phase"))));
-    status_line(out, "last push", report_result_line(member(status, "last")));
+    status_line(out, report_last_label(member(status, "last")), report_result_line(member(status, "last")));
 }
 
 /* The last update of the packages that look after the box, if there was one. */

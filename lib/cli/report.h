@@ -27,6 +27,8 @@ char *report_history(const cJSON *entries);
 
 /* "version 42: rolled back, 500 in phase prove: …", from a compose.result or NULL. */
 char *report_result_line(const cJSON *result);
+/* What that was, as a label: "last push", or "last update" of an image, which says nothing of the push. */
+const char *report_last_label(const cJSON *result);
 
 /* The `status` object of status.report. */
 char *report_status(const cJSON *status);

@@ -134,9 +134,14 @@ int ask_status_error(const Ask *a, const HttpResponse *response, const char *who
     if (status == 403)
         return error_set(err, EACCES, "registry.unauthorized", "%s: %s does not allow to read this image (403)%s%.200s",
                          a->name, who, colon, said);
+    if (status == 404 && (a->step == STEP_INDEX || a->step == STEP_MANIFEST))
+        return error_set(err, ENOENT, "registry.not-found",
+                         "%s: %s lacks the manifest %s, to which the tag leads (404)%s%.200s", a->name, who,
+                         a->step == STEP_INDEX ? a->remote.digest : a->remote.platform_digest, colon, said);
     if (status == 404)
-        return error_set(err, ENOENT, "registry.not-found", "%s: %s has no such image or tag (404)%s%.200s", a->name,
-                         who, colon, said);
+        return error_set(err, ENOENT, "registry.not-found",
+                         "%s: %s has no such image or tag, or hides it from whom it does not know (404)%s%.200s",
+                         a->name, who, colon, said);
     return error_set(err, EBADMSG, "registry.bad-answer", "%s: %s answers with an unexpected status (%d)%s%.200s",
                      a->name, who, status, colon, said);
 }

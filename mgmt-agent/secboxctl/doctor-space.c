@@ -135,5 +135,5 @@ void check_podman_space(Doctor *d, Finding *f)
                     "podman did not tell where its images are");
         return;
     }
-    check_space(path, "Remove unused images with `podman image prune` as the podman user.", f);
+    check_space(path, "See what takes the room with `podman system df -v` as the podman user: images, containers, volumes.", f);
 }

@@ -100,7 +100,7 @@ def test_a_full_disk_is_told(box):
         result = box.apply(compose(service("web", "server:2")))
         assert (result["outcome"], result["status"]) == ("failed", 507), result
         assert result["error"]["id"] == "preflight.no-space", "the journal could still be written"
-        assert "du -x" in result["error"]["message"] and "image prune" not in result["error"]["message"], "no image lies there"
+        assert "du -x" in result["error"]["message"] and "podman system df" not in result["error"]["message"], "no image lies there"
         assert documents(box.ctl("history", "--json"))[0]["entries"][0]["id"] == result["id"]
         os.unlink(os.path.join(state, "reserve"))
         disk.fill()

@@ -612,11 +612,32 @@ static void test_nothing_is_sent_where_nothing_may_be(void **state)
     assert_int_equal(rollout_decide(&v, 0).event, -1);
 }
 
+/* What is said of a halt is true of it: the share of those that have ended, or the bound on all. */
+static void test_which_of_both_halts(void **state)
+{
+    RolloutCounts g[2] = { { .boxes = 10, .waiting = 9, .failed = 1 }, { .boxes = 90, .waiting = 90 } };
+    RolloutView v = one_group(ROLLOUT_RUNNING, g, 2);
+
+    (void) state;
+    v.halt_at = PERCENT(25);
+    assert_int_equal(rollout_decide(&v, 0).event, ROLLOUT_HALT);
+    assert_true(rollout_share_halts(&v));
+    assert_int_equal(rollout_boxes(&v), 100);
+    /* 2 of 100 have failed, which is all that may, but of 100 that have ended it would be no more than that */
+    g[0] = (RolloutCounts) { .boxes = 10, .done = 10 };
+    g[1] = (RolloutCounts) { .boxes = 90, .done = 87, .failed = 2, .waiting = 1 };
+    v.group = 1;
+    v.halt_at = PERCENT(2);
+    assert_int_equal(rollout_decide(&v, 0).event, ROLLOUT_HALT);
+    assert_false(rollout_share_halts(&v));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page_and_tables_agree),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_which_of_both_halts),
         cmocka_unit_test(test_what_a_result_means),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_groups_are_read),

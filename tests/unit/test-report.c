@@ -177,7 +177,7 @@ static void test_status(void **state)
           "SERVICE  STATE    HEALTH   RESTARTS  EXIT  SINCE  CONTAINER  IMAGE\n"
           "secbox   running  healthy  -         -     -      secbox     img\n");
     check(report_status,
-          "{\"last\":{\"version\":\"2\",\"outcome\":\"failed\",\"status\":500},\"pending\":{\"phase\":\"revive\"},"
+          "{\"last\":{\"version\":\"2\",\"kind\":\"update\",\"outcome\":\"failed\",\"status\":500},\"pending\":{\"phase\":\"revive\"},"
           "\"services\":[{\"name\":\"web\",\"state\":\"exited\",\"restarts\":2,\"exitCode\":143,\"container\":\"c\"},"
           "{\"name\":\"db\",\"state\":\"running\",\"restarts\":9}],"
           "\"watched\":[{\"name\":\"web\",\"state\":\"stopped by hand\",\"since\":\"S\"},"
@@ -191,7 +191,7 @@ static void test_status(void **state)
           "env files       no reason was given\n"
           "current         nothing: no push has succeeded yet\n"
           "pending         a change is under way: revive\n"
-          "last push       version 2: failed, 500\n"
+          "last update     version 2: failed, 500\n"
           "\n"
           "SERVICE  STATE                     HEALTH  RESTARTS  EXIT  SINCE  CONTAINER  IMAGE\n"
           "web      exited (stopped by hand)  -       2         143   S      c          -\n"

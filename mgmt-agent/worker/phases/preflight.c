@@ -97,7 +97,7 @@ static int check_disk(Podman *podman, Error *err)
 {
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
     const char *paths[] = { NULL, state };
-    static const char *const advice[] = { "remove unused images: podman image prune",
+    static const char *const advice[] = { "see what takes the room as the podman user: podman system df -v",
                                           "see what grew: du -xh --max-depth=2 /var | sort -h" };
     int r = podman_graphroot(podman, &paths[0], err);
 
