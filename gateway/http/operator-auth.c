@@ -44,10 +44,13 @@ static void on_owner(Request *c, const StoreRows *rows)
         return;
     }
     c->actor = str_format(OPERATOR_ACTOR_PREFIX "%s", person);
-    if (!c->actor)
+    if (!c->actor) {
         request_fail(c, -ENOMEM, NULL);
-    else
-        c->route->handler(c);
+        return;
+    }
+    if (c->route->access != ACCESS_VIEWER) /* who only reads is not in the audit log either */
+        request_note_address(c);
+    c->route->handler(c);
 }
 
 void operator_authorize(Request *c)

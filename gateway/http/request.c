@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/http/token-addresses.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
@@ -24,6 +25,7 @@ struct Requests {
     sd_event *event;
     Store *store;
     Map *map; /* by id → Request, owned */
+    TokenAddresses *addresses;
 };
 
 typedef struct StatusRow {
@@ -97,7 +99,13 @@ Requests *requests_new(sd_event *event, Store *store)
     if (!rs)
         return NULL;
     *rs = (Requests) { .event = event, .store = store, .map = map_new(NULL) };
-    return rs->map ? rs : requests_free(rs);
+    rs->addresses = token_addresses_new(store);
+    return rs->map && rs->addresses ? rs : requests_free(rs);
+}
+
+void request_note_address(Request *c)
+{
+    token_addresses_note(c->requests->addresses, c->token_hash, c->actor, http_peer(c->exchange));
 }
 
 Requests *requests_free(Requests *rs)
@@ -108,6 +116,7 @@ Requests *requests_free(Requests *rs)
     for (size_t i = 0; rs->map && map_next(rs->map, &i, NULL, &value);)
         request_free(value);
     map_free(rs->map);
+    token_addresses_free(rs->addresses);
     free(rs);
     return NULL;
 }

@@ -73,6 +73,8 @@ Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *mo
                      char *args[static REQUEST_ARGS_MAX]);
 /* Frees without answering. */
 Request *request_free(Request *c);
+/* Notes in the audit log from where its token is used, if that is news. */
+void request_note_address(Request *c);
 
 /* Answers with JSON. `body` is taken. */
 void request_answer(Request *c, int status, cJSON *body);

@@ -2,6 +2,7 @@
 """Who gets in at secbox-gateway: claims, tokens, tunnels, operators."""
 # pylint: disable=redefined-outer-name,unused-import
 import base64
+import http.client
 import json
 import os
 import socket
@@ -24,7 +25,7 @@ from tests.lab.device import Device, DeviceKey, Tunnel, b64
 from tests.lab.fleet import Fleet
 from tests.lab.postgres import Postgres
 from tests.lab.gateway import Answer
-from tests.lab.util import Daemon, free_port, port_answers, program, wait_until
+from tests.lab.util import PATIENCE_SECONDS, Daemon, free_port, port_answers, program, wait_until
 
 
 # claims and tokens
@@ -588,3 +589,26 @@ def test_a_bad_configuration_is_refused_at_the_start(tmp_path, argv, word, code)
     done = subprocess.run([program("secbox-gateway"), "serve", "--state", str(tmp_path / "state"), "--database", "host=/nowhere",
                            "--listen", "127.0.0.1:0", *argv], capture_output=True, text=True, check=False)
     assert done.returncode == code and word in done.stderr, done
+
+
+def test_a83_from_where_a_token_is_used(gw):
+    """An entry of the audit log stands before what is done from another address; reading writes none."""
+    person = f"nora-{time.monotonic_ns()}"
+    token = gw.run("tokens", "add", person, "--role", "operator").strip()
+
+    def ask(source, method, path):
+        connection = http.client.HTTPConnection("127.0.0.1", gw.port, timeout=PATIENCE_SECONDS, source_address=(source, 0))
+        connection.request(method, path, headers={"Authorization": f"Bearer {token}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def used():
+        return [e["detail"] for e in reversed(gw.audit("token.used")) if e["actor"] == f"operator:{person}"]
+
+    assert ask("127.0.0.9", "GET", "/v1/devices") == 200
+    for source in ("127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.1"):
+        assert ask(source, "POST", "/v1/grants/g-0/revoke") == 404
+    wait_until(lambda: len(used()) >= 3, "they are written down")
+    assert used() == [{"from": "127.0.0.1"}, {"from": "127.0.0.2", "before": "127.0.0.1"},
+                      {"from": "127.0.0.1", "before": "127.0.0.2"}]

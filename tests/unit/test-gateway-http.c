@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "gateway/http/router.h"
+#include "gateway/http/token-addresses.h"
 #include "gateway/store/schema.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
@@ -335,9 +336,31 @@ static void test_statuses(void **state _unused_)
         assert_int_equal(http_status_for(cases[i].r), cases[i].status);
 }
 
+static void test_the_address_of_a_peer(void **state)
+{
+    static const struct {
+        const char *peer, *address;
+    } cases[] = {
+        { "192.0.2.1:443", "192.0.2.1" },
+        { "192.0.2.1", "192.0.2.1" },
+        { "[2001:db8::1]:443", "2001:db8::1" },
+        { "2001:db8::1", "2001:db8::1" },
+        { "[2001:db8::1]", "2001:db8::1" },
+        { "", "" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *address = token_address_of(cases[i].peer);
+
+        assert_string_equal(address, cases[i].address);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_address_of_a_peer),
         cmocka_unit_test_setup_teardown(test_routes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_its_own_arguments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_as_many_modules_as_there_are, setup, teardown),

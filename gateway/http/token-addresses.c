@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* In memory alone: after a restart the first use of each token is written once more. */
+#include "gateway/http/token-addresses.h"
+
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "lib/base/map.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+/* There are a few dozen tokens; old ones are forgotten by a restart. */
+#define TOKENS_MAX 10000
+
+struct TokenAddresses {
+    Store *store;
+    Map *seen; /* hash of a token → address, owned */
+};
+
+TokenAddresses *token_addresses_new(Store *store)
+{
+    TokenAddresses *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    *t = (TokenAddresses) { .store = store, .seen = map_new(free) };
+    return t->seen ? t : token_addresses_free(t);
+}
+
+TokenAddresses *token_addresses_free(TokenAddresses *t)
+{
+    if (!t)
+        return NULL;
+    map_free(t->seen);
+    free(t);
+    return NULL;
+}
+
+char *token_address_of(const char *peer)
+{
+    const char *colon = strchr(peer, ':');
+
+    if (*peer == '[')
+        return strndup(peer + 1, strcspn(peer + 1, "]"));
+    /* several colons and no brackets: an IPv6 address without a port */
+    return colon && !strchr(colon + 1, ':') ? strndup(peer, (size_t) (colon - peer)) : strdup(peer);
+}
+
+void token_addresses_note(TokenAddresses *t, const char *token_hash, const char *actor, const char *peer)
+{
+    char *address = token_address_of(peer);
+    const char *before = map_get(t->seen, token_hash);
+
+    if (!address || str_equal(before, address)) {
+        free(address);
+        return;
+    }
+    cJSON *detail = cJSON_CreateObject();
+    if (detail && (json_add_string(detail, "from", address) < 0 || json_add_string(detail, "before", before) < 0))
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(t->store, &(AuditEntry) { .actor = actor, .action = "token.used", .detail = detail });
+    if ((!before && map_size(t->seen) >= TOKENS_MAX) || map_put(t->seen, token_hash, address) < 0)
+        free(address);
+}
