@@ -23,8 +23,8 @@
 #define SSH_FAILED 255
 /* Whoever was in for longer was not denied. */
 #define DENIED_WITHIN (30 * USEC_PER_SEC)
-/* A box whose clock is ahead, which the gateway may have heard of since, takes an older one for expired. */
-#define CERTIFICATE_AGE_MAX (5 * USEC_PER_MINUTE)
+/* A box whose clock the gateway knows takes an older one for expired; one of which it has heard since would, too. */
+#define CERTIFICATE_AGE_MAX (2 * USEC_PER_MINUTE)
 
 /* The grant to use; one is asked for when none is as it shall be and a reason is given. */
 static int take_grant(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
@@ -247,8 +247,9 @@ static int certify(Fleet *fleet, const char *device, const char *key, const char
         r = ssh_certify(fleet, grant, key, reply, err);
     if (r >= 0)
         r = known_hosts_strict(fleet, device, json_bool(reply->body, "hostKeysKnown", false), &strict, err);
-    if (r < 0 || json_bool(reply->body, "once", false)) /* the next login has one of its own */
-        return r;
+    usec_t keep = (usec_t) fleet_int(reply->body, "keepSeconds") * USEC_PER_SEC;
+    if (r < 0 || (json_bool(reply->body, "once", false) && keep < CERTIFICATE_AGE_MAX))
+        return r; /* the next login has one of its own */
     return file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 

@@ -14,10 +14,13 @@
 #define CA_COMMENT "secbox-support-ca"
 /* Nobody knows how a clock goes of which nothing was heard for longer. */
 #define CLOCK_TOLD_LATELY (15 * USEC_PER_MINUTE)
-/* A connection fetches its certificate as it begins. */
+/* A connection fetches its certificate as it begins, and may use one for the next that begins soon. */
 #define MOMENT_SECONDS 300
+#define KEEP_SECONDS 120
 /* A clock that is ahead by more is no clock. */
 #define AHEAD_MAX (10.0 * 365 * 86400)
+/* One that is not further off will hardly be set by more from one moment to the next. */
+#define NEAR_SECONDS 3600.0
 
 static void scratch_free(void *scratch)
 {
@@ -25,24 +28,26 @@ static void scratch_free(void *scratch)
     free(scratch);
 }
 
-/* Whether it is for one login, now. The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the
- * grant, at the gateway. A box that is ahead of the grant's end would take it for expired: it gets one for a moment of its own
- * time: for those ten minutes it is good there again when the right time gets that far, and nowhere else. */
+/* Whether it is for logins that begin now, by the box's clock as it has told it, and by ours, since what was told may have been on its
+ * way for long: whoever has got hold of a certificate then comes too late with it. Of a box whose clock nobody knows, or that is behind
+ * and may be set at any time, it begins in 1970, and the grant bounds it, which the gateway watches over. A box that is ahead of the
+ * grant's end would take that for expired: what it gets is good there again when the right time gets that far, and nowhere else. */
 static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
 {
     const HealthPart *box = device_health_find(api->health, g->device, "box");
     usec_t now = realtime_usec();
-    double there;
 
     spec->valid_before = g->expires_at;
-    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY || !(box->clock_offset > 0) ||
-        box->clock_offset > AHEAD_MAX)
+    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY ||
+        !(box->clock_offset >= -NEAR_SECONDS && box->clock_offset <= AHEAD_MAX))
         return false;
-    there = (double) now / (double) USEC_PER_SEC + box->clock_offset;
-    if (there + MOMENT_SECONDS < (double) g->expires_at)
+    bool is_near = box->clock_offset <= NEAR_SECONDS;
+    double here = (double) now / (double) USEC_PER_SEC, there = here + box->clock_offset;
+    if (!is_near && there + MOMENT_SECONDS < (double) g->expires_at)
         return false;
-    spec->valid_after = (uint64_t) there - MOMENT_SECONDS;
-    spec->valid_before = (uint64_t) there + MOMENT_SECONDS;
+    double first = is_near && here < there ? here : there, last = is_near && here > there ? here : there;
+    spec->valid_after = (uint64_t) first - MOMENT_SECONDS;
+    spec->valid_before = (uint64_t) last + MOMENT_SECONDS;
     return true;
 }
 
@@ -76,7 +81,7 @@ static int answer_certificate(Request *c, const Grant *g, const GrantExtra *extr
         return r;
     if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
         json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
-        (once && json_add_bool(body, "once", true) < 0) ||
+        (once && (json_add_bool(body, "once", true) < 0 || json_add_int(body, "keepSeconds", KEEP_SECONDS) < 0)) ||
         json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret = TAKE_PTR(body);
