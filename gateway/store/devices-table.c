@@ -128,7 +128,8 @@ Statement sql_device_keys(void)
 
 Statement sql_devices_labelled(const char *labels)
 {
-    return STATEMENT("SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb",
+    return STATEMENT("SELECT id, labels::text FROM devices d WHERE NOT blocked AND labels @> $1::jsonb"
+                     " AND EXISTS (SELECT FROM device_keys k WHERE k.device = d.id AND k.role = 'mgmt')",
                      sql_text(labels));
 }
 

@@ -338,6 +338,16 @@ def test_a_canary_that_is_offline_proves_nothing(gw, fleet, site):
     assert show(gw, rollout)["state"] == "aborted" and not any(box.received for box in others)
 
 
+def test_g08_a_canary_that_was_never_claimed_is_none(gw, fleet, site):
+    labels = {"site": site, "rollout": "canary"}
+    assert gw.request("POST", "/v1/devices", {"id": f"{site}-never", "labels": labels}).status == 201
+    answer = gw.request("POST", "/v1/rollouts", {"image": IMAGE, "digest": digest(), "labels": {"site": site}})
+    assert answer.status == 422 and error_id(answer) == "rollout.no-boxes"
+    there = boxes(fleet, site, 3)
+    done = wait_state(gw, start(gw, site, groups="canary=1,100%"), "done")
+    assert total(done, "boxes") == total(done, "done") == 3 and all(changed(box) == [digest()] for box in there)
+
+
 def test_updated_boxes_that_go_away_hold_the_next_group_back(gw, fleet, site):
     canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
     boxes(fleet, site, 2)
@@ -477,6 +487,10 @@ def test_kills_and_a_lost_database_change_nothing(gw, fleet, site):
 def test_ten_thousand_boxes_that_are_away(gw, site):
     gw.postgres.sql("INSERT INTO devices(id, labels, created_by) SELECT '%s-' || i, '{\"site\": \"%s\"}', 'lab'"
                     " FROM generate_series(1, 10000) i" % (site, site))
+    gw.postgres.sql("WITH b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at) SELECT id, md5(id), 'lab', now()"
+                    f" FROM devices WHERE labels->>'site' = '{site}' RETURNING id, device)"
+                    " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap) SELECT device, 'mgmt', md5(device), '{}', id"
+                    " FROM b")
     try:
         rollout = start(gw, site, groups="100%", offlineAfterSeconds=1)
         wait_until(lambda: total(show(gw, rollout), "offline") == 10000, "all are known to be away")
