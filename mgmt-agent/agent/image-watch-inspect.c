@@ -77,7 +77,7 @@ static int skip(Watch *w, const char *service, const char *why)
 
 /* What somebody has stopped stays so: an update would start it again. A job that has ended since, or a service that crashes, gets
  * the image that may mend it. */
-static int inspect_container(Watch *w, WatchEntry *e, const Current *current, const WatchSample *seen)
+static int inspect_container(Watch *w, WatchEntry *e, const Current *current, const WatchSample *seen, bool named)
 {
     const CurrentService *s = current_find(current, e->service);
 
@@ -89,10 +89,10 @@ static int inspect_container(Watch *w, WatchEntry *e, const Current *current, co
     if (seen->hook_status == EXIT_NOT_NOW && !w->round.force &&
         skip(w, e->service, "its pre-check hook says that it is not now to be updated") < 0)
         return -ENOMEM;
-    return watch_entry_note_inspection(e, seen, realtime_usec());
+    return watch_entry_note_inspection(e, seen, named, realtime_usec());
 }
 
-static int note_found(Watch *w, const WatchSamples *found)
+static int note_found(Watch *w, const WatchSamples *found, bool named)
 {
     _cleanup_(watch_config_done) WatchConfig c = {};
     _cleanup_(current_freep) Current *current = NULL;
@@ -105,7 +105,7 @@ static int note_found(Watch *w, const WatchSamples *found)
     for (size_t i = 0; r == 0 && i < w->state.n_entries; i++) {
         WatchEntry *e = &w->state.entries[i];
 
-        r = inspect_container(w, e, current, watch_samples_find(found, e->service));
+        r = inspect_container(w, e, current, watch_samples_find(found, e->service), named);
     }
     return r;
 }
@@ -115,9 +115,13 @@ void watch_take_inspection(Watch *w, const cJSON *answer)
     _cleanup_(watch_samples_done) WatchSamples found = {};
     int r = watch_samples_read(answer, &found);
 
+    /* an order is about one image: whoever pulls all of them, as a script does every night, has named none */
+    size_t pulled = watch_count_pulled(&w->state, &found);
+    if (pulled > 1)
+        log_notice("[image-update] the names of %zu images mean others than before: that is no order to use them", pulled);
     if (r != -ENOMEM) {
         adopt_all(w, &found);
-        r = note_found(w, &found);
+        r = note_found(w, &found, pulled <= 1);
     }
     if (r < 0)
         log_warning("[image-update] what runs could not be noted: %s", strerror(-r));

@@ -166,7 +166,28 @@ static void note_current(WatchEntry *e)
     e->status = WATCH_CURRENT;
 }
 
-int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, usec_t now)
+static bool was_pulled(const WatchEntry *e, const WatchSamples *found)
+{
+    const WatchSample *seen = watch_samples_find(found, e->service);
+
+    return seen && seen->name_image_id && e->name_image_id && !str_equal(seen->name_image_id, e->name_image_id);
+}
+
+size_t watch_count_pulled(const WatchState *s, const WatchSamples *found)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n_entries; i++) {
+        bool counts = was_pulled(&s->entries[i], found);
+
+        for (size_t j = 0; j < i && counts; j++)
+            counts = !str_equal(s->entries[j].image, s->entries[i].image) || !was_pulled(&s->entries[j], found);
+        n += counts;
+    }
+    return n;
+}
+
+int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, bool named, usec_t now)
 {
     const char *before = e->name_image_id, *means = seen->name_image_id;
     bool differs = means && e->image_id && !str_equal(means, e->image_id);
@@ -178,7 +199,7 @@ int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, usec_t n
             r = note_news(e, NULL, means, false, now);
         else
             note_current(e);
-    } else if (e->source == WATCH_REGISTRY && differs && before && !str_equal(before, means)) {
+    } else if (e->source == WATCH_REGISTRY && named && differs && before && !str_equal(before, means)) {
         r = note_news(e, NULL, means, true, now);
     }
     return r == 0 ? json_set(&e->name_image_id, means) : r;

@@ -26,9 +26,12 @@ const WatchSample *watch_samples_find(const WatchSamples *s, const char *service
  * image's name and what it runs stay the same. `current` may be NULL. */
 int watch_state_follow(WatchState *s, const WatchConfig *c, const Current *current) _must_check_;
 
+/* How many images' names mean another one than at the last look: before the entries follow what is deployed. */
+size_t watch_count_pulled(const WatchState *s, const WatchSamples *found);
 /* Sees what the image's name means: another image is news where the box's own meaning counts, and where somebody has given the name
- * another one since the last look. */
-int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, usec_t now) _must_check_;
+ * another one since the last look. Not so when not it was `named`, but several were pulled at once: then the registry tells what is
+ * news, as always. */
+int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, bool named, usec_t now) _must_check_;
 /* After a change that was taken back, or gave a name that others share another meaning: what names mean at the next look is
  * not somebody's doing. */
 void watch_state_forget_names(WatchState *s);

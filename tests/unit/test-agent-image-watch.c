@@ -457,7 +457,42 @@ static void look(WatchEntry *entry, const char *means)
 {
     const WatchSample seen = { .name_image_id = (char *) means };
 
-    assert_int_equal(watch_entry_note_inspection(entry, &seen, NOW), 0);
+    assert_int_equal(watch_entry_note_inspection(entry, &seen, true, NOW), 0);
+}
+
+/* Of several that were pulled at once nobody has named one; two services of one image are one. */
+static void test_a_pull_of_all_is_no_order(void **state)
+{
+    WatchEntry entries[] = {
+        { .service = (char *) "web", .image = (char *) "i/web", .source = WATCH_REGISTRY,
+          .image_id = (char *) "w1", .name_image_id = (char *) "w1" },
+        { .service = (char *) "worker", .image = (char *) "i/web", .source = WATCH_REGISTRY,
+          .image_id = (char *) "w1", .name_image_id = (char *) "w1" },
+        { .service = (char *) "db", .image = (char *) "i/db", .source = WATCH_REGISTRY,
+          .image_id = (char *) "d1", .name_image_id = (char *) "d1" },
+    };
+    const WatchState s = { .entries = entries, .n_entries = ELEMENTSOF(entries) };
+    WatchSample samples[] = {
+        { .service = (char *) "web", .name_image_id = (char *) "w2" },
+        { .service = (char *) "worker", .name_image_id = (char *) "w2" },
+        { .service = (char *) "db", .name_image_id = (char *) "d1" },
+    };
+    const WatchSamples found = { .services = samples, .n_services = ELEMENTSOF(samples) };
+
+    (void) state;
+    assert_int_equal(watch_count_pulled(&s, &found), 1);
+    samples[2].name_image_id = (char *) "d2";
+    assert_int_equal(watch_count_pulled(&s, &found), 2);
+
+    _cleanup_(watch_state_done) WatchState real = known(ONE("old"));
+    WatchEntry *entry = watch_state_entry(&real, "web");
+    const WatchSample pulled = { .name_image_id = (char *) "pulled" };
+    look(entry, "old");
+    assert_int_equal(watch_entry_note_inspection(entry, &pulled, false, NOW), 0);
+    assert_member(entry, "state", "unknown");
+    assert_false(entry->by_hand);
+    look(entry, "pulled"); /* nor at the next look */
+    assert_member(entry, "state", "unknown");
 }
 
 /* A name that means another image from one look to the next was given that by somebody. */
@@ -549,6 +584,7 @@ int main(void)
         cmocka_unit_test(test_an_order_turns_the_tag_away),
         cmocka_unit_test(test_halted_rollouts),
         cmocka_unit_test(test_pulled_by_hand),
+        cmocka_unit_test(test_a_pull_of_all_is_no_order),
         cmocka_unit_test(test_damaged_file),
         cmocka_unit_test(test_what_is_not_known_is_kept),
     };
