@@ -103,6 +103,24 @@ def test_u21_a_pull_by_hand_does_not_replace_what_only_news_are_wanted_of(stock)
     assert results["web"]["outcome"] == "done", "who asks for it gets it"
 
 
+def test_u22_a_pull_of_all_is_no_order(stock):
+    """Whoever types podman-compose pull without a service, or has a script that does, has named none."""
+    stock.restart()  # one that has seen much of late looks less often
+    before = stock.box.ids()
+    stock.news()
+    stock.registry.push("localhost/server:2", DB, "15")
+    try:
+        for image in (stock.web, stock.db):
+            stock.lab.podman("pull", "-q", "--tls-verify=false", image)
+        log = len(stock.box.log())
+        by_hand(stock, "restart", "db")  # so that the agent looks
+        wait_until(lambda: "that is no order to use them" in stock.box.log()[log:], "it is noticed", stock.box.agent.death)
+        assert not any(e.get("byHand") for e in stock.updates()["services"]) and stock.box.ids() == before
+    finally:
+        stock.registry.push("localhost/server:1", DB, "15")
+        stock.lab.podman("pull", "-q", "--tls-verify=false", stock.db)
+
+
 def test_windows_and_bad_settings(stock):
     before = stock.box.ids()
     closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))
