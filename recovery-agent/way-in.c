@@ -44,7 +44,8 @@ static void on_up(Tunnel *t, const cJSON *welcome, void *userdata)
     usec_t server_time = 0;
     if (timestamp_parse(json_string(welcome, "serverTime"), &server_time) == 0)
         leave_time(server_time);
-    log_notice("the recovery tunnel is up, by %s", tunnel_address(t));
+    const char *address = tunnel_address(t);
+    log_notice("the recovery tunnel is up, by %s", address ? address : "a proxy");
     free(TAKE_PTR(r->last_fault));
     r->up_since = boottime_usec();
     timer_disarm(r->again);
@@ -53,7 +54,7 @@ static void on_up(Tunnel *t, const cJSON *welcome, void *userdata)
     if (!r->was_up)
         config_keep(r);
     r->was_up = true;
-    if (state_note_gateway(&r->state, tunnel_address(t), server_time / USEC_PER_SEC) > 0)
+    if (state_note_gateway(&r->state, address, server_time / USEC_PER_SEC) > 0)
         (void) recovery_save(r, NULL);
     if (tunnel_set_known(t, (const char *const *) r->state.addresses, r->state.server_time) < 0)
         log_warning("no memory to remember the gateway's address");

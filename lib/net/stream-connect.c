@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include "lib/base/strv.h"
@@ -19,7 +20,9 @@ const char *stream_resolver = "/usr/bin/getent";
 
 struct StreamDial {
     Process *resolver;
-    char *host;
+    char *host;   /* that is resolved and connected to: the proxy, if there is one */
+    char *target; /* that TLS is spoken with */
+    ProxyTalk *proxy;
     StreamAddress addresses[STREAM_ADDRESSES_MAX];
     size_t n_addresses;
     char **known; /* tried behind what the resolver says; owned */
@@ -38,6 +41,8 @@ StreamDial *stream_dial_free(StreamDial *d)
         return NULL;
     process_free(d->resolver);
     free(d->host);
+    free(d->target);
+    proxy_talk_free(d->proxy);
     strv_free(d->known);
     free(d->last_address);
     error_done(&d->handshake);
@@ -248,9 +253,21 @@ static int on_head_start_over(sd_event_source *source _unused_, uint64_t usec _u
     return 0;
 }
 
-static void dial_connected(Stream *s)
+static int on_proxy_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    s->timer = sd_event_source_disable_unref(s->timer);
+    Stream *s = userdata;
+    error_set(&s->err, ETIMEDOUT, "stream.timeout", "the proxy %s did not answer within 10 s", s->dial->host);
+    lifetime_hold(&s->life);
+    if (!stream_dial_again(s, -ETIMEDOUT))
+        stream_fail(s, -ETIMEDOUT);
+    stream_release(s);
+    return 0;
+}
+
+/* The address leads to the target: TLS is next, or nothing. */
+static void reached(Stream *s)
+{
+    free(TAKE_PTR(s->peer));
     int r = stream_socket_connected(s);
     if (r < 0) {
         s->dial->last = r;
@@ -259,6 +276,43 @@ static void dial_connected(Stream *s)
     }
     if (s->state == STREAM_OPEN)
         stream_opened(s);
+    else if (s->dial && s->dial->proxy) /* the socket was for the proxy's answer */
+        (void) sd_event_source_set_io_events(s->io, EPOLLOUT);
+}
+
+static void talk_to_proxy(Stream *s)
+{
+    bool wants_write = false;
+    int r = proxy_talk_round(s->dial->proxy, s->fd, &wants_write, &s->err);
+    if (r == -EAGAIN) {
+        (void) sd_event_source_set_io_events(s->io, wants_write ? EPOLLOUT : EPOLLIN);
+    } else if (r < 0) {
+        if (!stream_dial_again(s, r))
+            stream_fail(s, r);
+    } else {
+        s->timer = sd_event_source_disable_unref(s->timer);
+        reached(s);
+    }
+}
+
+static void dial_connected(Stream *s)
+{
+    s->timer = sd_event_source_disable_unref(s->timer);
+    if (!s->dial->proxy) {
+        reached(s);
+        return;
+    }
+    s->state = STREAM_PROXY;
+    s->dial->connecting = false;
+    free(s->peer);
+    s->peer = strdup(s->dial->last_address ? s->dial->last_address : "");
+    proxy_talk_restart(s->dial->proxy);
+    int r = timer_arm(s->event, &s->timer, STREAM_PROXY_TIMEOUT, on_proxy_deadline, s);
+    if (r < 0 || !s->peer) {
+        stream_fail(s, r < 0 ? r : -ENOMEM);
+        return;
+    }
+    talk_to_proxy(s);
 }
 
 bool stream_dial_again(Stream *s, int r)
@@ -269,7 +323,7 @@ bool stream_dial_again(Stream *s, int r)
     address_note(s->peer, false);
     if (r == -ETIMEDOUT)
         address_note_silence(s->peer);
-    if (!best_address(d) || stream_tls_restart(s, d->host) < 0)
+    if (!best_address(d) || (s->tls && stream_tls_restart(s, d->target) < 0))
         return false;
     if (!d->handshake.id && error_copy(&d->handshake, &s->err) >= 0)
         d->handshake_code = r;
@@ -284,6 +338,10 @@ void stream_dial_ready(Stream *s)
     StreamDial *d = s->dial;
     int code = 0;
     socklen_t len = sizeof code;
+    if (s->state == STREAM_PROXY) {
+        talk_to_proxy(s);
+        return;
+    }
     if (!d->connecting) {
         dial_next(s);
         return;
@@ -344,10 +402,13 @@ static int resolve(Stream *s, bool known_only, Error *err)
 int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata,
                    Stream **ret, Error *err)
 {
-    const char *host = target->host;
-    uint16_t port = target->port;
+    const char *host = target->host, *dialed = target->proxy_host ? target->proxy_host : host;
+    uint16_t port = target->port, dialed_port = target->proxy_host ? target->proxy_port : port;
     if (!host_is_plausible(host) || port == 0)
         return error_set(err, EINVAL, "stream.resolve", "\"%s\" port %u cannot be the address of a server", host, port);
+    if (!host_is_plausible(dialed) || dialed_port == 0)
+        return error_set(err, EINVAL, "stream.resolve", "\"%s\" port %u cannot be the address of a proxy", dialed,
+                         dialed_port);
     _cleanup_(stream_freep) Stream *s = stream_new(event, events, userdata);
     if (!s)
         return -ENOMEM;
@@ -356,11 +417,19 @@ int stream_connect(sd_event *event, const StreamTarget *target, const StreamEven
     s->dial = calloc(1, sizeof *s->dial);
     if (!s->name || !s->dial)
         return -ENOMEM;
-    s->dial->port = port;
-    s->dial->host = strdup(host);
-    if (!s->dial->host)
+    s->dial->port = dialed_port;
+    s->dial->host = strdup(dialed);
+    s->dial->target = strdup(host);
+    if (!s->dial->host || !s->dial->target)
         return -ENOMEM;
-    for (const char *const *known = target->known; known && *known; known++)
+    if (target->proxy_host) {
+        s->dial->proxy = proxy_talk_new(s->name, dialed, target->proxy_login);
+        _cleanup_(freep) char *place = s->name;
+        s->name = str_format("%s by the proxy %s:%u", place, dialed, dialed_port);
+        if (!s->dial->proxy || !s->name)
+            return -ENOMEM;
+    }
+    for (const char *const *known = target->proxy_host ? NULL : target->known; known && *known; known++)
         if (strv_add(&s->dial->known, *known) < 0)
             return -ENOMEM;
     int r = target->tls ? stream_tls_start(s, target->tls, host) : 0;
@@ -368,7 +437,7 @@ int stream_connect(sd_event *event, const StreamTarget *target, const StreamEven
         return error_set(err, -r, "stream.tls", "cannot set TLS up for %s", s->name);
     r = resolve(s, target->known_only, err);
     if (r < 0)
-        return error_prefix(err, r, "cannot find the address of %s", host);
+        return error_prefix(err, r, "cannot find the address of %s", dialed);
     *ret = TAKE_PTR(s);
     return 0;
 }

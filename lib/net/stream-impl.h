@@ -21,12 +21,14 @@
 /* How long to wait for the resolver when addresses are known. */
 #define STREAM_RESOLVE_HEAD_START (2 * USEC_PER_SEC)
 #define STREAM_CONNECT_TIMEOUT (5 * USEC_PER_SEC)
+#define STREAM_PROXY_TIMEOUT (10 * USEC_PER_SEC)
 #define STREAM_TLS_CLIENT_TIMEOUT (10 * USEC_PER_SEC)
 #define STREAM_TLS_SERVER_TIMEOUT (5 * USEC_PER_SEC)
 #define STREAM_END_TIMEOUT (5 * USEC_PER_SEC)
 
 typedef enum StreamState {
     STREAM_DIALING,   /* resolving or connecting */
+    STREAM_PROXY,     /* the proxy is asked to connect further */
     STREAM_HANDSHAKE, /* TLS */
     STREAM_OPEN,
     STREAM_ENDING, /* the queue is being sent, then our direction ends */
@@ -87,6 +89,16 @@ StreamDial *stream_dial_free(StreamDial *d);
 void stream_dial_ready(Stream *s); /* the loop says that something can go on */
 /* The handshake failed with r, and s->err says why: goes on with the next address; false when there is none. */
 bool stream_dial_again(Stream *s, int r);
+
+/* stream-proxy.c: what is said to an HTTP proxy. */
+typedef struct ProxyTalk ProxyTalk;
+/* `place` is HOST:PORT, and `proxy` for sentences. NULL when out of memory. */
+ProxyTalk *proxy_talk_new(const char *place, const char *proxy, const char *login);
+ProxyTalk *proxy_talk_free(ProxyTalk *t);
+/* From the beginning, with another connection. */
+void proxy_talk_restart(ProxyTalk *t);
+/* 0: it has connected; -EAGAIN: wait for the socket (*ret_wants_write); else *err says why not. */
+int proxy_talk_round(ProxyTalk *t, int fd, bool *ret_wants_write, Error *err) _must_check_;
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */

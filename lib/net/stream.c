@@ -103,7 +103,7 @@ size_t stream_queued(const Stream *s)
 void stream_watch(Stream *s)
 {
     uint32_t events = 0;
-    if (!s->io || s->state == STREAM_DIALING || s->state == STREAM_HANDSHAKE)
+    if (!s->io || s->state == STREAM_DIALING || s->state == STREAM_PROXY || s->state == STREAM_HANDSHAKE)
         return;
     if ((!s->paused && !s->peer_ended) || s->state == STREAM_ENDED)
         events |= EPOLLIN;
@@ -247,7 +247,7 @@ static void end_if_flushed(Stream *s)
 
 void stream_end(Stream *s)
 {
-    if (s->state == STREAM_DIALING || s->state == STREAM_HANDSHAKE) {
+    if (s->state == STREAM_DIALING || s->state == STREAM_PROXY || s->state == STREAM_HANDSHAKE) {
         s->failed = -ECANCELED;
         (void) stream_wake(s);
         return;
@@ -410,7 +410,7 @@ static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t rev
 {
     Stream *s = userdata;
     lifetime_hold(&s->life);
-    if (s->state == STREAM_DIALING)
+    if (s->state == STREAM_DIALING || s->state == STREAM_PROXY)
         stream_dial_ready(s);
     else if (s->state == STREAM_HANDSHAKE)
         handshake_round(s);
@@ -441,7 +441,7 @@ static int on_wake(sd_event_source *source _unused_, void *userdata)
         stream_fail(s, s->failed);
     else if (s->state == STREAM_OPEN && s->finished && s->peer_ended)
         stream_fail(s, 0);
-    else if (s->state == STREAM_DIALING)
+    else if (s->state == STREAM_DIALING || s->state == STREAM_PROXY)
         stream_dial_ready(s);
     else if (s->state == STREAM_HANDSHAKE)
         handshake_round(s);

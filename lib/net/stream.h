@@ -26,8 +26,8 @@ typedef struct StreamEvents {
     /* Asked for by stream_want_write(): the queue is empty and the socket takes more. May be NULL. */
     void (*on_writable)(Stream *s, void *userdata);
     /* Once, last. r = 0: the peer ended in good order (err is NULL); else negative and err says why:
-     * stream.resolve, stream.connect, stream.tls, stream.timeout, stream.unreachable (the way to it is gone),
-     * stream.closed. */
+     * stream.resolve, stream.connect, stream.proxy (it lets nobody through), stream.tls, stream.timeout, stream.unreachable
+     * (the way to it is gone), stream.closed. */
     void (*on_closed)(Stream *s, int r, const Error *err, void *userdata);
 } StreamEvents;
 
@@ -56,10 +56,15 @@ typedef struct StreamTarget {
      * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
     const char *const *known;
     bool known_only; /* do not ask the resolver, if there are any */
+    /* An HTTP proxy that is asked to connect with the host (RFC 9110 §9.3.6); NULL = none. Then it is its name that is resolved, and
+     * `known` is not used. login: "user:password", or NULL. */
+    const char *proxy_host;
+    uint16_t proxy_port;
+    const char *proxy_login;
 } StreamTarget;
 
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
- * resolving and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors: stream.resolve when
+ * resolving, the proxy's answer and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors: stream.resolve when
  * host cannot be a host. */
 int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata,
                    Stream **ret, Error *err) _must_check_;

@@ -15,6 +15,7 @@
 #include "lib/tunnel/message.h"
 #include "lib/mux/carrier.h"
 #include "lib/net/address-memory.h"
+#include "lib/net/proxy-env.h"
 #include "lib/net/host-port.h"
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
@@ -61,6 +62,8 @@ struct Tunnel {
     Lifetime life;
     bool challenged; /* on this connection, and answered */
     bool known_turn; /* the resolver's addresses led nowhere last time */
+    bool has_proxy;
+    bool direct_turn; /* the proxy led nowhere last time */
 };
 
 static const StreamEvents stream_events;
@@ -135,7 +138,10 @@ static const char *peer_of(const Tunnel *t)
 static void down(Tunnel *t, int r, const Error *err)
 {
     /* A resolver that lies (a portal of the uplink's provider) is as bad as none. */
-    t->known_turn = !t->known_turn && t->up_since == 0 && t->end.http_status == 0;
+    bool led_nowhere = t->up_since == 0 && t->end.http_status == 0;
+    t->known_turn = !t->known_turn && led_nowhere;
+    if (t->has_proxy && led_nowhere) /* what worked last is tried first */
+        t->direct_turn = !t->direct_turn;
     /* Silence, another program, a gateway in distress: the next try begins with another address, if there is one. */
     if (t->up_since == 0 && t->end.http_status != 401 && t->end.http_status != 403)
         address_note(peer_of(t), false);
@@ -196,12 +202,19 @@ static int connect_now(Tunnel *t)
     if (t->url.tls)
         (void) load_authorities(t, NULL);
     _cleanup_(error_done) Error err = {};
+    _cleanup_(proxy_env_done) ProxyEnv proxy = {};
+    /* of a kind that only curl knows: the way is the direct one, as it was before there were others */
+    (void) !proxy_env_find(t->url.host, t->url.tls, &proxy, NULL);
+    t->has_proxy = proxy.host;
     StreamTarget target = {
         .host = t->url.host,
         .port = t->url.port,
         .tls = t->tls,
         .known = (const char *const *) t->known,
         .known_only = t->known_turn,
+        .proxy_host = t->direct_turn ? NULL : proxy.host,
+        .proxy_port = proxy.port,
+        .proxy_login = proxy.login,
     };
     int r = enter(t, TUNNEL_START);
     if (r >= 0)
@@ -625,6 +638,8 @@ int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floo
 
 const char *tunnel_address(Tunnel *t)
 {
+    if (t->has_proxy && !t->direct_turn)
+        return NULL;
     _cleanup_(freep) char *host = host_port_host(peer_of(t));
     size_t len = host ? strlen(host) : sizeof t->address;
     if (len >= sizeof t->address)

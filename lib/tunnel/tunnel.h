@@ -54,7 +54,7 @@ DEFINE_CLEANUP(Tunnel, tunnel_free)
 bool tunnel_is_up(const Tunnel *t);
 /* True when something should have happened to this tunnel long ago and did not: a fault of ours. For watchdogs. */
 bool tunnel_is_overdue(const Tunnel *t);
-/* The numeric address of the present connection, without port; NULL when there is none. Borrowed. */
+/* The gateway's numeric address by the present connection, without port; NULL when there is none, or when it is a proxy's. Borrowed. */
 const char *tunnel_address(Tunnel *t);
 /* As in the options, for later connections. */
 int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor) _must_check_;
