@@ -37,6 +37,7 @@ struct OperatorStream {
     char *url;
     char *resume; /* secret: goes on with a connection that was lost */
     usec_t goodbye_until;
+    bool past_proxy; /* the proxy led nowhere, and the direct way is tried */
     bool was_up, lost, told; /* told: the person knows why it ended */
     bool leaving, gave_ends;
     int exit_code;
@@ -217,12 +218,15 @@ static void on_message(Tunnel *t _unused_, const cJSON *message, const char *tex
     }
 }
 
-static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const Error *err, void *userdata)
+static void on_down(Tunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata)
 {
     OperatorStream *p = userdata;
 
     if (p->leaving) {
         finish(p, EXIT_OK);
+    } else if (!p->was_up && !p->past_proxy && http_status == 0 && tunnel_goes_past_proxy(t)) {
+        p->past_proxy = true;
+        tunnel_retry(t);
     } else if (!p->was_up || retry_in == USEC_INFINITY) {
         fail(p, err, -EHOSTUNREACH, http_status >= 400 && http_status < 500 ? EXIT_FAILED : EXIT_UNREACHABLE);
     } else if (!p->lost) {

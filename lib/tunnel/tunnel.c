@@ -648,6 +648,11 @@ const char *tunnel_address(Tunnel *t)
     return t->address;
 }
 
+bool tunnel_goes_past_proxy(const Tunnel *t)
+{
+    return t->has_proxy && t->direct_turn;
+}
+
 bool tunnel_is_up(const Tunnel *t)
 {
     return t->state == TUNNEL_UP;

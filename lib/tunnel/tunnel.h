@@ -68,5 +68,7 @@ int tunnel_send_json(Tunnel *t, const cJSON *message) _must_check_;
 
 /* Connects now: after a new token, or when told that the network is back. */
 void tunnel_retry(Tunnel *t);
+/* From on_down: whether the next try goes past the proxy that led nowhere, so that whoever gives up at once should try once more. */
+bool tunnel_goes_past_proxy(const Tunnel *t);
 /* Closes gracefully and connects again at once, without backoff: a commit has to be confirmed on a new connection. */
 void tunnel_cycle(Tunnel *t);

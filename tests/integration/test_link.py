@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.fake_cloud import FakeCloud, make_token, timestamp
+from tests.lab.connect_proxy import ConnectProxy
 from tests.lab.util import PATIENCE_SECONDS, program, read_text, wait_until
 
 
@@ -160,6 +161,34 @@ def test_hello_and_status(cloud, box):
     assert len(cloud.claims) == 1, "the identity survives a restart"
     assert os.stat(box.state("key.pem")).st_mode & 0o777 == 0o600
     box.stop()
+
+
+def test_a31_the_tunnel_goes_by_the_proxy_of_the_environment(cloud, box):
+    with ConnectProxy(login="user:p@ss") as proxy:
+        box.start(http_proxy=f"http://us%65r:p%40ss@127.0.0.1:{proxy.port}")
+        cloud.next_connection()
+        box.agent.wait_connected()
+        assert proxy.connects == [f"127.0.0.1:{cloud.port}"] and proxy.refused == 0
+        box.stop()
+        assert "p@ss" not in box.logged()
+        # as curl does with claims: not for what is excepted
+        box.start(http_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="localhost,127.0.0.0/8")
+        cloud.next_connection()
+        box.agent.wait_connected()
+        assert len(proxy.connects) == 1 and proxy.refused == 0
+        box.stop()
+
+
+def test_a31_a_proxy_that_lets_nobody_through_is_not_the_only_way(cloud, box):
+    """Boxes went past it before, and may have no other way to be told."""
+    with ConnectProxy() as proxy:
+        proxy.refusal = 403
+        box.start(http_proxy=f"http://127.0.0.1:{proxy.port}")
+        assert "has to allow CONNECT" in json.dumps(box.agent.wait_fault()["error"])
+        cloud.next_connection()
+        box.agent.wait_connected()
+        assert proxy.refused == 1 and proxy.connects == []
+        box.stop()
 
 
 def test_messages_both_ways(cloud, box):
