@@ -18,10 +18,20 @@
 #define DOCKER_HUB "docker.io"
 #define DOCKER_HUB_HOST "registry-1.docker.io"
 
+/* One [[registry.mirror]]. */
+typedef struct Mirror {
+    char *location;
+    bool insecure;
+    bool no_tags; /* it is for digests alone */
+} Mirror;
+
 /* One [[registry]]. */
 typedef struct Entry {
     char *prefix, *location;
     bool insecure, blocked;
+    bool mirrors_no_tags; /* of all of them */
+    Mirror *mirrors;
+    size_t n_mirrors;
 } Entry;
 
 struct RegistryConf {
@@ -38,6 +48,9 @@ static void entry_done(Entry *e)
 {
     free(e->prefix);
     free(e->location);
+    for (size_t i = 0; i < e->n_mirrors; i++)
+        free(e->mirrors[i].location);
+    free(e->mirrors);
     *e = (Entry) {};
 }
 
@@ -63,6 +76,30 @@ static int replace(char **where, const char *value)
     return *where ? 0 : -ENOMEM;
 }
 
+static int on_mirror(Entry *e, const char *key, TomlType type, const char *value)
+{
+    Mirror *m;
+
+    if (type == TOML_TABLE) {
+        if (e->n_mirrors == REGISTRY_MIRRORS_MAX)
+            return -E2BIG;
+        m = reallocarray(e->mirrors, e->n_mirrors + 1, sizeof(*m));
+        if (!m)
+            return -ENOMEM;
+        e->mirrors = m;
+        m[e->n_mirrors++] = (Mirror) {};
+        return 0;
+    }
+    m = &e->mirrors[e->n_mirrors - 1];
+    if (str_equal(key, "location") && type == TOML_STRING)
+        return replace(&m->location, value);
+    if (str_equal(key, "insecure") && type == TOML_BOOLEAN)
+        m->insecure = str_equal(value, "true");
+    if (str_equal(key, "pull-from-mirror") && type == TOML_STRING)
+        m->no_tags = str_equal(value, "digest-only");
+    return 0;
+}
+
 static int on_value(const char *table, const char *key, TomlType type, const char *value, unsigned line, void *userdata)
 {
     RegistryConf *c = userdata;
@@ -73,6 +110,8 @@ static int on_value(const char *table, const char *key, TomlType type, const cha
         return short_names_add_search(&c->short_names, c->n_files, value);
     if (str_equal(table, "aliases") && type == TOML_STRING)
         return short_names_add_alias(&c->short_names, key, value);
+    if (str_equal(table, "registry.mirror") && c->n_entries > c->first_of_file)
+        return on_mirror(&c->entries[c->n_entries - 1], key, type, value);
     if (!str_equal(table, "registry"))
         return 0;
     if (type == TOML_TABLE) {
@@ -94,6 +133,8 @@ static int on_value(const char *table, const char *key, TomlType type, const cha
         e->insecure = str_equal(value, "true");
     if (str_equal(key, "blocked") && type == TOML_BOOLEAN)
         e->blocked = str_equal(value, "true");
+    if (str_equal(key, "mirror-by-digest-only") && type == TOML_BOOLEAN)
+        e->mirrors_no_tags = str_equal(value, "true");
     return 0;
 }
 
@@ -251,22 +292,13 @@ void registry_place_done(RegistryPlace *p)
     *p = (RegistryPlace) {};
 }
 
-int registry_conf_find(const RegistryConf *c, const ImageRef *ref, RegistryPlace *ret, Error *err)
+/* What name leads to where `location` stands for its first `len` characters; NULL location: to itself. */
+static int make_place(const char *name, const char *location, size_t len, bool insecure, RegistryPlace *ret, Error *err)
 {
-    _cleanup_(freep) char *name = str_format("%s/%s", ref->registry, ref->path);
-    _cleanup_(freep) char *there = NULL;
+    _cleanup_(freep) char *there = location ? str_format("%s%s", location, name + len) : strdup(name);
     _cleanup_(registry_place_done) RegistryPlace p = {};
-    const Entry *e = name ? find(c, name) : NULL;
-    const char *slash;
+    const char *slash = there ? strchr(there, '/') : NULL;
 
-    if (e && e->blocked)
-        return error_set(err, EPERM, "registry.blocked", "%s is blocked by podman's registries.conf (prefix %s)", name,
-                         e->prefix);
-    if (e && e->location && !str_equal(e->location, e->prefix) && !str_starts(e->prefix, "*."))
-        there = str_format("%s%s", e->location, name + strlen(e->prefix));
-    else
-        there = name ? strdup(name) : NULL;
-    slash = there ? strchr(there, '/') : NULL;
     if (there && !slash)
         return error_set(err, EINVAL, "registry.config", "registries.conf leads %s to \"%s\", which is no image", name,
                          there);
@@ -274,13 +306,62 @@ int registry_conf_find(const RegistryConf *c, const ImageRef *ref, RegistryPlace
         p.registry = strndup(there, (size_t) (slash - there));
         p.path = strdup(slash + 1);
         p.host = p.registry ? strdup(str_equal(p.registry, DOCKER_HUB) ? DOCKER_HUB_HOST : p.registry) : NULL;
-        p.insecure = e && e->insecure;
+        p.insecure = insecure;
     }
     if (!p.registry || !p.path || !p.host)
         return error_set(err, ENOMEM, "registry.config", "no memory");
     *ret = p;
     p = (RegistryPlace) {};
     return 0;
+}
+
+static int find_own(const Entry *e, const char *name, RegistryPlace *ret, Error *err)
+{
+    bool elsewhere = e && e->location && !str_equal(e->location, e->prefix) && !str_starts(e->prefix, "*.");
+
+    if (e && e->blocked)
+        return error_set(err, EPERM, "registry.blocked", "%s is blocked by podman's registries.conf (prefix %s)", name,
+                         e->prefix);
+    return make_place(name, elsewhere ? e->location : NULL, elsewhere ? strlen(e->prefix) : 0, e && e->insecure, ret,
+                      err);
+}
+
+int registry_conf_find(const RegistryConf *c, const ImageRef *ref, RegistryPlace *ret, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("%s/%s", ref->registry, ref->path);
+
+    return name ? find_own(find(c, name), name, ret, err) : error_set(err, ENOMEM, "registry.config", "no memory");
+}
+
+int registry_conf_find_all(const RegistryConf *c, const ImageRef *ref, RegistryPlaceList *ret, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("%s/%s", ref->registry, ref->path);
+    _cleanup_(registry_places_done) RegistryPlaceList places = {};
+    const Entry *e = name ? find(c, name) : NULL;
+    size_t len = !e ? 0 : str_starts(e->prefix, "*.") ? strcspn(name, ":/") : strlen(e->prefix);
+    int r = name ? 0 : error_set(err, ENOMEM, "registry.config", "no memory");
+
+    for (size_t i = 0; r == 0 && e && !e->blocked && !e->mirrors_no_tags && i < e->n_mirrors; i++) {
+        const Mirror *m = &e->mirrors[i];
+
+        if (!m->no_tags && m->location && *m->location)
+            r = make_place(name, m->location, len, m->insecure, &places.list[places.n++], err);
+    }
+    if (r == 0)
+        r = find_own(e, name, &places.list[places.n], err);
+    if (r < 0)
+        return r;
+    places.n++;
+    *ret = places;
+    places = (RegistryPlaceList) {};
+    return 0;
+}
+
+void registry_places_done(RegistryPlaceList *places)
+{
+    for (size_t i = 0; i < places->n; i++)
+        registry_place_done(&places->list[i]);
+    *places = (RegistryPlaceList) {};
 }
 
 bool registry_conf_is_insecure(const RegistryConf *c, const char *host)

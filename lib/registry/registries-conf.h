@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "lib/base/limits.h"
 #include "lib/data/image-ref.h"
 
 /* Where the files are. Strings may be NULL: then there are none of that kind. */
@@ -35,8 +36,17 @@ typedef struct RegistryPlace {
 } RegistryPlace;
 void registry_place_done(RegistryPlace *p);
 
-/* Where an image's registry is. Mirrors are not asked: they may lag behind. Errors: registry.blocked. */
+/* Where an image's registry itself is, whatever mirrors there are. Errors: registry.blocked, registry.config. */
 int registry_conf_find(const RegistryConf *c, const ImageRef *ref, RegistryPlace *ret, Error *err) _must_check_;
+
+typedef struct RegistryPlaceList {
+    RegistryPlace list[REGISTRY_MIRRORS_MAX + 1];
+    size_t n;
+} RegistryPlaceList;
+/* Where podman looks for a tag of this image, in its order: the mirrors that are for tags, then the registry itself. Errors as
+ * above. */
+int registry_conf_find_all(const RegistryConf *c, const ImageRef *ref, RegistryPlaceList *ret, Error *err) _must_check_;
+void registry_places_done(RegistryPlaceList *places);
 /* Whether plain HTTP is allowed to any repository of that host[:port]. */
 bool registry_conf_is_insecure(const RegistryConf *c, const char *host);
 

@@ -36,7 +36,8 @@ struct Ask {
     Registry *registry;
     Ask *prev, *next;
     Host *host;
-    RegistryPlace place;
+    RegistryPlace place;    /* that is asked now */
+    RegistryPlaceList next_places; /* that are asked where it does not answer, the last one first */
     char *name; /* "REGISTRY/PATH:TAG", for sentences */
     char *tag;
     const LocalImage *local;

@@ -39,6 +39,7 @@ static void ask_free(Ask *a)
         a->next->prev = a->prev;
     http_call_free(a->call);
     registry_place_done(&a->place);
+    registry_places_done(&a->next_places);
     remote_image_done(&a->remote);
     error_done(&a->refusal);
     secret_free(a->authorization);
@@ -51,6 +52,10 @@ static void ask_free(Ask *a)
 /* The first of a host ended without having learned how it is spoken to. */
 static void pass_on(Registry *r, Host *h, int result, const Error *err);
 
+/* The same of the next place; NULL when out of memory. */
+static Ask *ask_elsewhere(Ask *a);
+static void begin_again(Ask *a);
+
 void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry_after_usec)
 {
     RegistryAnswer answer = { .verdict = verdict, .remote = &a->remote, .retry_after_usec = retry_after_usec };
@@ -58,10 +63,15 @@ void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry
     Registry *registry = a->registry;
     Host *host = a->host;
 
-    a->on_done(r, &answer, err, a->userdata);
+    /* of several mirrors podman takes the first that has it; what the last place says is what counts against the image */
+    Ask *again = r < 0 && r != -ENOMEM && a->next_places.n > 0 ? ask_elsewhere(a) : NULL;
+    if (!again)
+        a->on_done(r, &answer, err, a->userdata);
     ask_free(a);
     if (led)
         pass_on(registry, host, r, err);
+    if (again)
+        begin_again(again);
 }
 
 void ask_fail(Ask *a, int code, const char *id, usec_t retry_after_usec, const char *fmt, ...)
@@ -525,6 +535,7 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
         Ask *a = r->asks;
 
         a->waiting = a->host->settled = true; /* nobody is to go on */
+        registry_places_done(&a->next_places);
         a->call = http_call_free(a->call);
         ask_fail(a, ETIMEDOUT, "registry.offline", 0,
                  "%s: the registry did not answer in the time for all images, %llu s", a->name,
@@ -615,22 +626,31 @@ static int find_host(Registry *r, const RegistryPlace *place, Host **ret, Error 
     return 0;
 }
 
-static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata)
+static Ask *ask_link(Registry *r)
 {
     Ask *a = calloc(1, sizeof(*a));
 
     if (!a)
         return NULL;
     a->registry = r;
+    a->next = r->asks;
+    if (r->asks)
+        r->asks->prev = a;
+    r->asks = a;
+    return a;
+}
+
+static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata)
+{
+    Ask *a = ask_link(r);
+
+    if (!a)
+        return NULL;
     a->local = local;
     a->on_done = on_done;
     a->userdata = userdata;
     a->name = image_ref_print(ref, NULL);
     a->tag = strdup(ref->tag);
-    a->next = r->asks;
-    if (r->asks)
-        r->asks->prev = a;
-    r->asks = a;
     if (!a->name || !a->tag) {
         ask_free(a);
         return NULL;
@@ -638,17 +658,67 @@ static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, r
     return a;
 }
 
+/* The first place that is left becomes the one to ask. */
+static void take_place(Ask *a)
+{
+    registry_place_done(&a->place);
+    a->place = a->next_places.list[--a->next_places.n];
+    a->next_places.list[a->next_places.n] = (RegistryPlace) {};
+}
+
+static Ask *ask_elsewhere(Ask *a)
+{
+    Ask *next = ask_link(a->registry);
+
+    if (!next)
+        return NULL;
+    next->local = a->local;
+    next->on_done = a->on_done;
+    next->userdata = a->userdata;
+    next->name = TAKE_PTR(a->name);
+    next->tag = TAKE_PTR(a->tag);
+    next->next_places = a->next_places;
+    a->next_places = (RegistryPlaceList) {};
+    take_place(next);
+    return next;
+}
+
+static void begin_again(Ask *a)
+{
+    _cleanup_(error_done) Error err = {};
+    int k = find_host(a->registry, &a->place, &a->host, &err);
+
+    if (k < 0) {
+        a->on_done(k, &(RegistryAnswer) { .remote = &a->remote }, &err, a->userdata);
+        ask_free(a);
+    } else if (!a->host->settled && a->host->has_leader) {
+        a->waiting = true;
+    } else if (a->host->settled && a->host->limited) {
+        ask_fail(a, EBUSY, "registry.rate-limited", a->host->limited_usec,
+                 "%s: not asked, since %s has been asked too often (429)", a->name, a->host->name);
+    } else {
+        a->host->has_leader = true;
+        go_ahead(a);
+    }
+}
+
 int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata,
                  Error *err)
 {
     Ask *a = ask_new(r, ref, local, on_done, userdata);
+    RegistryPlaceList found = {};
     int k;
 
     if (!a)
         return error_set(err, ENOMEM, "registry.config", "no memory");
-    k = registry_conf_find(r->options.conf, ref, &a->place, err);
-    if (k == 0)
+    k = registry_conf_find_all(r->options.conf, ref, &found, err);
+    for (size_t i = 0; k == 0 && i < found.n; i++) /* the last one is taken first */
+        a->next_places.list[i] = found.list[found.n - 1 - i];
+    a->next_places.n = k == 0 ? found.n : 0;
+    if (k == 0) {
+        take_place(a);
         k = find_host(r, &a->place, &a->host, err);
+    }
     if (k == 0 && a->host->has_leader && !a->host->settled) {
         a->waiting = true;
     } else if (k == 0) {
