@@ -69,7 +69,17 @@ struct Registry {
     RegistryFigures figures;
 };
 
+/* asked-places.c */
+/* The same ask of the next place, not begun; takes what the first one has of it. NULL when out of memory. */
+Ask *ask_elsewhere(Ask *a);
+/* Its end may come at once. */
+void ask_begin_again(Ask *a);
+
 /* registry-client.c */
+void ask_free(Ask *a);
+void registry_host_free(void *host);
+/* Sends the step as its host is known by now. */
+void ask_go_ahead(Ask *a);
 int ask_send_step(Ask *a, Error *err) _must_check_;
 /* The tag by GET, from the beginning; ends the ask when it cannot be sent. */
 void ask_read_tag(Ask *a);

@@ -29,7 +29,7 @@ RegistryFigures registry_figures(const Registry *r)
     return r->figures;
 }
 
-static void ask_free(Ask *a)
+void ask_free(Ask *a)
 {
     if (a->prev)
         a->prev->next = a->next;
@@ -52,10 +52,6 @@ static void ask_free(Ask *a)
 /* The first of a host ended without having learned how it is spoken to. */
 static void pass_on(Registry *r, Host *h, int result, const Error *err);
 
-/* The same of the next place; NULL when out of memory. */
-static Ask *ask_elsewhere(Ask *a);
-static void begin_again(Ask *a);
-
 void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry_after_usec)
 {
     RegistryAnswer answer = { .verdict = verdict, .remote = &a->remote, .retry_after_usec = retry_after_usec };
@@ -71,7 +67,7 @@ void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry
     if (led)
         pass_on(registry, host, r, err);
     if (again)
-        begin_again(again);
+        ask_begin_again(again);
 }
 
 void ask_fail(Ask *a, int code, const char *id, usec_t retry_after_usec, const char *fmt, ...)
@@ -238,8 +234,7 @@ int ask_send_step(Ask *a, Error *err)
     return a->url ? send(a, err) : error_set(err, ENOMEM, "registry.bad-answer", "no memory");
 }
 
-/* As the host is known by now. */
-static void go_ahead(Ask *a)
+void ask_go_ahead(Ask *a)
 {
     _cleanup_(error_done) Error err = {};
     int r = ask_authorize_early(a, &err);
@@ -269,7 +264,7 @@ static void host_settle(Registry *r, Host *h)
             ask_fail(a, EBUSY, "registry.rate-limited", h->limited_usec,
                      "%s: not asked, since %s has been asked too often (429)", a->name, h->name);
         else
-            go_ahead(a);
+            ask_go_ahead(a);
     }
 }
 
@@ -544,7 +539,7 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void host_free(void *value)
+void registry_host_free(void *value)
 {
     Host *h = value;
 
@@ -585,7 +580,7 @@ int registry_new(sd_event *event, const RegistryOptions *options, Registry **ret
         return error_set(err, ENOMEM, "registry.config", "no memory");
     r->event = sd_event_ref(event);
     r->options = *options;
-    r->hosts = map_new(host_free);
+    r->hosts = map_new(registry_host_free);
     r->tokens = map_new(token_free);
     if (!r->hosts || !r->tokens)
         return error_set(err, ENOMEM, "registry.config", "no memory");
@@ -598,134 +593,4 @@ int registry_new(sd_event *event, const RegistryOptions *options, Registry **ret
         return error_set(err, -k, "registry.config", "cannot set a timer: %s", strerror(-k));
     *ret = TAKE_PTR(r);
     return 0;
-}
-
-static int find_host(Registry *r, const RegistryPlace *place, Host **ret, Error *err)
-{
-    _cleanup_(freep) char *key = str_format("%s%s", place->insecure ? "insecure " : "", place->host);
-    Host *h = key ? map_get(r->hosts, key) : NULL;
-    int k;
-
-    if (!h) {
-        h = key ? calloc(1, sizeof(*h)) : NULL;
-        if (!h)
-            return error_set(err, ENOMEM, "registry.config", "no memory");
-        h->insecure = place->insecure;
-        h->name = strdup(place->host);
-        k = h->name ? registry_conf_authorities(r->options.conf, place->registry, &h->authorities, err) : -ENOMEM;
-        if (k == 0)
-            k = registry_conf_client_cert(r->options.conf, place->registry, &h->client_cert, &h->client_key, err);
-        if (k == 0)
-            k = map_put(r->hosts, key, h);
-        if (k < 0) {
-            host_free(h);
-            return k;
-        }
-    }
-    *ret = h;
-    return 0;
-}
-
-static Ask *ask_link(Registry *r)
-{
-    Ask *a = calloc(1, sizeof(*a));
-
-    if (!a)
-        return NULL;
-    a->registry = r;
-    a->next = r->asks;
-    if (r->asks)
-        r->asks->prev = a;
-    r->asks = a;
-    return a;
-}
-
-static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata)
-{
-    Ask *a = ask_link(r);
-
-    if (!a)
-        return NULL;
-    a->local = local;
-    a->on_done = on_done;
-    a->userdata = userdata;
-    a->name = image_ref_print(ref, NULL);
-    a->tag = strdup(ref->tag);
-    if (!a->name || !a->tag) {
-        ask_free(a);
-        return NULL;
-    }
-    return a;
-}
-
-/* The first place that is left becomes the one to ask. */
-static void take_place(Ask *a)
-{
-    registry_place_done(&a->place);
-    a->place = a->next_places.list[--a->next_places.n];
-    a->next_places.list[a->next_places.n] = (RegistryPlace) {};
-}
-
-static Ask *ask_elsewhere(Ask *a)
-{
-    Ask *next = ask_link(a->registry);
-
-    if (!next)
-        return NULL;
-    next->local = a->local;
-    next->on_done = a->on_done;
-    next->userdata = a->userdata;
-    next->name = TAKE_PTR(a->name);
-    next->tag = TAKE_PTR(a->tag);
-    next->next_places = a->next_places;
-    a->next_places = (RegistryPlaceList) {};
-    take_place(next);
-    return next;
-}
-
-static void begin_again(Ask *a)
-{
-    _cleanup_(error_done) Error err = {};
-    int k = find_host(a->registry, &a->place, &a->host, &err);
-
-    if (k < 0) {
-        a->on_done(k, &(RegistryAnswer) { .remote = &a->remote }, &err, a->userdata);
-        ask_free(a);
-    } else if (!a->host->settled && a->host->has_leader) {
-        a->waiting = true;
-    } else if (a->host->settled && a->host->limited) {
-        ask_fail(a, EBUSY, "registry.rate-limited", a->host->limited_usec,
-                 "%s: not asked, since %s has been asked too often (429)", a->name, a->host->name);
-    } else {
-        a->host->has_leader = true;
-        go_ahead(a);
-    }
-}
-
-int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata,
-                 Error *err)
-{
-    Ask *a = ask_new(r, ref, local, on_done, userdata);
-    RegistryPlaceList found = {};
-    int k;
-
-    if (!a)
-        return error_set(err, ENOMEM, "registry.config", "no memory");
-    k = registry_conf_find_all(r->options.conf, ref, &found, err);
-    for (size_t i = 0; k == 0 && i < found.n; i++) /* the last one is taken first */
-        a->next_places.list[i] = found.list[found.n - 1 - i];
-    a->next_places.n = k == 0 ? found.n : 0;
-    if (k == 0) {
-        take_place(a);
-        k = find_host(r, &a->place, &a->host, err);
-    }
-    if (k == 0 && a->host->has_leader && !a->host->settled) {
-        a->waiting = true;
-    } else if (k == 0) {
-        k = ask_send_step(a, err);
-        a->host->has_leader = k == 0;
-    }
-    if (k < 0)
-        ask_free(a);
-    return k;
 }

@@ -42,6 +42,7 @@ class Checker:
         self.lab = lab
         self.root = box_of(user, os.path.join(folder, "root"))
         self.auth_file = os.path.join(folder, "auth.json")
+        self.lab_env = {}  # more than the laboratory's
 
     def login(self, **auths):
         """auths: {address: base64 of user:password, or the entry itself}."""
@@ -55,7 +56,7 @@ class Checker:
     def __call__(self, *images, **request):
         """images: (service, image[, imageId])."""
         listed = [dict(zip(("service", "image", "imageId"), image)) for image in images]
-        env = dict(self.lab.env, **({"REGISTRY_AUTH_FILE": self.auth_file} if os.path.exists(self.auth_file) else {}))
+        env = dict(self.lab.env, **self.lab_env, **({"REGISTRY_AUTH_FILE": self.auth_file} if os.path.exists(self.auth_file) else {}))
         p = subprocess.run([program("mgmt-worker"), "--root", self.root, "check"], env=env, text=True, check=False,
                            input=json.dumps({"images": listed, **request}), capture_output=True)
         assert len(p.stdout.splitlines()) == 1, p.stdout + p.stderr
@@ -649,3 +650,26 @@ def test_a_request_that_makes_no_sense(check):
     for request in ({"timeoutSeconds": 1}, {"timeoutSeconds": "soon"}):
         found = check(("web", "registry.invalid/web:1"), **request)
         assert found.code == 1 and found.whole["error"]["id"] == "check.request"
+
+
+def test_r12_mirrors_are_asked_as_podman_asks_them(lab, registry, check, folder):
+    """The registry itself is out of reach; the mirror that has it answers, whatever those before it say."""
+    first = publish(lab, registry, "mirror-1")
+    mine = pull(lab, registry)
+    conf = os.path.join(folder, "mirrors.conf")
+    nobody = free_port()
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write(f"[[registry]]\nlocation = \"127.0.0.1:{nobody}\"\n"
+                f"[[registry.mirror]]\nlocation = \"127.0.0.1:{free_port()}\"\ninsecure = true\n"
+                f"[[registry.mirror]]\nlocation = \"{registry.address}/empty\"\ninsecure = true\n"
+                f"[[registry.mirror]]\nlocation = \"{registry.address}\"\ninsecure = true\n")
+    check.lab_env = {"CONTAINERS_REGISTRIES_CONF": conf}
+    image = f"127.0.0.1:{nobody}/web:1"
+    found = check(("web", image, mine))
+    assert found.images["web"]["state"] == "current" and found.images["web"]["digest"] == first, found
+    news = publish(lab, registry, "mirror-2")
+    found = check(("web", image, mine), ("again", image, mine), ("gone", f"127.0.0.1:{nobody}/nothing:1", mine))
+    assert (found.images["web"]["state"], found.images["web"]["digest"]) == ("new", news), found
+    assert found.images["again"]["state"] == "new"
+    # what the registry itself says counts where no mirror has it
+    assert found.images["gone"]["error"]["id"] == "registry.offline", found

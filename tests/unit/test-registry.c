@@ -215,6 +215,62 @@ static void test_registries(void **state)
     assert_false(registry_conf_is_insecure(c, ""));
 }
 
+/* "HOST PATH insecure", one behind the other as podman goes through them. */
+static char *find_all(const RegistryConf *c, const char *image)
+{
+    _cleanup_(image_ref_done) ImageRef ref = {};
+    _cleanup_(registry_places_done) RegistryPlaceList places = {};
+    _cleanup_(error_done) Error err = {};
+    char *text = strdup("");
+
+    assert_int_equal(image_ref_parse(image, &ref, NULL), 0);
+    if (registry_conf_find_all(c, &ref, &places, &err) < 0) {
+        free(text);
+        return strdup(error_id(&err));
+    }
+    for (size_t i = 0; i < places.n; i++) {
+        const RegistryPlace *p = &places.list[i];
+        char *longer = str_format("%s%s%s %s%s", text, i > 0 ? ", " : "", p->host, p->path,
+                                  p->insecure ? " insecure" : "");
+
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+static void test_mirrors(void **state)
+{
+    static const struct {
+        const char *image, *are;
+    } cases[] = {
+        { "docker.io/nginx", "near.example library/nginx, far.example:5000 hub/library/nginx insecure, "
+                             "registry-1.docker.io library/nginx" },
+        { "other.example/web", "other.example web" },
+        { "digests.example/web", "digests.example web" },
+        { "x.wild.example/a/b", "near.example wild/a/b, x.wild.example a/b" },
+        { "shut.example/web", "registry.blocked" },
+        { "bad.example/web", "bad.example web" },
+    };
+    Files *f = *state;
+
+    put(f, "etc/registries.conf",
+        "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='near.example'\n"
+        "[[registry.mirror]]\nlocation='digests.example'\npull-from-mirror='digest-only'\n"
+        "[[registry.mirror]]\nlocation='far.example:5000/hub'\ninsecure=true\npull-from-mirror='tag-only'\n"
+        "[[registry]]\nlocation='digests.example'\nmirror-by-digest-only=true\n"
+        "[[registry.mirror]]\nlocation='near.example'\n"
+        "[[registry]]\nprefix='*.wild.example'\n[[registry.mirror]]\nlocation='near.example/wild'\n"
+        "[[registry]]\nlocation='shut.example'\nblocked=true\n[[registry.mirror]]\nlocation='near.example'\n"
+        "[[registry]]\nlocation='bad.example'\n[[registry.mirror]]\n");
+    _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *are = find_all(c, cases[i].image);
+
+        assert_string_equal(are, cases[i].are);
+    }
+}
+
 static void test_which_registries_conf(void **state)
 {
     Files *f = *state;
@@ -527,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_toml),
         cmocka_unit_test(test_toml_that_is_none),
         cmocka_unit_test_setup_teardown(test_registries, files_new, files_free),
+        cmocka_unit_test_setup_teardown(test_mirrors, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_which_registries_conf, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_authorities, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_credentials, files_new, files_free),
