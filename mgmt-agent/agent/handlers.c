@@ -421,6 +421,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "image.update", handle_update },
         { "updates.get", watch_handle_get },
         { "updates.check", watch_handle_check },
+        { "updates.undo", watch_handle_undo },
         { "updates.forget", watch_handle_forget },
         { "updates.hold", watch_handle_hold },
         { "updates.halted", watch_handle_halted },

@@ -196,6 +196,48 @@ void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
         watch_arm(w);
 }
 
+/* Whoever asks is told of this one change alone, as of a push; nothing is looked up. */
+static cJSON *make_undo(const cJSON *message, const char *service)
+{
+    _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    cJSON *m = message_new("image.update"), *images = cJSON_CreateArray(), *image = cJSON_CreateObject();
+    int r = version ? json_add_item(o, "message", m) : -ENOMEM, k = json_add_item(o, "images", images),
+        l = json_append(images, image);
+
+    if (r < 0 || k < 0 || l < 0 || json_add_string(m, "id", json_string(message, "id")) < 0 ||
+        json_add_string(m, "version", version) < 0 || json_add_string(image, "service", service) < 0 ||
+        json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0 ||
+        json_add_bool(o, "force", true) < 0)
+        return NULL;
+    return TAKE_PTR(o);
+}
+
+void watch_handle_undo(Agent *a, ControlClient *c, const cJSON *message)
+{
+    const char *id = json_string(message, "id"), *service = json_string(message, "service");
+    _cleanup_(cJSON_Deletep) cJSON *fresh = watch_make_report(a->watch, id, NULL); /* knows of what was just pushed */
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = fresh ? 0 : -ENOMEM;
+
+    if (agent_is_busy(a))
+        r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
+    else if (a->journal.state == DEPLOY_RECOVERY)
+        r = error_set(&err, EBUSY, "deploy.recovery",
+                      "a rollback failed on this box; push a compose file, or look at what runs, "
+                      "before images are changed");
+    else if (!watch_state_entry(&a->watch->state, service))
+        r = error_set(&err, ENOENT, "update.no-service",
+                      "there is no service '%.60s' on this box; `secboxctl updates` shows them", service);
+    if (r == 0) {
+        request = make_undo(message, service);
+        r = request ? agent_deploy(a, "update", id, request, c, false, &err) : -ENOMEM;
+    }
+    if (r < 0)
+        control_send_error(c, id, &err, r);
+}
+
 void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message)
 {
     const char *id = json_string(message, "id");

@@ -24,6 +24,7 @@ void watch_forget_client(Watch *w, const ControlClient *c);
 /* handlers */
 void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message);
+void watch_handle_undo(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_halted(Agent *a, ControlClient *c, const cJSON *message);

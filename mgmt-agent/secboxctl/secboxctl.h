@@ -27,7 +27,7 @@ typedef struct Secboxctl {
     char **files;      /* --file */
     char **profiles;   /* --profile */
     char **env_files;  /* --env-file */
-    bool json, force, unlock, follow;
+    bool json, force, undo, unlock, follow;
     bool no_files;
 } Secboxctl;
 

@@ -206,6 +206,13 @@ static int hold(const Secboxctl *ctl)
     return ask_and_show(ctl, request);
 }
 
+static cJSON *make_undo(const char *service)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.undo");
+
+    return request && json_add_string(request, "service", service) == 0 ? TAKE_PTR(request) : NULL;
+}
+
 static cJSON *make_order(const Secboxctl *ctl, int argc, char **argv)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.check");
@@ -239,6 +246,7 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
 {
     _cleanup_(error_done) Error err = {};
     usec_t deadline = boottime_usec() + timeout;
+    bool undoes = str_equal(json_string(request, "type"), "updates.undo");
     int exit_code = EXIT_OK, r = agent_send(agent, request, &err);
     ProgressView view;
 
@@ -254,6 +262,10 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
         } else if (str_equal(type, "compose.result")) {
             if (progress_result(&view, message) != EXIT_OK)
                 exit_code = EXIT_FAILED;
+            if (undoes) {
+                progress_stop(&view);
+                return exit_code;
+            }
             progress_start(&view, stdout, ctl->json); /* the next one counts from the beginning */
         } else if (str_equal(type, "updates.report")) {
             progress_stop(&view);
@@ -277,11 +289,15 @@ int verb_update(int argc, char **argv, void *userdata)
         r = error_set(&err, EINVAL, "usage", "--forget, --lock and --unlock take no services");
         return secboxctl_fail(ctl, &err, r);
     }
+    if (ctl->undo && (argc != 1 || ctl->forget || ctl->lock || ctl->unlock || ctl->force)) {
+        r = error_set(&err, EINVAL, "usage", "--undo takes one service, and stands alone");
+        return secboxctl_fail(ctl, &err, r);
+    }
     if (ctl->forget)
         return forget(ctl);
     if (ctl->lock || ctl->unlock)
         return hold(ctl);
-    request = make_order(ctl, argc, argv);
+    request = ctl->undo ? make_undo(argv[0]) : make_order(ctl, argc, argv);
     r = request ? secboxctl_timeout(ctl, &timeout, &err) : error_from_errno(&err, -ENOMEM, "make a request");
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);

@@ -40,6 +40,7 @@ static const JsonField update_fields[] = {
     { JSON_TIME_FIELD(ImageUpdate, seen_at, "seenAt") },
     { JSON_FIELD(ImageUpdate, image_id, "imageId") },
     { JSON_FIELD(ImageUpdate, old_image_id, "oldImageId") },
+    { JSON_FIELD(ImageUpdate, undo, "undo") },
     { JSON_REST_FIELD(ImageUpdate, rest) },
     {},
 };

@@ -35,6 +35,7 @@ typedef struct ImageUpdate {
     char *reference;       /* what is pulled; NULL as well */
     usec_t seen_at;        /* since when this box has known of it */
     char *image_id, *old_image_id;
+    bool undo; /* somebody on the box takes back the image that runs: `reference` is the id of the one before */
     cJSON *rest;
 } ImageUpdate;
 

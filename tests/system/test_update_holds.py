@@ -121,6 +121,30 @@ def test_u22_a_pull_of_all_is_no_order(stock):
         stock.lab.podman("pull", "-q", "--tls-verify=false", stock.db)
 
 
+def test_u14_an_image_is_taken_back_on_the_box(stock):
+    old, new = stock.version_of("web"), stock.news()
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done" and stock.version_of("web") == new
+    db = stock.box.ids()["db"]
+
+    def undo():
+        result = stock.ctl("update", "--undo", "web")[-1]
+        assert (result["type"], result["outcome"]) == ("compose.result", "done"), result
+        assert result["updates"][0]["undo"] is True and stock.box.ids()["db"] == db
+
+    undo()
+    assert stock.version_of("web") == old
+    assert stock.lab.image_id(stock.web) == stock.box.containers()["web"]["Image"], "its name means what runs"
+    results, updates = stock.take("web")
+    assert stock.version_of("web") == old and updates["failed"][0]["error"]["id"] == "update.undone", (results, updates)
+    undo()  # and that, too
+    assert stock.version_of("web") == new
+    stock.ctl("update", "--forget", "all")
+    for args in (["--undo"], ["--undo", "web", "db"], ["--undo", "--force", "web"]):
+        assert stock.box.ctl("update", *args).code == 2
+    assert "update.no-service" in stock.box.ctl("update", "--undo", "nothing").out
+
+
 def test_windows_and_bad_settings(stock):
     before = stock.box.ids()
     closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))

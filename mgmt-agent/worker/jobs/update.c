@@ -95,6 +95,23 @@ static int take_ordered(Deploy *d, const cJSON *message, Error *err)
     return r;
 }
 
+/* The last good image before the one that runs: it is kept for this, and for rollbacks. */
+static int add_undo(Deploy *d, const CurrentService *s, Error *err)
+{
+    ImageUpdate *update;
+    int r = add_update(d, s, NULL, 0, err);
+
+    if (r < 0)
+        return r;
+    if (!s->previous_image_id)
+        return error_set(err, ENOENT, "update.no-previous", "service %s has run no other image on this box", s->name);
+    update = journal_find_update(&d->journal, s->name);
+    if (!update)
+        return 0;
+    update->undo = true;
+    return json_set(&update->reference, s->previous_image_id);
+}
+
 static int take_found(Deploy *d, const cJSON *images, Error *err)
 {
     const cJSON *image;
@@ -108,7 +125,8 @@ static int take_found(Deploy *d, const cJSON *images, Error *err)
         if (seen_at && timestamp_parse(seen_at, &at) < 0)
             at = 0;
         if (r == 0 && s)
-            r = add_update(d, s, json_string(image, "digest"), at, err);
+            r = json_bool(image, "undo", false) ? add_undo(d, s, err)
+                                                : add_update(d, s, json_string(image, "digest"), at, err);
     }
     return r;
 }

@@ -111,6 +111,7 @@ int deploy_commit(Deploy *d, Error *err)
     if (r < 0)
         return r;
     update_name_images(d->box.podman, &d->journal, &d->report);
+    update_note_undone(&d->journal);
     remove_backups(d->box.podman, &d->journal, &d->report);
     /* a stale network would be taken for the same one when its name comes back with another definition */
     podman_remove_networks(d->box.podman, now->name, now->networks);

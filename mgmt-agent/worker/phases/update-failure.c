@@ -88,3 +88,19 @@ bool update_is_put_off(const Journal *j, bool from_cloud, const Error *failure)
     return failure && !from_cloud && str_equal(j->kind, KIND_UPDATE) &&
            failure_kind(error_id(failure)) == FAILURE_PUT_OFF;
 }
+
+void update_note_undone(const Journal *j)
+{
+    for (size_t i = 0; i < j->n_updates; i++) {
+        const ImageUpdate *u = &j->updates[i];
+        const ImageUpdate undone = { .service = u->service, .image = u->image, .image_id = u->old_image_id };
+        JournalFailure why = { .id = strdup("update.undone"), .message = strdup("somebody took it back on the box") };
+        _cleanup_(error_done) Error err = {};
+        int r = !u->undo || !u->old_image_id ? 0 : !why.id || !why.message ? -ENOMEM : note_failure(&undone, &why, &err);
+
+        if (r < 0)
+            log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "An image that was taken back may come again");
+        free(why.id);
+        free(why.message);
+    }
+}
