@@ -57,7 +57,8 @@ static void drop_news(WatchEntry *e)
     drop(&e->digest);
     drop(&e->new_image_id);
     drop(&e->skipped);
-    e->seen_at = e->retry_at = 0;
+    drop(&e->older);
+    e->seen_at = e->retry_at = e->older_seen_at = 0;
     e->by_hand = false;
     e->tries = 0;
     (void) note_error(e, NULL);
@@ -152,12 +153,34 @@ int watch_state_note_halted(WatchState *s, const cJSON *digests)
 static int note_news(WatchEntry *e, const char *digest, const char *image_id, bool by_hand, usec_t now)
 {
     if (e->status != WATCH_NEW || !str_equal(e->digest, digest) || !str_equal(e->new_image_id, image_id)) {
+        bool moved = e->status == WATCH_NEW && e->digest && digest && !str_equal(e->digest, digest);
+        usec_t older_seen_at = e->older ? e->older_seen_at : e->seen_at;
+        /* the first that waits stays: of a tag that moves every day none would ever be old enough */
+        _cleanup_(freep) char *older = e->older ? TAKE_PTR(e->older) : moved ? TAKE_PTR(e->digest) : NULL;
+
         drop_news(e);
+        if (older && digest && !str_equal(older, digest)) {
+            e->older = TAKE_PTR(older);
+            e->older_seen_at = older_seen_at;
+        }
         e->seen_at = now;
     }
     e->status = WATCH_NEW;
     e->by_hand = by_hand;
     return json_set(&e->digest, digest) < 0 ? -ENOMEM : json_set(&e->new_image_id, image_id);
+}
+
+const char *watch_entry_pick(const WatchEntry *e, char *const *halted, usec_t cool_down, usec_t now,
+                             usec_t *ret_seen_at)
+{
+    bool old_enough = e->older && e->older_seen_at <= now && now - e->older_seen_at >= cool_down;
+
+    *ret_seen_at = e->seen_at;
+    if (cool_down == 0 || e->by_hand || !old_enough || now - e->seen_at >= cool_down ||
+        str_equal(e->older, e->turned_away) || strv_contains(halted, e->older))
+        return e->by_hand ? NULL : e->digest;
+    *ret_seen_at = e->older_seen_at;
+    return e->older;
 }
 
 static void note_current(WatchEntry *e)
@@ -282,8 +305,11 @@ int watch_entry_note_result(WatchEntry *e, const cJSON *result)
 {
     const cJSON *item;
 
-    if (!str_equal(json_string(result, "outcome"), "done"))
+    if (!str_equal(json_string(result, "outcome"), "done")) {
+        if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(result, "error"), "id"), "update.too-young"))
+            drop(&e->older); /* a registry keeps no digest for ever that no tag means */
         return note_error(e, cJSON_GetObjectItemCaseSensitive(result, "error"));
+    }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(result, "updates"))
         if (str_equal(json_string(item, "service"), e->service) &&
             json_set(&e->image_id, json_string(item, "imageId")) < 0)

@@ -114,17 +114,19 @@ static void start_after(Watch *w)
     start_job(w, ROUND_AFTER, "inspect", TAKE_PTR(request), on_after_done);
 }
 
-static int add_image(const Watch *w, cJSON *images, const char *service)
+static int add_image(const Watch *w, cJSON *images, const char *service, usec_t cool_down)
 {
     const WatchEntry *e = watch_state_entry(&w->state, service);
-    cJSON *image = cJSON_CreateObject();
     char at[TIMESTAMP_SIZE];
+    usec_t seen_at;
 
     if (!e)
         return 0;
+    const char *digest = watch_entry_pick(e, w->state.halted, cool_down, realtime_usec(), &seen_at);
+    cJSON *image = cJSON_CreateObject();
     return json_append(images, image) < 0 || json_add_string(image, "service", service) < 0 ||
-                   json_add_string(image, "digest", e->by_hand ? NULL : e->digest) < 0 ||
-                   (e->seen_at > 0 && json_add_string(image, "seenAt", timestamp_format(e->seen_at, at)) < 0)
+                   json_add_string(image, "digest", digest) < 0 ||
+                   (seen_at > 0 && json_add_string(image, "seenAt", timestamp_format(seen_at, at)) < 0)
                ? -ENOMEM
                : 0;
 }
@@ -158,7 +160,7 @@ static cJSON *make_request(Watch *w, const cJSON *group, usec_t cool_down)
 
         by_hand = by_hand || (e && e->by_hand);
         if (r == 0)
-            r = add_image(w, images, name);
+            r = add_image(w, images, name, w->round.order ? 0 : cool_down);
     }
     if (r < 0 || json_add_string(o, "source", "local") < 0 || json_add_item(o, "message", make_order(w)) < 0 ||
         json_add_bool(o, "byConnection", connected) < 0 || json_add_bool(o, "force", w->round.force) < 0 ||

@@ -32,6 +32,8 @@ static const JsonField entry_fields[] = {
     { JSON_FIELD(WatchEntry, digest, "digest") },
     { JSON_FIELD(WatchEntry, new_image_id, "newImageId") },
     { JSON_TIME_FIELD(WatchEntry, seen_at, "seenAt") },
+    { JSON_FIELD(WatchEntry, older, "olderDigest") },
+    { JSON_TIME_FIELD(WatchEntry, older_seen_at, "olderSeenAt") },
     { JSON_FIELD(WatchEntry, by_hand, "byHand") },
     { JSON_FIELD(WatchEntry, tries, "tries") },
     { JSON_TIME_FIELD(WatchEntry, retry_at, "retryAt") },

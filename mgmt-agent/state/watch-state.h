@@ -27,7 +27,9 @@ typedef struct WatchEntry {
     usec_t checked_at;
     char *digest, *new_image_id; /* the news */
     usec_t seen_at;              /* since when it is known */
-    bool by_hand;                /* somebody has pulled it on the box */
+    char *older; /* a digest that the tag meant before the news, and that was news as well: it waits for its age */
+    usec_t older_seen_at;
+    bool by_hand; /* somebody has pulled it on the box */
     unsigned tries;
     usec_t retry_at;
     usec_t quiet_until; /* its registry does not want to be asked before (Retry-After) */

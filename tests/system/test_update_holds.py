@@ -141,8 +141,8 @@ def test_u14_an_image_is_taken_back_on_the_box(stock):
     assert stock.version_of("web") == new
     stock.ctl("update", "--forget", "all")
     for args in (["--undo"], ["--undo", "web", "db"], ["--undo", "--force", "web"]):
-        assert stock.box.ctl("update", *args).code == 2
-    assert "update.no-service" in stock.box.ctl("update", "--undo", "nothing").out
+        assert stock.box.ctl("update", *args).returncode == 2
+    assert "update.no-service" in stock.box.ctl("update", "--undo", "nothing").stderr
 
 
 def test_windows_and_bad_settings(stock):

@@ -460,6 +460,45 @@ static void look(WatchEntry *entry, const char *means)
     assert_int_equal(watch_entry_note_inspection(entry, &seen, true, NOW), 0);
 }
 
+static void assert_picked(const WatchEntry *e, usec_t cool_down, usec_t now, const char *digest)
+{
+    usec_t seen_at;
+    const char *picked = watch_entry_pick(e, NULL, cool_down, now, &seen_at);
+
+    assert_string_equal(picked, digest);
+    assert_true(seen_at == (str_equal(picked, e->digest) ? e->seen_at : e->older_seen_at));
+}
+
+/* Of a tag that moves more often than images have to wait, the first one that waits is taken once it is old enough. */
+static void test_a_tag_that_moves_too_often(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    WatchEntry *entry = watch_state_entry(&s, "web");
+    const usec_t day = USEC_PER_DAY;
+    char *halted[] = { (char *) "d1", NULL };
+    usec_t seen_at;
+
+    (void) state;
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"i1\"}");
+    entry->seen_at = NOW - 3 * day;
+    assert_picked(entry, 3 * day, NOW, "d1");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"i2\"}");
+    assert_member(entry, "olderDigest", "d1");
+    assert_picked(entry, 3 * day, NOW, "d1");
+    assert_picked(entry, 4 * day, NOW, "d2"); /* neither is old enough: the worker says so */
+    assert_picked(entry, 0, NOW, "d2");       /* somebody asks for it */
+    assert_picked(entry, 3 * day, entry->seen_at + 3 * day, "d2");
+    assert_string_equal(watch_entry_pick(entry, halted, 3 * day, NOW, &seen_at), "d2");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d3\",\"newImageId\":\"i3\"}");
+    assert_picked(entry, 3 * day, NOW, "d1");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"i1\"}"); /* back again */
+    assert_member(entry, "olderDigest", NULL);
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"i2\"}");
+    assert_member(entry, "olderDigest", "d1");
+    note(entry, "{\"state\":\"current\"}");
+    assert_member(entry, "olderDigest", NULL);
+}
+
 /* Of several that were pulled at once nobody has named one; two services of one image are one. */
 static void test_a_pull_of_all_is_no_order(void **state)
 {
@@ -584,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_an_order_turns_the_tag_away),
         cmocka_unit_test(test_halted_rollouts),
         cmocka_unit_test(test_pulled_by_hand),
+        cmocka_unit_test(test_a_tag_that_moves_too_often),
         cmocka_unit_test(test_a_pull_of_all_is_no_order),
         cmocka_unit_test(test_damaged_file),
         cmocka_unit_test(test_what_is_not_known_is_kept),
