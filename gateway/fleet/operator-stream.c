@@ -37,7 +37,7 @@ struct OperatorStream {
     char *url;
     char *resume; /* secret: goes on with a connection that was lost */
     usec_t goodbye_until;
-    bool past_proxy; /* the proxy led nowhere, and the direct way is tried */
+    bool past_proxy;         /* the proxy led nowhere, and the direct way is tried */
     bool was_up, lost, told; /* told: the person knows why it ended */
     bool leaving, gave_ends;
     int exit_code;

@@ -87,8 +87,7 @@ static bool is_excepted(const char *host)
         len = strcspn(list, SEPARATORS);
         _cleanup_(freep) char *entry = strndup(list, len);
 
-        if (entry && *entry &&
-            (str_equal(entry, "*") || is_below(host, entry) || is_in_network(host, entry)))
+        if (entry && *entry && (str_equal(entry, "*") || is_below(host, entry) || is_in_network(host, entry)))
             return true;
     }
     return false;
@@ -160,5 +159,6 @@ int proxy_env_find(const char *host, bool tls, ProxyEnv *ret, Error *err)
     proxy_env_done(ret);
     if (r == -ENOMEM)
         return error_from_errno(err, r, "read %s", name);
-    return error_set(err, -r, "proxy.bad-url", "%s names no HTTP proxy: it has the form http://[USER:PASSWORD@]HOST[:PORT]", name);
+    return error_set(err, -r, "proxy.bad-url",
+                     "%s names no HTTP proxy: it has the form http://[USER:PASSWORD@]HOST[:PORT]", name);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP proxy by which the environment sends connections to a host: https_proxy, HTTPS_PROXY (TLS), http_proxy (plain), all_proxy,
- * ALL_PROXY, and those that no_proxy or NO_PROXY excepts, all as curl reads them. */
+/* The HTTP proxy by which the environment sends connections to a host: https_proxy, HTTPS_PROXY (TLS), http_proxy (plain),
+ * all_proxy, ALL_PROXY, and those that no_proxy or NO_PROXY excepts, all as curl reads them. */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/error.h"
 

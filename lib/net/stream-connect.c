@@ -22,7 +22,7 @@ struct StreamDial {
     Process *resolver;
     char *host;   /* that is resolved and connected to: the proxy, if there is one */
     char *target; /* that TLS is spoken with */
-    ProxyTalk *proxy;
+    ProxyCall *proxy;
     StreamAddress addresses[STREAM_ADDRESSES_MAX];
     size_t n_addresses;
     char **known; /* tried behind what the resolver says; owned */
@@ -42,7 +42,7 @@ StreamDial *stream_dial_free(StreamDial *d)
     process_free(d->resolver);
     free(d->host);
     free(d->target);
-    proxy_talk_free(d->proxy);
+    proxy_call_free(d->proxy);
     strv_free(d->known);
     free(d->last_address);
     error_done(&d->handshake);
@@ -283,7 +283,7 @@ static void reached(Stream *s)
 static void talk_to_proxy(Stream *s)
 {
     bool wants_write = false;
-    int r = proxy_talk_round(s->dial->proxy, s->fd, &wants_write, &s->err);
+    int r = proxy_call_round(s->dial->proxy, s->fd, &wants_write, &s->err);
     if (r == -EAGAIN) {
         (void) sd_event_source_set_io_events(s->io, wants_write ? EPOLLOUT : EPOLLIN);
     } else if (r < 0) {
@@ -306,7 +306,7 @@ static void dial_connected(Stream *s)
     s->dial->connecting = false;
     free(s->peer);
     s->peer = strdup(s->dial->last_address ? s->dial->last_address : "");
-    proxy_talk_restart(s->dial->proxy);
+    proxy_call_restart(s->dial->proxy);
     int r = timer_arm(s->event, &s->timer, STREAM_PROXY_TIMEOUT, on_proxy_deadline, s);
     if (r < 0 || !s->peer) {
         stream_fail(s, r < 0 ? r : -ENOMEM);
@@ -423,7 +423,7 @@ int stream_connect(sd_event *event, const StreamTarget *target, const StreamEven
     if (!s->dial->host || !s->dial->target)
         return -ENOMEM;
     if (target->proxy_host) {
-        s->dial->proxy = proxy_talk_new(s->name, dialed, target->proxy_login);
+        s->dial->proxy = proxy_call_new(s->name, dialed, target->proxy_login);
         _cleanup_(freep) char *place = s->name;
         s->name = str_format("%s by the proxy %s:%u", place, dialed, dialed_port);
         if (!s->dial->proxy || !s->name)

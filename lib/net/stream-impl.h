@@ -91,14 +91,14 @@ void stream_dial_ready(Stream *s); /* the loop says that something can go on */
 bool stream_dial_again(Stream *s, int r);
 
 /* stream-proxy.c: what is said to an HTTP proxy. */
-typedef struct ProxyTalk ProxyTalk;
+typedef struct ProxyCall ProxyCall;
 /* `place` is HOST:PORT, and `proxy` for sentences. NULL when out of memory. */
-ProxyTalk *proxy_talk_new(const char *place, const char *proxy, const char *login);
-ProxyTalk *proxy_talk_free(ProxyTalk *t);
+ProxyCall *proxy_call_new(const char *place, const char *proxy, const char *login);
+ProxyCall *proxy_call_free(ProxyCall *t);
 /* From the beginning, with another connection. */
-void proxy_talk_restart(ProxyTalk *t);
+void proxy_call_restart(ProxyCall *t);
 /* 0: it has connected; -EAGAIN: wait for the socket (*ret_wants_write); else *err says why not. */
-int proxy_talk_round(ProxyTalk *t, int fd, bool *ret_wants_write, Error *err) _must_check_;
+int proxy_call_round(ProxyCall *t, int fd, bool *ret_wants_write, Error *err) _must_check_;
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */

@@ -10,7 +10,7 @@
 
 #define HEAD_MAX 8192
 
-struct ProxyTalk {
+struct ProxyCall {
     char *proxy, *request;
     size_t sent, len;
     Buf answer;
@@ -26,21 +26,21 @@ static char *make_request(const char *place, const char *login)
                       encoded ? "Proxy-Authorization: Basic " : "", encoded ? encoded : "", encoded ? "\r\n" : "");
 }
 
-ProxyTalk *proxy_talk_new(const char *place, const char *proxy, const char *login)
+ProxyCall *proxy_call_new(const char *place, const char *proxy, const char *login)
 {
-    ProxyTalk *t = calloc(1, sizeof *t);
+    ProxyCall *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     t->answer = BUF_INIT(HEAD_MAX);
     t->proxy = strdup(proxy);
     t->request = make_request(place, login);
     if (!t->proxy || !t->request)
-        return proxy_talk_free(t);
+        return proxy_call_free(t);
     t->len = strlen(t->request);
     return t;
 }
 
-ProxyTalk *proxy_talk_free(ProxyTalk *t)
+ProxyCall *proxy_call_free(ProxyCall *t)
 {
     if (!t)
         return NULL;
@@ -53,22 +53,23 @@ ProxyTalk *proxy_talk_free(ProxyTalk *t)
     return NULL;
 }
 
-void proxy_talk_restart(ProxyTalk *t)
+void proxy_call_restart(ProxyCall *t)
 {
     t->sent = 0;
     buf_done(&t->answer);
 }
 
 /* -EAGAIN, or what broke the connection. */
-static int failed(const ProxyTalk *t, int code, Error *err)
+static int failed(const ProxyCall *t, int code, Error *err)
 {
-    if (code == EAGAIN || code == EWOULDBLOCK || code == EINTR)
+    if (code == EAGAIN || code == EINTR)
         return -EAGAIN;
-    return error_set(err, code, "stream.closed", "the connection with the proxy %s broke: %s", t->proxy, strerror(code));
+    return error_set(err, code, "stream.closed", "the connection with the proxy %s broke: %s", t->proxy,
+                     strerror(code));
 }
 
 /* "HTTP/1.1 200 Connection established" */
-static int judge(const ProxyTalk *t, Error *err)
+static int judge(const ProxyCall *t, Error *err)
 {
     const char *space = strchr(t->answer.data, ' ');
     uint64_t status = 0;
@@ -88,7 +89,7 @@ static int judge(const ProxyTalk *t, Error *err)
                      t->proxy, (int) status);
 }
 
-int proxy_talk_round(ProxyTalk *t, int fd, bool *ret_wants_write, Error *err)
+int proxy_call_round(ProxyCall *t, int fd, bool *ret_wants_write, Error *err)
 {
     *ret_wants_write = t->sent < t->len;
     while (t->sent < t->len) {

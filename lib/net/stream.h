@@ -56,7 +56,7 @@ typedef struct StreamTarget {
      * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
     const char *const *known;
     bool known_only; /* do not ask the resolver, if there are any */
-    /* An HTTP proxy that is asked to connect with the host (RFC 9110 §9.3.6); NULL = none. Then it is its name that is resolved, and
+    /* An HTTP proxy that is asked to connect with the host (RFC 9110 §9.3.6); NULL = none. Then its name is resolved, and
      * `known` is not used. login: "user:password", or NULL. */
     const char *proxy_host;
     uint16_t proxy_port;
@@ -64,8 +64,8 @@ typedef struct StreamTarget {
 } StreamTarget;
 
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
- * resolving, the proxy's answer and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors: stream.resolve when
- * host cannot be a host. */
+ * resolving, the proxy's answer and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors:
+ * stream.resolve when host cannot be a host. */
 int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata,
                    Stream **ret, Error *err) _must_check_;
 

@@ -79,3 +79,17 @@ usec_t tunnel_parse_retry_after(const char *value)
         return 0;
     return (seconds > RETRY_AFTER_MAX_SECONDS ? RETRY_AFTER_MAX_SECONDS : seconds) * USEC_PER_SEC;
 }
+
+bool tunnel_way_is_proxy(const TunnelWay *way)
+{
+    return way->has_proxy && !way->direct;
+}
+
+void tunnel_way_ended(TunnelWay *way, bool led_nowhere)
+{
+    /* A resolver that lies (a portal of the uplink's provider) is as bad as none; a proxy asks one of its own. */
+    if (!tunnel_way_is_proxy(way))
+        way->known_only = !way->known_only && led_nowhere;
+    if (way->has_proxy && led_nowhere) /* what worked last is tried first */
+        way->direct = !way->direct;
+}

@@ -54,6 +54,15 @@ typedef struct TunnelEnd {
  * open streams at most 1 s later than the least that the server asks for. A stranger is asked again within a minute. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
 
+/* Which way the next connection goes. */
+typedef struct TunnelWay {
+    bool known_only; /* to known addresses alone: those of the resolver led nowhere last time */
+    bool has_proxy;
+    bool direct; /* past the proxy, which led nowhere last time */
+} TunnelWay;
+bool tunnel_way_is_proxy(const TunnelWay *way);
+void tunnel_way_ended(TunnelWay *way, bool led_nowhere);
+
 /* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all
  * boxes, and they must not all come back at once. Not when this box's own link is to blame (reason is the id of the
  * error that the connection ended with; NULL = none), nor when the close code speaks of this connection alone. */

@@ -61,9 +61,7 @@ struct Tunnel {
     usec_t due; /* when the state ends by itself at the latest; USEC_INFINITY: it need not */
     Lifetime life;
     bool challenged; /* on this connection, and answered */
-    bool known_turn; /* the resolver's addresses led nowhere last time */
-    bool has_proxy;
-    bool direct_turn; /* the proxy led nowhere last time */
+    TunnelWay way;
 };
 
 static const StreamEvents stream_events;
@@ -137,11 +135,7 @@ static const char *peer_of(const Tunnel *t)
  * change that decision by tunnel_retry(). */
 static void down(Tunnel *t, int r, const Error *err)
 {
-    /* A resolver that lies (a portal of the uplink's provider) is as bad as none. */
-    bool led_nowhere = t->up_since == 0 && t->end.http_status == 0;
-    t->known_turn = !t->known_turn && led_nowhere;
-    if (t->has_proxy && led_nowhere) /* what worked last is tried first */
-        t->direct_turn = !t->direct_turn;
+    tunnel_way_ended(&t->way, t->up_since == 0 && t->end.http_status == 0);
     /* Silence, another program, a gateway in distress: the next try begins with another address, if there is one. */
     if (t->up_since == 0 && t->end.http_status != 401 && t->end.http_status != 403)
         address_note(peer_of(t), false);
@@ -205,14 +199,14 @@ static int connect_now(Tunnel *t)
     _cleanup_(proxy_env_done) ProxyEnv proxy = {};
     /* of a kind that only curl knows: the way is the direct one, as it was before there were others */
     (void) !proxy_env_find(t->url.host, t->url.tls, &proxy, NULL);
-    t->has_proxy = proxy.host;
+    t->way.has_proxy = proxy.host;
     StreamTarget target = {
         .host = t->url.host,
         .port = t->url.port,
         .tls = t->tls,
         .known = (const char *const *) t->known,
-        .known_only = t->known_turn,
-        .proxy_host = t->direct_turn ? NULL : proxy.host,
+        .known_only = t->way.known_only,
+        .proxy_host = t->way.direct ? NULL : proxy.host,
         .proxy_port = proxy.port,
         .proxy_login = proxy.login,
     };
@@ -638,7 +632,7 @@ int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floo
 
 const char *tunnel_address(Tunnel *t)
 {
-    if (t->has_proxy && !t->direct_turn)
+    if (tunnel_way_is_proxy(&t->way))
         return NULL;
     _cleanup_(freep) char *host = host_port_host(peer_of(t));
     size_t len = host ? strlen(host) : sizeof t->address;
@@ -650,7 +644,7 @@ const char *tunnel_address(Tunnel *t)
 
 bool tunnel_goes_past_proxy(const Tunnel *t)
 {
-    return t->has_proxy && t->direct_turn;
+    return t->way.has_proxy && t->way.direct;
 }
 
 bool tunnel_is_up(const Tunnel *t)

@@ -54,7 +54,7 @@ DEFINE_CLEANUP(Tunnel, tunnel_free)
 bool tunnel_is_up(const Tunnel *t);
 /* True when something should have happened to this tunnel long ago and did not: a fault of ours. For watchdogs. */
 bool tunnel_is_overdue(const Tunnel *t);
-/* The gateway's numeric address by the present connection, without port; NULL when there is none, or when it is a proxy's. Borrowed. */
+/* The gateway's numeric address by the present connection, without port; NULL without one, or when it is a proxy's. Borrowed. */
 const char *tunnel_address(Tunnel *t);
 /* As in the options, for later connections. */
 int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor) _must_check_;
@@ -68,7 +68,7 @@ int tunnel_send_json(Tunnel *t, const cJSON *message) _must_check_;
 
 /* Connects now: after a new token, or when told that the network is back. */
 void tunnel_retry(Tunnel *t);
-/* From on_down: whether the next try goes past the proxy that led nowhere, so that whoever gives up at once should try once more. */
+/* From on_down: whether the next try goes past the proxy that led nowhere: whoever gives up at once should try once more. */
 bool tunnel_goes_past_proxy(const Tunnel *t);
 /* Closes gracefully and connects again at once, without backoff: a commit has to be confirmed on a new connection. */
 void tunnel_cycle(Tunnel *t);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -491,6 +492,21 @@ static void test_known_address(void **state)
     assert_string_equal(w->down_id, "stream.tls");
 }
 
+/* Past a proxy that leads nowhere the resolver is asked first: what the gateway's address was may be long ago. */
+static void test_past_a_proxy(void **state)
+{
+    World *w = *state;
+    static const char *const known[] = { "127.0.0.9", NULL };
+    assert_int_equal(setenv("https_proxy", "http://127.0.0.1:1", 1), 0);
+    start(w, &with_streams, "localhost", known);
+    RUN_UNTIL(w, w->downs == 1);
+    assert_string_equal(w->down_id, "stream.connect");
+    assert_true(tunnel_goes_past_proxy(w->tunnel));
+    RUN_UNTIL(w, w->ups == 1 || w->downs == 2);
+    assert_int_equal(w->ups, 1);
+    assert_int_equal(unsetenv("https_proxy"), 0);
+}
+
 static void on_stranger(HttpExchange *x, void *userdata)
 {
     (void) userdata;
@@ -605,6 +621,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_challenge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_challenge_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_known_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_past_a_proxy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolver_lies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_next_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_authorities_change, setup, teardown),
