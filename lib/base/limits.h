@@ -105,7 +105,7 @@
 #define REGISTRY_HOST_CONNECTIONS_MAX 6
 #define REGISTRY_CONF_SIZE_MAX (256 * 1024)
 #define REGISTRY_CONF_TABLES_MAX 256
-#define REGISTRY_MIRRORS_MAX 8 /* of one registry */
+#define REGISTRY_MIRRORS_MAX 8 /* of one registry that are asked: the first ones */
 #define REGISTRY_CA_SIZE_MAX (512 * 1024)
 
 /* community data that wait for the database of a box: messages, and as much again that waits for a snapshot */

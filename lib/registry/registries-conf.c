@@ -81,8 +81,6 @@ static int on_mirror(Entry *e, const char *key, TomlType type, const char *value
     Mirror *m;
 
     if (type == TOML_TABLE) {
-        if (e->n_mirrors == REGISTRY_MIRRORS_MAX)
-            return -E2BIG;
         m = reallocarray(e->mirrors, e->n_mirrors + 1, sizeof(*m));
         if (!m)
             return -ENOMEM;
@@ -344,6 +342,8 @@ int registry_conf_find_all(const RegistryConf *c, const ImageRef *ref, RegistryP
     for (size_t i = 0; r == 0 && e && !e->blocked && !e->mirrors_no_tags && i < e->n_mirrors; i++) {
         const Mirror *m = &e->mirrors[i];
 
+        if (places.n == REGISTRY_MIRRORS_MAX)
+            break;
         if (!m->no_tags && m->location && *m->location)
             r = make_place(name, m->location, len, m->insecure, &places.list[places.n++], err);
     }

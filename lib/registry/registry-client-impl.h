@@ -36,9 +36,9 @@ struct Ask {
     Registry *registry;
     Ask *prev, *next;
     Host *host;
-    RegistryPlace place;    /* that is asked now */
+    RegistryPlace place;           /* that is asked now */
     RegistryPlaceList next_places; /* that are asked where it does not answer, the last one first */
-    char *name; /* "REGISTRY/PATH:TAG", for sentences */
+    char *name;                    /* "REGISTRY/PATH:TAG", for sentences */
     char *tag;
     const LocalImage *local;
     Step step;

@@ -56,7 +56,8 @@ class Checker:
     def __call__(self, *images, **request):
         """images: (service, image[, imageId])."""
         listed = [dict(zip(("service", "image", "imageId"), image)) for image in images]
-        env = dict(self.lab.env, **self.lab_env, **({"REGISTRY_AUTH_FILE": self.auth_file} if os.path.exists(self.auth_file) else {}))
+        auth = {"REGISTRY_AUTH_FILE": self.auth_file} if os.path.exists(self.auth_file) else {}
+        env = dict(self.lab.env, **self.lab_env, **auth)
         p = subprocess.run([program("mgmt-worker"), "--root", self.root, "check"], env=env, text=True, check=False,
                            input=json.dumps({"images": listed, **request}), capture_output=True)
         assert len(p.stdout.splitlines()) == 1, p.stdout + p.stderr

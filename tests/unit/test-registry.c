@@ -230,8 +230,8 @@ static char *find_all(const RegistryConf *c, const char *image)
     }
     for (size_t i = 0; i < places.n; i++) {
         const RegistryPlace *p = &places.list[i];
-        char *longer = str_format("%s%s%s %s%s", text, i > 0 ? ", " : "", p->host, p->path,
-                                  p->insecure ? " insecure" : "");
+        char *longer =
+            str_format("%s%s%s %s%s", text, i > 0 ? ", " : "", p->host, p->path, p->insecure ? " insecure" : "");
 
         free(text);
         text = longer;
@@ -251,18 +251,24 @@ static void test_mirrors(void **state)
         { "x.wild.example/a/b", "near.example wild/a/b, x.wild.example a/b" },
         { "shut.example/web", "registry.blocked" },
         { "bad.example/web", "bad.example web" },
+        { "many.example/web", "m1.example web, m2.example web, m3.example web, m4.example web, m5.example web, "
+                              "m6.example web, m7.example web, m8.example web, many.example web" },
     };
     Files *f = *state;
 
     put(f, "etc/registries.conf",
-        "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='near.example'\n"
-        "[[registry.mirror]]\nlocation='digests.example'\npull-from-mirror='digest-only'\n"
-        "[[registry.mirror]]\nlocation='far.example:5000/hub'\ninsecure=true\npull-from-mirror='tag-only'\n"
-        "[[registry]]\nlocation='digests.example'\nmirror-by-digest-only=true\n"
-        "[[registry.mirror]]\nlocation='near.example'\n"
-        "[[registry]]\nprefix='*.wild.example'\n[[registry.mirror]]\nlocation='near.example/wild'\n"
-        "[[registry]]\nlocation='shut.example'\nblocked=true\n[[registry.mirror]]\nlocation='near.example'\n"
-        "[[registry]]\nlocation='bad.example'\n[[registry.mirror]]\n");
+#define MIRROR(name) "[[registry.mirror]]\nlocation='" name ".example'\n"
+        "[[registry]]\nlocation='many.example'\n" MIRROR("m1") MIRROR("m2") MIRROR("m3") MIRROR("m4") MIRROR("m5")
+            MIRROR("m6") MIRROR("m7") MIRROR("m8") MIRROR("m9")
+#undef MIRROR
+                "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='near.example'\n"
+                "[[registry.mirror]]\nlocation='digests.example'\npull-from-mirror='digest-only'\n"
+                "[[registry.mirror]]\nlocation='far.example:5000/hub'\ninsecure=true\npull-from-mirror='tag-only'\n"
+                "[[registry]]\nlocation='digests.example'\nmirror-by-digest-only=true\n"
+                "[[registry.mirror]]\nlocation='near.example'\n"
+                "[[registry]]\nprefix='*.wild.example'\n[[registry.mirror]]\nlocation='near.example/wild'\n"
+                "[[registry]]\nlocation='shut.example'\nblocked=true\n[[registry.mirror]]\nlocation='near.example'\n"
+                "[[registry]]\nlocation='bad.example'\n[[registry.mirror]]\n");
     _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(freep) char *are = find_all(c, cases[i].image);
