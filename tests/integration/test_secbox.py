@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.integration.fake_cloud import FakeCloud
 from tests.lab.authority import Authority
+from tests.lab.connect_proxy import ConnectProxy
 from tests.lab.util import bin_dir, program, read_text, wait_until
 
 
@@ -123,6 +124,17 @@ def write_file(path, *sources):
         f.write(text)
 
 
+def test_a31_tls_is_spoken_with_the_gateway_through_the_proxy(folder):
+    require_programs("secbox")
+    authority, authorities = Authority(os.path.join(folder, "authority")), os.path.join(folder, "cloud-ca.pem")
+    write_file(authorities, authority.file)
+    with FakeCloud(tls=authority.server_context()) as cloud, contextlib.closing(SecBox(cloud)) as box, ConnectProxy() as proxy:
+        box.env |= {"CLOUD_CA_FILE": authorities, "LAN_LISTEN": "off", "https_proxy": f"http://127.0.0.1:{proxy.port}"}
+        box.start()
+        assert cloud.next_connection().hello["role"] == "device"
+        assert proxy.connects == [f"127.0.0.1:{cloud.port}"]
+
+
 def test_an_edit_of_the_authorities_is_taken_or_told_and_the_tunnel_stays(folder):
     require_programs("secbox")
     good, other = Authority(os.path.join(folder, "good")), Authority(os.path.join(folder, "other"), "other authority")
@@ -148,7 +160,7 @@ def test_an_edit_of_the_authorities_is_taken_or_told_and_the_tunnel_stays(folder
         assert authorities in wait_told("stream.tls-files")
         write_file(authorities, other.file, good.file)
         wait_told("store.bad-config")  # which is still so
-        assert "CLOUD_CA_FILE has changed: taken" in read_text(box.log)
+        wait_until(lambda: "CLOUD_CA_FILE has changed: taken" in read_text(box.log), "the log says so", box.process.poll)
         tunnel.send({"type": "probe", "id": "p-1"})
         tunnel.receive("probe.answer")
         assert not tunnel.closed.is_set() and cloud.connections.empty(), "nobody is thrown out"
