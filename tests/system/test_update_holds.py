@@ -106,6 +106,9 @@ def test_u21_a_pull_by_hand_does_not_replace_what_only_news_are_wanted_of(stock)
 def test_u22_a_pull_of_all_is_no_order(stock):
     """Whoever types podman-compose pull without a service, or has a script that does, has named none."""
     stock.restart()  # one that has seen much of late looks less often
+    log = len(stock.box.log())
+    by_hand(stock, "restart", "db")
+    wait_until(lambda: "Service db was started again" in stock.box.log()[log:], "it knows the names", stock.box.agent.death)
     before = stock.box.ids()
     stock.news()
     stock.registry.push("localhost/server:2", DB, "15")
