@@ -160,7 +160,7 @@ static bool is_over(const usec_t *noted, usec_t now)
     return now - *noted >= NOTED_FOR;
 }
 
-/* Whether it has been written down just now; else it will have been. Where there is no room to remember it, it is written each time. */
+/* Whether it has been written down just now; else it will have been. Without room to remember it, it is written each time. */
 static bool was_noted(BoxCameras *b, const char *person, const Look *l)
 {
     _cleanup_(freep) char *key = str_format("%s/%s/%d/%s", l->device, l->camera, (int) l->kind, person);

@@ -41,7 +41,7 @@ struct Photos {
     Map *incoming; /* device → Incoming, owned */
     size_t bytes;  /* of all of them */
     usec_t tidied;
-    usec_t missed; /* when it was said last that a folder is away; 0: never */
+    usec_t missed;     /* when it was said last that a folder is away; 0: never */
     StoreQuery *query; /* for what is old */
     /* the last that this was done with: one that cannot be removed does not keep the others */
     char old_community[UUID_SIZE], old_sha256[SHA256_HEX_SIZE];
@@ -271,9 +271,10 @@ static void say_no_folder(const Incoming *i)
     if (p->missed > 0 && now - p->missed < MISSED_INTERVAL)
         return;
     p->missed = now;
-    log_warning("photos of the community %s are not taken: %s/%s, where others of it were stored, is not there; mount what "
-                "holds it, or make it anew as this gateway's user where they are lost",
-                i->community, p->folder, i->community);
+    log_warning(
+        "photos of the community %s are not taken: %s/%s, where others of it were stored, is not there; mount what "
+        "holds it, or make it anew as this gateway's user where they are lost",
+        i->community, p->folder, i->community);
 }
 
 static void on_offered(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)

@@ -137,13 +137,12 @@ static int device_row(Table *table, const cJSON *device)
         return -ENOMEM;
     return table_row(table, json_string(device, "id"), json_bool(device, "connected", false) ? "yes" : "no",
                      json_string(device, "connectedSince"), seen_text(device, seen),
-                     json_string(device, "agentVersion"), version,
-                     last, services, labels);
+                     json_string(device, "agentVersion"), version, last, services, labels);
 }
 
 int verb_devices_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
-    static const char *const headers[] = { "ID",      "CONNECTED", "SINCE",    "LAST SEEN", "AGENT",
+    static const char *const headers[] = { "ID",      "CONNECTED",   "SINCE",    "LAST SEEN", "AGENT",
                                            "VERSION", "LAST CHANGE", "SERVICES", "LABELS",    NULL };
     static const FleetList list = { .headers = headers, .row = device_row, .none = "no devices yet" };
     static const FleetView view = { .member = "devices", .list = &list };

@@ -25,7 +25,7 @@ struct Requests {
     sd_event *event;
     Store *store;
     Map *map; /* by id → Request, owned */
-    TokenAddresses *addresses;
+    TokenAddressMap *addresses;
 };
 
 typedef struct StatusRow {

@@ -12,22 +12,22 @@
 /* There are a few dozen tokens; old ones are forgotten by a restart. */
 #define TOKENS_MAX 10000
 
-struct TokenAddresses {
+struct TokenAddressMap {
     Store *store;
     Map *seen; /* hash of a token → address, owned */
 };
 
-TokenAddresses *token_addresses_new(Store *store)
+TokenAddressMap *token_addresses_new(Store *store)
 {
-    TokenAddresses *t = calloc(1, sizeof(*t));
+    TokenAddressMap *t = calloc(1, sizeof(*t));
 
     if (!t)
         return NULL;
-    *t = (TokenAddresses) { .store = store, .seen = map_new(free) };
+    *t = (TokenAddressMap) { .store = store, .seen = map_new(free) };
     return t->seen ? t : token_addresses_free(t);
 }
 
-TokenAddresses *token_addresses_free(TokenAddresses *t)
+TokenAddressMap *token_addresses_free(TokenAddressMap *t)
 {
     if (!t)
         return NULL;
@@ -46,7 +46,7 @@ char *token_address_of(const char *peer)
     return colon && !strchr(colon + 1, ':') ? strndup(peer, (size_t) (colon - peer)) : strdup(peer);
 }
 
-void token_addresses_note(TokenAddresses *t, const char *token_hash, const char *actor, const char *peer)
+void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char *actor, const char *peer)
 {
     char *address = token_address_of(peer);
     const char *before = map_get(t->seen, token_hash);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* From where operators' tokens are used. Each entry of the audit log names the person; the address is that of the entry "token.used"
- * before it, which is written whenever a request that may change something comes from another address than the one before. */
+/* From where operators' tokens are used. Each entry of the audit log names the person; the address is that of the entry
+ * "token.used" before it, which is written whenever a request that may change something comes from another address than the one
+ * before. */
 #pragma once
 
 #include "lib/base/mem.h"
 #include "lib/postgres/store.h"
 
-typedef struct TokenAddresses TokenAddresses;
+typedef struct TokenAddressMap TokenAddressMap;
 
 /* NULL when out of memory. */
-TokenAddresses *token_addresses_new(Store *store);
-TokenAddresses *token_addresses_free(TokenAddresses *t);
+TokenAddressMap *token_addresses_new(Store *store);
+TokenAddressMap *token_addresses_free(TokenAddressMap *t);
 
 /* Of a token, by its hash; `peer` as of http_peer(). */
-void token_addresses_note(TokenAddresses *t, const char *token_hash, const char *actor, const char *peer);
+void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char *actor, const char *peer);
 
 /* "192.0.2.1:443", "[2001:db8::1]:443", or either without a port: the address alone. A new string, NULL when out of memory. */
 char *token_address_of(const char *peer);

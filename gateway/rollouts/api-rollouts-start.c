@@ -308,7 +308,8 @@ static void on_candidates(Request *c, const StoreRows *rows)
     }
     if (taking_part == 0) {
         Error err = {};
-        error_set(&err, EBADMSG, "rollout.no-boxes", "no box belongs to this rollout: look at its labels and groups, and whether one was ever claimed");
+        error_set(&err, EBADMSG, "rollout.no-boxes",
+                  "no box belongs to this rollout: look at its labels and groups, and whether one was ever claimed");
         fail(c, -EBADMSG, &err);
         return;
     }

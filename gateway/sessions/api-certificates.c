@@ -28,10 +28,11 @@ static void scratch_free(void *scratch)
     free(scratch);
 }
 
-/* Whether it is for logins that begin now, by the box's clock as it has told it, and by ours, since what was told may have been on its
- * way for long: whoever has got hold of a certificate then comes too late with it. Of a box whose clock nobody knows, or that is behind
- * and may be set at any time, it begins in 1970, and the grant bounds it, which the gateway watches over. A box that is ahead of the
- * grant's end would take that for expired: what it gets is good there again when the right time gets that far, and nowhere else. */
+/* Whether it is for logins that begin now, by the box's clock as it has told it, and by ours, since what was told may have been
+ * on its way for long: whoever has got hold of a certificate then comes too late with it. Of a box whose clock nobody knows, or
+ * that is behind and may be set at any time, it begins in 1970, and the grant bounds it, which the gateway watches over. A box
+ * that is ahead of the grant's end would take that for expired: what it gets is good there again when the right time gets that
+ * far, and nowhere else. */
 static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
 {
     const HealthPart *box = device_health_find(api->health, g->device, "box");

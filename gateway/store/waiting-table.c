@@ -53,6 +53,8 @@ Statement sql_waiting_cancel(const char *device, const char *actor)
         sql_text(device), sql_text(actor));
 }
 
+#define TEMPLATE_WAITS "template.waits"
+
 /* What never left the gateway, since the box's agent was too old, was sent to nobody; an update of that agent is no service. */
 #define WAS_SENT_SOMETHING                                                                                             \
     "SELECT 1 FROM deployments WHERE device = $1 AND kind <> 'agent'"                                                  \
@@ -68,12 +70,12 @@ Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank, bool ta
         " WHERE $6::boolean AND NOT EXISTS (SELECT 1 FROM w) AND NOT EXISTS (" WAS_SENT_SOMETHING ")"
         " ORDER BY (SELECT count(*) FROM jsonb_object_keys(t.selector)) DESC, t.name LIMIT 1),"
         " t AS (SELECT * FROM best WHERE (envelope IS NULL OR $7::boolean) AND (bundle IS NULL OR $8::boolean)),"
-        " h AS (INSERT INTO audit(actor, action, device, detail) SELECT b.created_by, 'template.waits', $1,"
+        " h AS (INSERT INTO audit(actor, action, device, detail) SELECT b.created_by, '" TEMPLATE_WAITS "', $1,"
         " jsonb_build_object('template', b.name, 'reason', CASE WHEN b.envelope IS NULL OR $7::boolean"
         " THEN 'it brings files, and the agent is too old to take them: it comes once the agent is newer'"
         " ELSE 'it is signed, and the agent is too old to check that: it comes once the agent is newer' END)"
         " FROM best b WHERE NOT EXISTS (SELECT 1 FROM t) AND NOT EXISTS (SELECT 1 FROM audit a"
-        " WHERE a.device = $1 AND a.action = 'template.waits' AND a.detail->>'template' = b.name"
+        " WHERE a.device = $1 AND a.action = '" TEMPLATE_WAITS "' AND a.detail->>'template' = b.name"
         " AND a.at >= (SELECT created_at FROM devices WHERE id = $1))),"
         " s AS (SELECT compose, sha256, bundle, requested_by, reason, confirm_deadline, envelope,"
         " NULL::text AS template FROM w UNION ALL SELECT compose, sha256, bundle, created_by, 'template ' || name,"

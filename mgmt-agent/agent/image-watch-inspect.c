@@ -118,7 +118,8 @@ void watch_take_inspection(Watch *w, const cJSON *answer)
     /* an order is about one image: whoever pulls all of them, as a script does every night, has named none */
     size_t pulled = watch_count_pulled(&w->state, &found);
     if (pulled > 1)
-        log_notice("[image-update] the names of %zu images mean others than before: that is no order to use them", pulled);
+        log_notice("[image-update] the names of %zu images mean others than before: that is no order to use them",
+                   pulled);
     if (r != -ENOMEM) {
         adopt_all(w, &found);
         r = note_found(w, &found, pulled <= 1);

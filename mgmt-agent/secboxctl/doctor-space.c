@@ -135,5 +135,6 @@ void check_podman_space(Doctor *d, Finding *f)
                     "podman did not tell where its images are");
         return;
     }
-    check_space(path, "See what takes the room with `podman system df -v` as the podman user: images, containers, volumes.", f);
+    check_space(
+        path, "See what takes the room with `podman system df -v` as the podman user: images, containers, volumes.", f);
 }

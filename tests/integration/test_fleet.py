@@ -86,16 +86,20 @@ def test_devices_list_and_show(fleet):
         "peer": "192.0.2.7", "agentVersion": "0.1.0", "current": {"version": "42", "at": "T"}, "last": DONE,
         "recovery": {"state": "wedged", "open": True, "since": "2026-01-02T03:04:05.000Z", "reasons": ["sshd is silent"]},
         "services": [{"name": "web", "state": "down"}, {"name": "db", "state": "running"}, {"name": "job", "state": "ended"}]}
-    fleet.gateway.devices["well"] = {"id": "well", "connected": True, "last": {**DONE, "outcome": "rolled-back", "kind": "update"}, "services": [{"name": "web", "state": "running"}]}
+    fleet.gateway.devices["well"] = {
+        "id": "well", "connected": True, "last": {**DONE, "outcome": "rolled-back", "kind": "update"},
+        "services": [{"name": "web", "state": "running"}]}
     fleet.gateway.devices["evil"] = {"id": "evil\u001b[31m", "connected": False}
 
     p = fleet.run("devices", "list")
     assert p.returncode == 0, p.stderr
     rows = p.stdout.splitlines()
-    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "LAST", "SEEN", "AGENT", "VERSION", "LAST", "CHANGE", "SERVICES", "LABELS"]
+    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "LAST", "SEEN", "AGENT", "VERSION", "LAST", "CHANGE", "SERVICES",
+                               "LABELS"]
     assert rows[1].split() == ["caseta5", "yes", "2026-01-02T03:04:05.000Z", "now", "0.1.0", "42", "done", "web", "down",
                                "site=norte"]
-    assert rows[2].split() == ["well", "yes", "-", "now", "-", "-", "rolled-back", "(update)", "ok", "-"] and rows[3].split()[-2:] == ["-", "-"]
+    assert rows[2].split() == ["well", "yes", "-", "now", "-", "-", "rolled-back", "(update)", "ok", "-"]
+    assert rows[3].split()[-2:] == ["-", "-"]
     assert "\x1b" not in p.stdout
 
     p = fleet.run("devices", "show", "caseta5")

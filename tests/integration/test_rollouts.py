@@ -136,7 +136,7 @@ def test_a_bad_image_stops_at_the_canary(gw, fleet, site):
         box.outcome = lambda message: ROLLED_BACK
     rollout = start(gw, site, groups="canary=1,50%,100%")
     halted = wait_state(gw, rollout, "halted")
-    assert halted["error"]["id"] == "rollout.halted" and "1 of 1 boxes" in halted["error"]["message"]
+    assert halted["error"]["id"] == "rollout.halted" and "1 of the 1 boxes" in halted["error"]["message"]
     assert [g["rolledBack"] for g in halted["groups"]] == [1, 0, 0] and sum(bool(box.received) for box in everyone) == 1
     failure = halted["failures"][0]
     assert failure["error"] == ROLLED_BACK[2] and failure["state"] == "rolled-back" and failure["version"] == "1"
@@ -489,8 +489,8 @@ def test_ten_thousand_boxes_that_are_away(gw, site):
                     " FROM generate_series(1, 10000) i" % (site, site))
     gw.postgres.sql("WITH b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at) SELECT id, md5(id), 'lab', now()"
                     f" FROM devices WHERE labels->>'site' = '{site}' RETURNING id, device)"
-                    " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap) SELECT device, 'mgmt', md5(device), '{}', id"
-                    " FROM b")
+                    " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap) SELECT device, 'mgmt',"
+                    " md5(device), '{}', id FROM b")
     try:
         rollout = start(gw, site, groups="100%", offlineAfterSeconds=1)
         wait_until(lambda: total(show(gw, rollout), "offline") == 10000, "all are known to be away")

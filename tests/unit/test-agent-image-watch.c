@@ -503,12 +503,21 @@ static void test_a_tag_that_moves_too_often(void **state)
 static void test_a_pull_of_all_is_no_order(void **state)
 {
     WatchEntry entries[] = {
-        { .service = (char *) "web", .image = (char *) "i/web", .source = WATCH_REGISTRY,
-          .image_id = (char *) "w1", .name_image_id = (char *) "w1" },
-        { .service = (char *) "worker", .image = (char *) "i/web", .source = WATCH_REGISTRY,
-          .image_id = (char *) "w1", .name_image_id = (char *) "w1" },
-        { .service = (char *) "db", .image = (char *) "i/db", .source = WATCH_REGISTRY,
-          .image_id = (char *) "d1", .name_image_id = (char *) "d1" },
+        { .service = (char *) "web",
+          .image = (char *) "i/web",
+          .source = WATCH_REGISTRY,
+          .image_id = (char *) "w1",
+          .name_image_id = (char *) "w1" },
+        { .service = (char *) "worker",
+          .image = (char *) "i/web",
+          .source = WATCH_REGISTRY,
+          .image_id = (char *) "w1",
+          .name_image_id = (char *) "w1" },
+        { .service = (char *) "db",
+          .image = (char *) "i/db",
+          .source = WATCH_REGISTRY,
+          .image_id = (char *) "d1",
+          .name_image_id = (char *) "d1" },
     };
     const WatchState s = { .entries = entries, .n_entries = ELEMENTSOF(entries) };
     WatchSample samples[] = {

@@ -623,7 +623,7 @@ static void test_which_of_both_halts(void **state)
     assert_int_equal(rollout_decide(&v, 0).event, ROLLOUT_HALT);
     assert_true(rollout_share_halts(&v));
     assert_int_equal(rollout_boxes(&v), 100);
-    /* 2 of 100 have failed, which is all that may, but of 100 that have ended it would be no more than that */
+    /* two are too few for a share to count, and are all that may fail of a hundred */
     g[0] = (RolloutCounts) { .boxes = 10, .done = 10 };
     g[1] = (RolloutCounts) { .boxes = 90, .done = 87, .failed = 2, .waiting = 1 };
     v.group = 1;

@@ -177,7 +177,8 @@ static void test_status(void **state)
           "SERVICE  STATE    HEALTH   RESTARTS  EXIT  SINCE  CONTAINER  IMAGE\n"
           "secbox   running  healthy  -         -     -      secbox     img\n");
     check(report_status,
-          "{\"last\":{\"version\":\"2\",\"kind\":\"update\",\"outcome\":\"failed\",\"status\":500},\"pending\":{\"phase\":\"revive\"},"
+          "{\"last\":{\"version\":\"2\",\"kind\":\"update\",\"outcome\":\"failed\",\"status\":500},\"pending\":{"
+          "\"phase\":\"revive\"},"
           "\"services\":[{\"name\":\"web\",\"state\":\"exited\",\"restarts\":2,\"exitCode\":143,\"container\":\"c\"},"
           "{\"name\":\"db\",\"state\":\"running\",\"restarts\":9}],"
           "\"watched\":[{\"name\":\"web\",\"state\":\"stopped by hand\",\"since\":\"S\"},"

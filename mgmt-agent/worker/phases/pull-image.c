@@ -32,8 +32,8 @@ static int judge_pull(const char *service, const Error *reason, int r, Error *er
     bool full = reason->message && strstr(reason->message, "no space left on device");
 
     if (full)
-        r = error_set(err, ENOSPC, "pull.no-space", "%s; see what takes the room as the podman user: podman system df -v",
-                      error_message(reason, r));
+        r = error_set(err, ENOSPC, "pull.no-space",
+                      "%s; see what takes the room as the podman user: podman system df -v", error_message(reason, r));
     else
         r = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
     return error_prefix(err, r, "service %s", service);

@@ -4,6 +4,7 @@
 #include "mgmt-agent/worker/phases/update-failure.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -96,7 +97,9 @@ void update_note_undone(const Journal *j)
         const ImageUpdate undone = { .service = u->service, .image = u->image, .image_id = u->old_image_id };
         JournalFailure why = { .id = strdup("update.undone"), .message = strdup("somebody took it back on the box") };
         _cleanup_(error_done) Error err = {};
-        int r = !u->undo || !u->old_image_id ? 0 : !why.id || !why.message ? -ENOMEM : note_failure(&undone, &why, &err);
+        int r = !u->undo || !u->old_image_id ? 0
+                : !why.id || !why.message    ? -ENOMEM
+                                             : note_failure(&undone, &why, &err);
 
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "An image that was taken back may come again");

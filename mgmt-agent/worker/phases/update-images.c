@@ -43,10 +43,11 @@ static int resolve_updated(Podman *podman, DeployTarget *t, const ComposeService
     int r = podman_image_id(podman, reference ? reference : s->image, &id, &reason);
 
     if (r == -ENOENT && update->undo)
-        return error_set(err, ENOENT, "update.no-previous",
-                         "the image that service %s ran before is not on this box any more: push the compose file with the "
-                         "one that it is to have",
-                         update->service);
+        return error_set(
+            err, ENOENT, "update.no-previous",
+            "the image that service %s ran before is not on this box any more: push the compose file with the "
+            "one that it is to have",
+            update->service);
     if (r == -ENOENT && reference)
         return 0;
     if (r < 0)
