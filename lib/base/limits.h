@@ -35,6 +35,10 @@
 #define HTTP_HEADERS_COUNT_MAX 64
 #define HTTP_BODY_MAX (1024 * 1024)
 #define HTTP_HANDSHAKES_MAX 256 /* TLS handshakes under way, 50 KB each */
+/* bodies that are arriving at one time: of known peers, of all others, and of these from one address */
+#define HTTP_BODIES_KNOWN_MAX ((size_t) 64 * 1024 * 1024)
+#define HTTP_BODIES_STRANGERS_MAX ((size_t) 32 * 1024 * 1024)
+#define HTTP_BODIES_CALLER_MAX ((size_t) 256 * 1024)
 
 /* a tunnel message carries a compose file inside JSON, hence twice the YAML cap and some room */
 #define WS_FRAME_MAX (1024 * 1024)
@@ -126,6 +130,9 @@
 #define DATA_OLD_HOURS_MAX 8760
 
 #define GATEWAY_CONNECTIONS_MAX 20000
+/* of them, those of nobody that is known; over TLS each has 15 KB */
+#define GATEWAY_STRANGERS_MAX 8192
+#define GATEWAY_STRANGER_BODY_MAX (16 * 1024) /* a claim, a refresh */
 #define GATEWAY_QUERIES_MAX 1024
 /* connections that have not proved who they are; beyond that the oldest is closed */
 #define GATEWAY_CHALLENGES_MAX 1024

@@ -15,14 +15,10 @@
 #include "lib/http/server-conn-impl.h"
 
 #define HEAD_TIMEOUT (10 * USEC_PER_SEC)
-#define BODY_TIMEOUT (60 * USEC_PER_SEC)
+#define BODY_TIMEOUT (60 * USEC_PER_SEC) /* where the handler is called with the whole request */
 #define IDLE_TIMEOUT (60 * USEC_PER_SEC)
 #define SEND_TIMEOUT (120 * USEC_PER_SEC)
-/* A hello comes in one piece, or two; a busy box on a slow line takes longer for what follows our answer. */
-#define ANSWERED_TIMES 4
 #define ANSWER_MAX ((size_t) 16 * 1024 * 1024)
-/* What a client may send ahead of its answer before we stop reading. */
-#define PIPELINE_MAX ((size_t) 64 * 1024)
 #define INPUT_MAX (2 * PIPELINE_MAX)
 /* Of an answer that is read while it is sent, this much at a time. */
 #define CHUNK ((size_t) 64 * 1024)
@@ -33,6 +29,7 @@ static HttpExchange *exchange_free(HttpExchange *x)
 {
     if (!x)
         return NULL;
+    http_body_release(x);
     http_head_done(&x->head);
     buf_done(&x->body);
     free(x->path);
@@ -51,6 +48,9 @@ static void conn_unlink(HttpConn *c)
     if (c->next)
         c->next->prev = c->prev;
     s->n_conns--;
+    s->n_known -= c->known;
+    for (HttpLine i = 0; i < _LINE_COUNT; i++)
+        http_queue_leave(c, i);
 }
 
 static void greeting_over(HttpConn *c)
@@ -58,6 +58,7 @@ static void greeting_over(HttpConn *c)
     if (!c->greeting)
         return;
     c->greeting = false;
+    http_queue_leave(c, LINE_GREETING);
     http_server_handshake_over(c->server);
 }
 
@@ -69,7 +70,7 @@ static void source_close(HttpConn *c)
         source.close(source.userdata);
 }
 
-static void conn_free(HttpConn *c)
+void http_conn_free(HttpConn *c)
 {
     if (!lifetime_end(&c->life))
         return;
@@ -83,19 +84,22 @@ static void conn_free(HttpConn *c)
     if (c->fd >= 0)
         close(TAKE_FD(c->fd));
     buf_done(&c->in);
+    free(c->peer);
     if (x) {
+        http_body_release(x);
         x->conn = NULL;
         if (x->gone && (c->phase == HTTP_ANSWERING || c->phase == HTTP_PIECES))
             x->gone(x, x->gone_userdata);
         exchange_free(x);
     }
+    http_caller_release(c->server->callers, TAKE_PTR(c->caller));
     if (lifetime_release(&c->life))
         free(c);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
-static void conn_deadline(HttpConn *c, usec_t delay)
+void http_conn_deadline(HttpConn *c, usec_t delay)
 {
     /* Without a deadline a connection could stay for ever: rather lose it. */
     if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
@@ -106,8 +110,10 @@ static void conn_deadline(HttpConn *c, usec_t delay)
 static void conn_end(HttpConn *c)
 {
     c->phase = HTTP_ENDING;
+    c->since = boottime_usec();
     timer_disarm(c->timer);
     buf_done(&c->in);
+    http_conn_settle(c);
     stream_pause(c->stream, false);
     stream_end(c->stream);
 }
@@ -121,17 +127,21 @@ static void conn_answered(HttpConn *c)
     }
     if (stream_queued(c->stream) > 0) {
         c->phase = HTTP_SENDING;
-        conn_deadline(c, SEND_TIMEOUT);
+        c->since = boottime_usec();
+        http_conn_settle(c);
+        http_conn_deadline(c, SEND_TIMEOUT);
         return;
     }
     c->phase = HTTP_IDLE;
+    c->since = boottime_usec();
+    http_conn_settle(c);
     stream_pause(c->stream, false);
     if (c->in.len == 0) {
         buf_done(&c->in);
-        conn_deadline(c, IDLE_TIMEOUT);
+        http_conn_deadline(c, IDLE_TIMEOUT);
     } else if (c->life.holds == 0) {
         /* More requests are here already; the handler may not be called from inside http_respond(). */
-        conn_deadline(c, 0);
+        http_conn_deadline(c, 0);
     }
 }
 
@@ -158,7 +168,7 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
     if (!c)
         return;
     c->x = NULL;
-    if (c->phase == HTTP_PIECES)
+    if (c->phase == HTTP_PIECES && !http_body_drop(x))
         c->keep_alive = false; /* the rest of the body is nobody's */
     conn_send(c, status, content_type, body, body ? len : 0, head_only, headers);
     exchange_free(x);
@@ -170,7 +180,7 @@ static void reading_deadline(HttpConn *c)
     usec_t now = boottime_usec(), left = SEND_TIMEOUT;
     if (c->read_until > 0 && c->read_until < now + left)
         left = c->read_until > now ? c->read_until - now : 0;
-    conn_deadline(c, left);
+    http_conn_deadline(c, left);
 }
 
 void http_respond_from(HttpExchange *x, int status, const char *content_type, uint64_t len, const HttpSource *source,
@@ -183,7 +193,7 @@ void http_respond_from(HttpExchange *x, int status, const char *content_type, ui
         return;
     }
     bool head_only = x->head_only;
-    if (c->phase == HTTP_PIECES)
+    if (c->phase == HTTP_PIECES && !http_body_drop(x))
         c->keep_alive = false;
     c->x = exchange_free(x);
     c->source = *source;
@@ -200,6 +210,8 @@ void http_respond_from(HttpExchange *x, int status, const char *content_type, ui
     c->to_read = len;
     c->read_until = source->max_usec > 0 ? boottime_usec() + source->max_usec : 0;
     c->phase = HTTP_READING;
+    c->since = boottime_usec();
+    http_conn_settle(c);
     reading_deadline(c);
     stream_want_write(c->stream, true);
 }
@@ -213,28 +225,30 @@ static void on_writable(Stream *stream, void *userdata)
     if (c->phase != HTTP_READING)
         return;
     if (c->read_until > 0 && boottime_usec() >= c->read_until) {
-        conn_free(c);
+        http_conn_free(c);
         return;
     }
     size_t want = c->to_read < CHUNK ? (size_t) c->to_read : CHUNK;
     if (stream_reserve(stream, want, &to) < 0 || c->source.read(c->source.userdata, to, want) < 0 ||
         stream_commit(stream, want) < 0) {
-        conn_free(c);
+        http_conn_free(c);
         return;
     }
     c->to_read -= want;
+    http_conn_moves(c);
     reading_deadline(c);
     if (c->to_read > 0)
         return;
-    conn_deadline(c, SEND_TIMEOUT);
+    http_conn_deadline(c, SEND_TIMEOUT);
     stream_want_write(stream, false);
     source_close(c);
     conn_answered(c);
 }
 
 /* What the parser refuses never reaches the handler; what it refuses of a body that comes in pieces ends the handler's work. */
-static void conn_refuse(HttpConn *c, int status, const char *id, const char *message)
+void http_conn_refuse(HttpConn *c, int status, const char *id, const char *message)
 {
+    static const char *const later[] = { "Retry-After: 5", NULL };
     if (c->phase == HTTP_PIECES && c->x->gone)
         c->x->gone(c->x, c->x->gone_userdata);
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
@@ -244,7 +258,7 @@ static void conn_refuse(HttpConn *c, int status, const char *id, const char *mes
         text = json_print(answer);
     c->x = exchange_free(c->x);
     c->keep_alive = false;
-    conn_send(c, status, "application/json", text, text ? strlen(text) : 0, false, NULL);
+    conn_send(c, status, "application/json", text, text ? strlen(text) : 0, false, status == 503 ? later : NULL);
 }
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -252,12 +266,14 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     HttpConn *c = userdata;
     if (c->phase == HTTP_PIECES && c->goes_on)
         conn_process(c);
+    else if (c->phase == HTTP_PIECES && c->x->on_whole)
+        http_body_look(c);
     else if (c->phase == HTTP_HEAD || c->phase == HTTP_BODY || c->phase == HTTP_PIECES)
-        conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
+        http_conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
     else if (c->phase == HTTP_IDLE && c->in.len > 0)
         conn_process(c);
     else
-        conn_free(c);
+        http_conn_free(c);
     return 0;
 }
 
@@ -317,6 +333,7 @@ static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *er
     }
     if (c->server->long_body && (x->head.chunked || x->head.content_length > HTTP_BODY_MAX))
         x->pieces_max = c->server->long_body(x, c->server->userdata);
+    x->is_long = x->pieces_max > 0;
     if (x->pieces_max > 0 && x->head.content_length > x->pieces_max) {
         *ret_status = 413;
         return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %zu bytes", x->pieces_max);
@@ -325,6 +342,8 @@ static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *er
         *ret_status = 413;
         return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %d bytes", HTTP_BODY_MAX);
     }
+    if (!x->is_long && c->server->head_first && (x->head.chunked || x->head.content_length > 0))
+        x->pieces_max = HTTP_BODY_MAX;
     if (x->pieces_max > 0)
         x->body.max = x->pieces_max;
     find_peer(x);
@@ -333,7 +352,7 @@ static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *er
     return 0;
 }
 
-static void say_continue(HttpConn *c)
+void http_conn_say_continue(HttpConn *c)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (c->x->head.expects_continue && c->in.len == 0 && (c->x->head.chunked || c->x->head.content_length > 0) &&
@@ -356,15 +375,15 @@ static int take_head(HttpConn *c)
         status = 431;
     }
     if (r < 0) {
-        conn_refuse(c, status, error_id(&err), error_message(&err, r));
+        http_conn_refuse(c, status, error_id(&err), error_message(&err, r));
         return 0;
     }
     c->used = true;
     c->keep_alive = c->x->head.keep_alive;
     c->phase = HTTP_BODY;
-    conn_deadline(c, BODY_TIMEOUT);
+    http_conn_deadline(c, BODY_TIMEOUT);
     if (c->x->pieces_max == 0)
-        say_continue(c);
+        http_conn_say_continue(c);
     return 1;
 }
 
@@ -375,81 +394,34 @@ static int take_body(HttpConn *c)
     size_t used = 0;
     int r = http_body_feed(&c->x->reader, c->in.data ? c->in.data : "", c->in.len, &used, &err);
     if (r < 0) {
-        conn_refuse(c, r == -EMSGSIZE ? 413 : r == -ENOMEM ? 500 : 400, error_id(&err), error_message(&err, r));
+        http_conn_refuse(c, r == -EMSGSIZE ? 413 : r == -ENOMEM ? 500 : 400, error_id(&err), error_message(&err, r));
         return 0;
     }
     buf_consume(&c->in, used);
+    http_body_moves(c->x);
     return r;
-}
-
-/* Hands out what has come, or that it was all. */
-static void hand_out(HttpConn *c)
-{
-    HttpExchange *x = c->x;
-    if (x->body.len == 0 && x->whole) {
-        c->phase = HTTP_ANSWERING;
-        timer_disarm(c->timer);
-        x->on_body(x, "", 0, x->body_userdata);
-    } else if (x->body.len > 0) {
-        _cleanup_(buf_done) Buf piece = x->body; /* x may be gone when the call returns */
-        x->body = BUF_INIT(piece.max);
-        x->on_body(x, piece.data, piece.len, x->body_userdata);
-    }
-}
-
-/* One round of a body that comes in pieces. Whether to go on. */
-static bool take_piece(HttpConn *c)
-{
-    _cleanup_(error_done) Error err = {};
-    HttpExchange *x = c->x;
-    size_t used = 0;
-    c->goes_on = false;
-    if (!x->on_body || x->paused)
-        return false;
-    int r = x->whole ? 1 : http_body_feed(&x->reader, c->in.data ? c->in.data : "", c->in.len, &used, &err);
-    buf_consume(&c->in, used);
-    x->whole = r == 1;
-    x->pieces += x->body.len;
-    if (r >= 0 && x->pieces > x->pieces_max)
-        r = error_set(&err, EMSGSIZE, "http.too-large", "the body is longer than %zu bytes", x->pieces_max);
-    if (r < 0) {
-        conn_refuse(c, r == -EMSGSIZE ? 413 : r == -ENOMEM ? 500 : 400, error_id(&err), error_message(&err, r));
-        return false;
-    }
-    bool something = x->body.len > 0 || x->whole;
-    conn_deadline(c, BODY_TIMEOUT);
-    hand_out(c);
-    return something && !c->life.ended && (c->phase == HTTP_PIECES || c->phase == HTTP_IDLE);
-}
-
-/* The handler has only the head, and nothing more is read until it wants the body. */
-static bool begin_pieces(HttpConn *c)
-{
-    c->phase = HTTP_PIECES;
-    timer_disarm(c->timer);
-    stream_pause(c->stream, true);
-    c->server->handler(c->x, c->server->userdata);
-    return !c->life.ended && (c->phase == HTTP_PIECES || c->phase == HTTP_IDLE);
 }
 
 /* The next whole request goes to the handler. Whether to go on. */
 static bool process_one(HttpConn *c)
 {
     if (c->phase == HTTP_PIECES)
-        return take_piece(c);
+        return http_body_round(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
         if (c->used)
             c->since = boottime_usec();
-        conn_deadline(c, HEAD_TIMEOUT);
+        http_conn_settle(c);
+        http_conn_deadline(c, HEAD_TIMEOUT);
     }
     if (c->phase == HTTP_HEAD && take_head(c) == 0)
         return false;
     if (c->phase == HTTP_BODY && c->x->pieces_max > 0)
-        return begin_pieces(c);
+        return http_body_begin(c);
     if (c->phase != HTTP_BODY || take_body(c) == 0)
         return false;
     c->phase = HTTP_ANSWERING;
+    http_conn_settle(c);
     timer_disarm(c->timer);
     c->server->handler(c->x, c->server->userdata);
     return !c->life.ended && c->phase == HTTP_IDLE;
@@ -483,7 +455,7 @@ static void on_data(Stream *stream, const uint8_t *data, size_t len, void *userd
     if (c->phase == HTTP_ENDING)
         return;
     if (buf_append(&c->in, data, len) < 0) {
-        conn_free(c);
+        http_conn_free(c);
         return;
     }
     if (conn_is_answering(c))
@@ -495,14 +467,16 @@ static void on_data(Stream *stream, const uint8_t *data, size_t len, void *userd
 static void on_flushed(Stream *stream, void *userdata)
 {
     HttpConn *c = userdata;
-    if (c->phase != HTTP_SENDING || stream_queued(stream) > 0)
+    if (c->phase != HTTP_SENDING && c->phase != HTTP_READING)
         return;
-    conn_answered(c);
+    http_conn_moves(c);
+    if (c->phase == HTTP_SENDING && stream_queued(stream) == 0)
+        conn_answered(c);
 }
 
 static void on_closed(Stream *stream _unused_, int r _unused_, const Error *err _unused_, void *userdata)
 {
-    conn_free(userdata);
+    http_conn_free(userdata);
 }
 
 static const StreamEvents stream_events = {
@@ -513,19 +487,39 @@ static const StreamEvents stream_events = {
     .on_closed = on_closed,
 };
 
-static int conn_open(HttpConn *c, const char *peer)
+int http_conn_open(HttpConn *c)
 {
     HttpServer *s = c->server;
     int r = stream_accept(s->event, TAKE_FD(c->fd), s->tls, &stream_events, c, &c->stream);
-    if (r >= 0 && peer)
-        r = stream_set_peer(c->stream, peer);
+    if (r >= 0 && c->peer)
+        r = stream_set_peer(c->stream, c->peer);
+    c->peer = (free(c->peer), NULL);
     if (r < 0)
         return r;
     stream_set_queue_max(c->stream, ANSWER_MAX);
     c->phase = HTTP_IDLE;
     c->greeting = s->tls != NULL;
     s->n_handshakes += c->greeting;
+    http_conn_deadline(c, HEAD_TIMEOUT);
+    http_conn_settle(c);
     return 0;
+}
+
+/* Who calls, as the proxy says; those it speaks for itself are its own. */
+static int take_caller(HttpConn *c, char *peer)
+{
+    HttpServer *s = c->server;
+    c->peer = peer;
+    if (!peer)
+        return 0;
+    HttpCaller *caller = http_caller_hold(s->callers, peer);
+    if (!caller)
+        return -ENOMEM;
+    http_queue_leave(c, LINE_CALLER);
+    http_queue_leave(c, LINE_SERVER);
+    http_caller_release(s->callers, c->caller);
+    c->caller = caller;
+    return http_conn_make_room(s, caller);
 }
 
 /* Reads no byte beyond the header: what follows is TLS's. */
@@ -541,28 +535,43 @@ static int on_proxy(sd_event_source *source _unused_, int fd, uint32_t revents _
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return 0;
         if (n <= 0 || buf_append(&c->in, data, (size_t) n) < 0) {
-            conn_free(c);
+            http_conn_free(c);
             return 0;
         }
     }
     c->proxy = sd_event_source_disable_unref(c->proxy);
     buf_done(&c->in);
-    if (wanted < 0 || conn_open(c, peer) < 0) {
+    if (wanted < 0 || take_caller(c, TAKE_PTR(peer)) < 0) {
         if (error_id(&err) && c->server->on_bad_proxy)
             c->server->on_bad_proxy(&err, c->server->userdata);
-        conn_free(c);
+        http_conn_free(c);
+        return 0;
     }
+    (void) http_conn_greet(c);
     return 0;
 }
 
-int http_conn_start(HttpServer *s, int fd, bool proxied)
+static HttpConn *conn_new(HttpServer *s, const struct sockaddr *peer)
 {
-    HttpConn *c = calloc(1, sizeof *c);
+    _cleanup_(freep) char *address = stream_address_format(peer);
+    HttpCaller *caller = address ? http_caller_hold(s->callers, address) : NULL;
+    HttpConn *c = caller ? calloc(1, sizeof *c) : NULL;
+    if (!c) {
+        http_caller_release(s->callers, caller);
+        return NULL;
+    }
+    c->server = s;
+    c->caller = caller;
+    return c;
+}
+
+int http_conn_start(HttpServer *s, int fd, const struct sockaddr *peer, bool proxied)
+{
+    HttpConn *c = conn_new(s, peer);
     if (!c) {
         close(fd);
         return -ENOMEM;
     }
-    c->server = s;
     c->fd = fd;
     c->since = boottime_usec();
     c->in = BUF_INIT(INPUT_MAX);
@@ -571,92 +580,24 @@ int http_conn_start(HttpServer *s, int fd, bool proxied)
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
-    int r = proxied ? sd_event_add_io(s->event, &c->proxy, fd, EPOLLIN, on_proxy, c) : conn_open(c, NULL);
+    /* a proxy's own address is many people's */
+    int r =
+        proxied ? sd_event_add_io(s->event, &c->proxy, fd, EPOLLIN, on_proxy, c) : http_conn_make_room(s, c->caller);
     if (r < 0) {
-        conn_free(c);
+        http_conn_free(c);
         return r;
     }
-    conn_deadline(c, HEAD_TIMEOUT);
+    http_conn_deadline(c, HEAD_TIMEOUT);
+    if (!proxied)
+        return http_conn_greet(c);
+    http_conn_settle(c);
     return 0;
-}
-
-/* Whoever has asked for nothing yet: the whole request of an honest client is here a moment after it began. */
-static bool has_no_request(const HttpConn *c)
-{
-    return c->phase == HTTP_PROXY || c->phase == HTTP_IDLE || c->phase == HTTP_HEAD || c->phase == HTTP_BODY;
-}
-
-int http_conn_evict(HttpServer *s)
-{
-    HttpConn *idle = NULL, *slow = NULL;
-    usec_t now = boottime_usec();
-    for (HttpConn *c = s->conns; c; c = c->next) {
-        if (c->phase == HTTP_IDLE && c->in.len == 0 && c->used)
-            idle = c;
-        else if (has_no_request(c) && now - c->since >= s->slow && (!slow || c->since <= slow->since))
-            slow = c;
-    }
-    if (!idle && !slow)
-        return -ENOENT;
-    conn_free(idle ? idle : slow);
-    return 0;
-}
-
-void http_conn_end_stalled(HttpServer *s)
-{
-    usec_t now = boottime_usec();
-    HttpConn *next;
-    for (HttpConn *c = s->conns; c; c = next) {
-        bool answered = false;
-        next = c->next;
-        if (c->greeting && stream_handshake_stalls(c->stream, &answered) &&
-            now - c->since >= s->hello_slow * (answered ? ANSWERED_TIMES : 1))
-            conn_free(c);
-    }
 }
 
 void http_conn_free_all(HttpServer *s)
 {
     while (s->conns)
-        conn_free(s->conns);
-}
-
-bool http_body_is_coming(const HttpExchange *x)
-{
-    return x->pieces_max > 0 && !x->whole;
-}
-
-/* The next round comes from the loop: a callback may not be called from inside of what it calls. */
-static void pieces_go_on(HttpExchange *x)
-{
-    HttpConn *c = x->conn;
-    if (!c || c->phase != HTTP_PIECES || !x->on_body)
-        return;
-    stream_pause(c->stream, x->paused);
-    if (x->paused) {
-        c->goes_on = false;
-        timer_disarm(c->timer);
-    } else if (c->life.holds == 0) {
-        c->goes_on = true;
-        conn_deadline(c, 0);
-    }
-}
-
-void http_body_receive(HttpExchange *x, http_body_t on_body, void *userdata)
-{
-    x->on_body = on_body;
-    x->body_userdata = userdata;
-    if (x->conn)
-        say_continue(x->conn);
-    pieces_go_on(x);
-}
-
-void http_body_pause(HttpExchange *x, bool paused)
-{
-    if (x->paused == paused)
-        return;
-    x->paused = paused;
-    pieces_go_on(x);
+        http_conn_free(s->conns);
 }
 
 void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata)
@@ -673,7 +614,7 @@ const HttpHead *http_head(const HttpExchange *x)
 Stream *http_switchable(const HttpExchange *x, CoarseClock **ret_clock)
 {
     HttpConn *c = x->conn;
-    if (!c || c->in.len > 0 || x->head_only)
+    if (!c || c->in.len > 0 || x->head_only || http_body_is_coming(x))
         return NULL;
     *ret_clock = c->server->clock;
     return c->stream;
@@ -686,5 +627,5 @@ void http_switch(HttpExchange *x, const char *answer, size_t len)
         stream_end(c->stream);
     c->stream = NULL;
     c->x = exchange_free(x);
-    conn_free(c);
+    http_conn_free(c);
 }

@@ -3,11 +3,10 @@
 #pragma once
 
 #include "lib/event/coarse-timer.h"
+#include "lib/http/callers.h"
 #include "lib/http/proxy-header.h"
 #include "lib/http/server.h"
 #include "lib/net/stream.h"
-
-typedef struct HttpConn HttpConn;
 
 struct HttpServer {
     sd_event *event;
@@ -22,22 +21,36 @@ struct HttpServer {
     void (*on_bad_proxy)(const Error *err, void *userdata);
     void *userdata;
     unsigned n_conns, max_conns;
+    unsigned n_known, max_strangers; /* connections whose peers have shown who they are; of the others, so many */
     unsigned n_handshakes, max_handshakes;
+    unsigned n_waiting; /* for a place to greet */
+    HttpCallers *callers;
+    HttpTurns turns[2]; /* of those whose connections wait: strangers, the known; each for one of them */
+    HttpQueue pending, idle, idle_known; /* whose request has not come, who has had one, the same of the known */
+    HttpQueue taking;                    /* strangers who take their answers */
+    HttpQueue greetings;
+    size_t stranger_bytes, known_bytes; /* of bodies that are arriving */
+    bool head_first;
+    bool ending; /* nobody's turn comes any more */
     bool behind_proxy;
     bool starved; /* out of descriptors: no connection is accepted until the pause is over */
-    bool crowded; /* there were no places for handshakes, and the look at who stalls is to come */
-    /* How long a request, or a TLS handshake's hello, may take to arrive while others have no place. */
-    usec_t slow, hello_slow;
+    bool crowded; /* somebody waits for a place to greet, and the look at who stalls is to come */
+    /* While others have no place: how long a request may not move, a TLS handshake's hello, and the taking of an answer. */
+    usec_t slow, hello_slow, taking_slow;
+    usec_t body_look; /* from one look at a stranger's body to the next */
     int fd, reserve_fd;
     uint16_t port;
 };
 
 /* Takes the socket, also on failure. proxied: a PROXY header comes first. */
-int http_conn_start(HttpServer *s, int fd, bool proxied) _must_check_;
-/* Ends the oldest connection that has nothing going on; else the oldest whose request does not come. -ENOENT when all are busy. */
+int http_conn_start(HttpServer *s, int fd, const struct sockaddr *peer, bool proxied) _must_check_;
+/* Ends, for somebody who comes, the oldest connection that has nothing going on; else the oldest whose request does not come, or
+ * whose answer is not taken; else one of somebody known that has nothing going on. -ENOENT when all are busy. Takes the same time
+ * however many there are. */
 int http_conn_evict(HttpServer *s) _must_check_;
-/* Ends the TLS handshakes with which nothing is to be done here, and with which the peer lets the others wait. */
-void http_conn_end_stalled(HttpServer *s);
+/* Makes room for one more connection from there: among its own, and among those of strangers unless it is known. -ENOENT: there is
+ * none. */
+int http_conn_make_room(HttpServer *s, const HttpCaller *caller) _must_check_;
 void http_conn_free_all(HttpServer *s);
-/* A connection's TLS handshake is over, successful or not. */
+/* A connection's TLS handshake is over, successful or not: the next one has its turn. */
 void http_server_handshake_over(HttpServer *s);

@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -26,39 +25,13 @@
 #define SILENCE_SECONDS 5
 #define SLOW_REQUEST (5 * USEC_PER_SEC)
 #define SLOW_HELLO (500 * USEC_PER_MSEC)
-#define CROWD_LOOK (250 * USEC_PER_MSEC)
-
-static int on_crowd(sd_event_source *source, uint64_t usec, void *userdata);
+#define SLOW_TAKING (30 * USEC_PER_SEC)
+#define BODY_LOOK (20 * USEC_PER_SEC)
 
 /* A socket that nobody accepts from is not watched either: it would wake the loop again and again. */
 static int listener_watch(HttpServer *s)
 {
-    bool full = s->n_handshakes >= s->max_handshakes, accepts = !s->starved && !full;
-    if (full && !s->crowded)
-        s->crowded = timer_arm(s->event, &s->crowd, CROWD_LOOK, on_crowd, s) >= 0;
-    return s->io ? sd_event_source_set_enabled(s->io, accepts ? SD_EVENT_ON : SD_EVENT_OFF) : 0;
-}
-
-void http_server_handshake_over(HttpServer *s)
-{
-    s->n_handshakes--;
-    (void) listener_watch(s);
-}
-
-static bool somebody_waits(const HttpServer *s)
-{
-    struct pollfd p = { .fd = s->fd, .events = POLLIN };
-    return poll(&p, 1, 0) > 0;
-}
-
-/* Strangers who begin handshakes and leave them keep nobody out: their places are for those who come. */
-static int on_crowd(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
-{
-    HttpServer *s = userdata;
-    s->crowded = false;
-    if (s->n_handshakes >= s->max_handshakes && somebody_waits(s))
-        http_conn_end_stalled(s);
-    return listener_watch(s);
+    return s->io ? sd_event_source_set_enabled(s->io, s->starved ? SD_EVENT_OFF : SD_EVENT_ON) : 0;
 }
 
 static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -94,14 +67,6 @@ static void accept_starved(HttpServer *s)
     accept_pause(s);
 }
 
-/* Whoever gave up while waiting in the backlog cannot finish a handshake: nothing is computed for him. */
-static bool peer_has_left(int fd)
-{
-    struct tcp_info info = {};
-    socklen_t len = sizeof info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) >= 0 && info.tcpi_state != TCP_ESTABLISHED;
-}
-
 /* 0: go on; negative: enough for this round. */
 static int accept_one(HttpServer *s)
 {
@@ -113,18 +78,18 @@ static int accept_one(HttpServer *s)
             accept_starved(s);
         return errno == ECONNABORTED || errno == EINTR ? 0 : -EAGAIN;
     }
-    if ((s->tls && peer_has_left(fd)) || (s->n_conns >= s->max_conns && http_conn_evict(s) < 0)) {
+    if (s->n_conns >= s->max_conns && http_conn_evict(s) < 0) {
         close(fd);
         return 0;
     }
     bool proxied = proxy_list_has(s->proxy_protocol, (struct sockaddr *) &peer);
-    return http_conn_start(s, fd, proxied) == -ENOMEM ? -ENOMEM : 0;
+    return http_conn_start(s, fd, (struct sockaddr *) &peer, proxied) == -ENOMEM ? -ENOMEM : 0;
 }
 
 static int on_listen(sd_event_source *source _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata)
 {
     HttpServer *s = userdata;
-    for (int i = 0; i < ACCEPTS_PER_ROUND && s->n_handshakes < s->max_handshakes; i++)
+    for (int i = 0; i < ACCEPTS_PER_ROUND; i++)
         if (accept_one(s) < 0)
             break;
     return listener_watch(s);
@@ -214,9 +179,16 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->on_bad_proxy = options->on_bad_proxy;
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;
+    s->max_strangers = options->max_strangers;
     s->max_handshakes = options->max_handshakes ? options->max_handshakes : HTTP_HANDSHAKES_MAX;
+    s->head_first = options->head_first;
+    s->callers = http_callers_new();
+    if (!s->callers)
+        return -ENOMEM;
     s->slow = SLOW_REQUEST;
     s->hello_slow = SLOW_HELLO;
+    s->taking_slow = SLOW_TAKING;
+    s->body_look = BODY_LOOK;
     int r = coarse_clock_new(event, &s->clock);
     if (r >= 0)
         r = proxy_list_new(options->proxy_protocol, &s->proxy_protocol, err);
@@ -253,7 +225,9 @@ HttpServer *http_server_free(HttpServer *s)
         return NULL;
     s->io = sd_event_source_disable_unref(s->io);
     s->pause = sd_event_source_disable_unref(s->pause);
+    s->ending = true;
     http_conn_free_all(s);
+    http_callers_free(s->callers);
     s->crowd = sd_event_source_disable_unref(s->crowd);
     coarse_clock_unref(s->clock);
     tls_free(s->tls);

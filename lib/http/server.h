@@ -17,7 +17,8 @@
 typedef struct HttpServer HttpServer;
 typedef struct HttpExchange HttpExchange; /* one request and its answer */
 
-/* Called for each whole request. Answer now or later with http_respond()/http_switch(); until then the exchange lives. */
+/* Called for each whole request (or head, see head_first and long_body). Answer now or later with http_respond()/http_switch();
+ * until then the exchange lives. */
 typedef void (*http_handler_t)(HttpExchange *x, void *userdata);
 
 typedef struct HttpServerOptions {
@@ -26,9 +27,14 @@ typedef struct HttpServerOptions {
     const char *cert_file; /* PEM chain; NULL = plain HTTP */
     const char *key_file;
     unsigned max_connections; /* HTTP ones; what was switched to another protocol no longer counts. 0 = 1024 */
-    /* TLS handshakes under way at one time; while there are that many, no connection is accepted and the kernel's
-     * backlog holds the rest. 0 = HTTP_HANDSHAKES_MAX */
+    /* Of these, how many of peers who have not shown who they are (http_note_known()), half of it from one address. 0 = they are
+     * not told apart. */
+    unsigned max_strangers;
+    /* TLS handshakes under way at one time, and as many again from addresses that are known. The rest wait, and their addresses
+     * take turns. 0 = HTTP_HANDSHAKES_MAX */
     unsigned max_handshakes;
+    /* The handler is called with the head of each request, before anything of its body is kept: see http_body_is_coming(). */
+    bool head_first;
     /* The proxies that are believed when they say who called: addresses and networks as in proxy_list_new(), NULL =
      * none. */
     const char *proxy_protocol; /* each connection of theirs begins with a PROXY header, before TLS */
@@ -66,15 +72,26 @@ const char *http_peer(const HttpExchange *x);
 /* Decoded query parameter: a new string, or NULL when absent. */
 char *http_query(const HttpExchange *x, const char *name);
 
-/* Whether the handler was called before the body is there. It has to call http_body_receive(), now or later, or to answer; an
- * answer before the body's end also ends the connection. */
+/* Whether the handler was called before the body is there. It has to call http_body_receive() or http_body_collect(), now or later,
+ * or to answer; an answer also ends the connection unless the rest of the body has come with the head. */
 bool http_body_is_coming(const HttpExchange *x);
+/* Whether long_body said that it may be long: it is to be received. */
+bool http_body_is_long(const HttpExchange *x);
+/* Waits for all of a body of at most `max` bytes, which http_body() then has. True: it is here already. False: on_whole is called
+ * later, or the server refuses the body, maybe from inside this call, which http_on_gone() tells: it is longer (413
+ * http.too-large), comes at less than 1 KiB a second (408 http.timeout) or finds too many others under way (503 http.busy). */
+typedef void (*http_whole_t)(HttpExchange *x, void *userdata);
+bool http_body_collect(HttpExchange *x, size_t max, http_whole_t on_whole, void *userdata) _must_check_;
 /* From now on on_body is called with each piece, never from inside this call, and once with a len of 0 when that was all. What is
  * wrong with the body is answered by the server, and told by http_on_gone(). */
 typedef void (*http_body_t)(HttpExchange *x, const char *data, size_t len, void *userdata);
 void http_body_receive(HttpExchange *x, http_body_t on_body, void *userdata);
 /* Nothing is read from the peer, and on_body is not called, while it is paused. */
 void http_body_pause(HttpExchange *x, bool paused);
+
+/* Its peer has shown who he is: strangers no longer count this connection as one of theirs, and his address greets before
+ * theirs. */
+void http_note_known(HttpExchange *x);
 
 /* Told once if the peer goes away before the answer; the exchange is freed after it. */
 void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata);

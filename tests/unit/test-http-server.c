@@ -284,6 +284,7 @@ static void test_server_freed_with_parked(void **state)
 static void test_limits_of_places(void **state)
 {
     World *w = *state;
+    w->server->slow = USEC_PER_MINUTE; /* all are young */
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
     _cleanup_(closep) int idle = client_open(w->server);
     client_send(w->event, idle, GET "\r\n", strlen(GET "\r\n"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* More TLS handshakes than the server takes on at one time: the others wait in the kernel's backlog, the loop sleeps, and
- * each one that ends lets the next one in. */
+/* More TLS handshakes than the server takes on at one time: the others wait, their addresses take turns, the loop sleeps, and each
+ * one that ends lets the next one in. */
 #include "tests/unit/certificate.h"
 
 #include <arpa/inet.h>
@@ -84,20 +84,28 @@ static int teardown(void **state)
     return 0;
 }
 
-static void come_with(World *w, size_t i, const void *data, size_t len)
+static void come_from(World *w, size_t i, uint32_t host, const void *data, size_t len)
 {
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
+    struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host) };
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     w->crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(w->crowd[i] >= 0);
+    assert_int_equal(bind(w->crowd[i], (struct sockaddr *) &from, sizeof from), 0);
     assert_int_equal(connect(w->crowd[i], (struct sockaddr *) &addr, sizeof addr), 0);
     assert_int_equal(send(w->crowd[i], data, len, MSG_NOSIGNAL), len);
 }
 
+static void come_with(World *w, size_t i, const void *data, size_t len)
+{
+    come_from(w, i, INADDR_LOOPBACK, data, len);
+}
+
 /* Connects and begins a TLS record that never ends. */
+static const uint8_t begin[] = { 0x16, 0x03, 0x01, 0x01, 0x00, 0x01 };
+
 static void come(World *w, size_t i)
 {
-    static const uint8_t begin[] = { 0x16, 0x03, 0x01, 0x01, 0x00, 0x01 };
     come_with(w, i, begin, sizeof begin);
 }
 
@@ -177,9 +185,9 @@ static void test_places_are_bounded(void **state)
     RUN_UNTIL(w, w->server->n_handshakes == PLACES);
     assert_true(turns(w) < TURNS_MAX);
     assert_int_equal(w->server->n_handshakes, PLACES);
-    assert_int_equal(w->server->n_conns, PLACES);
+    assert_int_equal(w->server->n_waiting, CROWD - PLACES);
 
-    /* when places get free the next ones have them; those who gave up in the backlog are passed over */
+    /* when places get free the next ones have them; those who gave up while they waited are passed over */
     good_client(w);
     for (size_t i = 0; i < CROWD; i++)
         leave(w, i);
@@ -222,8 +230,7 @@ static void check_stalled(World *w, const void *data, size_t len)
 
 static void test_a21_stalled_hellos_keep_nobody_out(void **state)
 {
-    static const uint8_t begin[] = { 0x16, 0x03, 0x01 };
-    check_stalled(*state, begin, sizeof begin);
+    check_stalled(*state, begin, 3);
 }
 
 static void test_a21_stalled_answers_keep_nobody_out(void **state)
@@ -231,6 +238,38 @@ static void test_a21_stalled_answers_keep_nobody_out(void **state)
     uint8_t hello[4096];
     size_t len = make_hello(hello, sizeof hello);
     check_stalled(*state, hello, len);
+}
+
+/* Whoever comes alone has his turn before the second of many from one address. */
+static void test_addresses_take_turns(void **state)
+{
+    World *w = *state;
+    for (size_t i = 0; i < CROWD; i++)
+        come_from(w, i, INADDR_LOOPBACK + 1, begin, sizeof begin);
+    RUN_UNTIL(w, w->server->n_waiting == CROWD - PLACES);
+    good_client(w);
+    RUN_UNTIL(w, w->server->n_waiting == CROWD - PLACES + 1);
+    for (size_t i = 0; i < PLACES; i++)
+        leave(w, i);
+    RUN_UNTIL(w, w->answered == 1);
+    /* one of the crowd before it, and one in its place behind it */
+    assert_int_equal(w->server->n_waiting, CROWD - PLACES - 2);
+}
+
+/* An address that is known need not wait where strangers do. */
+static void test_the_known_have_places(void **state)
+{
+    World *w = *state;
+    HttpCaller *known = http_caller_hold(w->server->callers, "127.0.0.1:1");
+    assert_non_null(known);
+    http_caller_note_known(w->server->callers, known);
+    http_caller_release(w->server->callers, known);
+    for (size_t i = 0; i < CROWD; i++)
+        come_from(w, i, INADDR_LOOPBACK + 1, begin, sizeof begin);
+    RUN_UNTIL(w, w->server->n_waiting == CROWD - PLACES);
+    good_client(w);
+    RUN_UNTIL(w, w->answered == 1);
+    assert_int_equal(w->server->n_waiting, CROWD - PLACES);
 }
 
 static void test_freed_while_full(void **state)
@@ -263,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_idle_takes_no_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a21_stalled_hellos_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a21_stalled_answers_keep_nobody_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_addresses_take_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_known_have_places, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed_while_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
