@@ -37,6 +37,7 @@
 #include "gateway/health/api-health.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
+#include "gateway/http/operator-auth.h"
 #include "gateway/http/router.h"
 #include "gateway/install/install-folder.h"
 #include "gateway/listen-address.h"
@@ -84,6 +85,7 @@ struct Gateway {
     unsigned loading;
 
     Requests *requests;
+    OperatorTokens *operator_tokens;
     Router *router;
     InstallFolder *install;
     DeviceRegistry *registry;
@@ -414,6 +416,8 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
         .proxy_protocol = o->proxy_protocol,
         .forwarded_for = o->forwarded_for,
         .max_connections = GATEWAY_CONNECTIONS_MAX,
+        .max_strangers = GATEWAY_STRANGERS_MAX,
+        .head_first = true,
         .on_bad_proxy = on_bad_proxy,
         .long_body = long_body,
         .handler = on_request,
@@ -557,7 +561,8 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->metrics_api.health = g->health;
     g->metrics_api.conns = g->conns;
     g->metrics_api.registry = g->registry;
-    g->router = router_new(g->requests);
+    g->operator_tokens = operator_tokens_new(g->event, g->store, operator_tokens_tell, g->requests);
+    g->router = g->operator_tokens ? router_new(g->requests, g->operator_tokens) : NULL;
     int r = g->router ? 0 : -ENOMEM;
     const struct {
         const Route *routes;
@@ -659,6 +664,7 @@ Gateway *gateway_free(Gateway *g)
         return NULL;
     requests_free(g->requests);
     router_free(g->router);
+    operator_tokens_free(g->operator_tokens);
     box_cameras_free(g->cameras);
     box_recordings_free(g->recordings);
     community_sync_free(g->community_sync);

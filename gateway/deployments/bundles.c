@@ -373,6 +373,8 @@ static void show(Request *c)
     int r = token ? device_token_check(b->tokens, token, ROLE_MGMT, &claims, &err)
                   : error_set(&err, EKEYREJECTED, "jwt.missing", "this needs \"Authorization: Bearer TOKEN\"");
 
+    if (r >= 0)
+        http_note_known(c->exchange);
     if (r < 0)
         request_fail(c, r, &err);
     else if (!bundle_digest_is_valid(c->args[0]))

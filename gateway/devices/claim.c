@@ -64,10 +64,12 @@ static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const E
     r = device_registry_use_proof(cl->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
     if (r >= 0)
         r = device_token_issue(cl->tokens, device, k->role, k->thumbprint, &token, &expires, &err);
-    if (r < 0)
+    if (r < 0) {
         request_fail(c, r, &err);
-    else
+    } else {
+        http_note_known(c->exchange);
         request_answer(c, is_new ? 201 : 200, device_token_json(token, expires));
+    }
     error_done(&err);
 }
 
@@ -130,10 +132,12 @@ static void on_refresh(Request *c)
                       "a refresh needs \"Authorization: Bearer TOKEN\" and \"DPoP: PROOF\"");
     else
         r = device_token_refresh(((const Claims *) c->module)->tokens, token, proof, &fresh, &expires, &err);
-    if (r < 0)
+    if (r < 0) {
         request_fail(c, r, &err);
-    else
+    } else {
+        http_note_known(c->exchange);
         request_answer(c, 200, device_token_json(fresh, expires));
+    }
     error_done(&err);
 }
 

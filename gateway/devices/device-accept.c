@@ -152,6 +152,7 @@ static int accept_token(DeviceAccept *a, HttpExchange *x, Role role, const char 
         device_conn_free(s);
         return error_from_errno(err, -ENOMEM, "accepting a tunnel");
     }
+    http_note_known(x);
     r = tunnel_upgrade(x, &ws_events, s, &s->ws, err);
     if (r < 0) {
         device_conn_free(s);

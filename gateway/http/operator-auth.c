@@ -3,12 +3,18 @@
 #include "gateway/http/operator-auth.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "gateway/auth/audit.h"
 #include "gateway/auth/roles.h"
 #include "gateway/store/tokens-table.h"
+#include "lib/base/clock.h"
 #include "lib/base/strv.h"
+
+#define TOPIC "operator-tokens/%" PRIu64
+/* For the database to say which tokens there are; it is the store that gives up on it, and sooner. */
+#define PATIENCE (30 * USEC_PER_SEC)
 
 /* The one place where a role decides. One that a newer gateway has written may nothing here. */
 static int check_role(Request *c, const char *person, const char *role, Error *err)
@@ -27,13 +33,20 @@ static int check_role(Request *c, const char *person, const char *role, Error *e
     return operator_role_check(person, has, needed[c->route->access], err);
 }
 
+static void refuse_unknown(Request *c)
+{
+    Error err = {};
+    error_set(&err, EKEYREJECTED, "operator.token-unknown", "this operator token is unknown or was revoked");
+    request_fail(c, -EKEYREJECTED, &err);
+    error_done(&err);
+}
+
 static void on_owner(Request *c, const StoreRows *rows)
 {
     Error err = {};
     if (store_rows_count(rows) == 0) {
-        error_set(&err, EKEYREJECTED, "operator.token-unknown", "this operator token is unknown or was revoked");
-        request_fail(c, -EKEYREJECTED, &err);
-        error_done(&err);
+        operator_tokens_forget(c->tokens, c->token_hash);
+        refuse_unknown(c);
         return;
     }
     const char *person = store_rows_get(rows, 0, 0);
@@ -48,23 +61,52 @@ static void on_owner(Request *c, const StoreRows *rows)
         request_fail(c, -ENOMEM, NULL);
         return;
     }
+    http_note_known(c->exchange);
     if (c->route->access != ACCESS_VIEWER) /* who only reads is not in the audit log either */
         request_note_address(c);
-    c->route->handler(c);
+    request_run(c);
+}
+
+/* All tokens were read again, which may have failed. */
+static void on_tokens(Request *c, const void *news)
+{
+    const int *r = news;
+    if (r && *r >= 0 && operator_tokens_has(c->tokens, c->token_hash)) {
+        request_query(c, sql_token_owner(c->token_hash), on_owner);
+    } else if (r && *r >= 0) {
+        refuse_unknown(c);
+    } else {
+        Error err = {};
+        error_set(&err, ENOTCONN, "store.unavailable",
+                  "the database did not say whether this operator token is good, try again in some seconds");
+        request_fail(c, -ENOTCONN, &err);
+        error_done(&err);
+    }
+}
+
+void operator_tokens_tell(uint64_t round, int r, void *requests)
+{
+    requests_tell(requests, &r, TOPIC, round);
 }
 
 void operator_authorize(Request *c)
 {
     Error err = {};
     char hash[SECRET_HASH_SIZE];
+    uint64_t round = 0;
     int r = operator_token_hash(c->exchange, hash, &err);
     if (r >= 0) {
         c->token_hash = strdup(hash);
         r = c->token_hash ? 0 : -ENOMEM;
     }
+    bool known = r >= 0 && operator_tokens_has(c->tokens, hash);
+    if (r >= 0 && !known)
+        r = operator_tokens_look(c->tokens, &round, &err);
     if (r < 0)
         request_fail(c, r, &err);
-    else
+    else if (known)
         request_query(c, sql_token_owner(hash), on_owner);
+    else
+        request_wait(c, PATIENCE, on_tokens, TOPIC, round);
     error_done(&err);
 }

@@ -4,6 +4,8 @@
 
 #include "gateway/http/request.h"
 
-/* Finds the owner of the token that the request shows, then calls the route's handler; answers 401 when there is none, 403
+/* For operator_tokens_new(): those who wait go on. */
+void operator_tokens_tell(uint64_t round, int r, void *requests);
+/* Finds the owner of the token that the request shows, then runs the request; answers 401 when there is none, 403
  * auth.role when the route needs another role. */
 void operator_authorize(Request *c);

@@ -193,6 +193,20 @@ Request *request_free(Request *c)
     return NULL;
 }
 
+static void on_body_whole(HttpExchange *x _unused_, void *userdata)
+{
+    Request *c = userdata;
+    c->route->handler(c);
+}
+
+void request_run(Request *c)
+{
+    size_t max = c->route->access < ACCESS_ANYONE ? HTTP_BODY_MAX : GATEWAY_STRANGER_BODY_MAX;
+    if (!http_body_is_coming(c->exchange) || http_body_is_long(c->exchange) ||
+        http_body_collect(c->exchange, max, on_body_whole, c))
+        c->route->handler(c);
+}
+
 void request_answer_text(Request *c, int status, const char *json)
 {
     respond(TAKE_PTR(c->exchange), status, json);

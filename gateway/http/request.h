@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "gateway/auth/operator-tokens.h"
 #include "gateway/auth/secrets.h"
 #include "lib/postgres/store.h"
 #include "lib/http/server.h"
@@ -40,6 +41,7 @@ struct Request {
     HttpExchange *exchange;
     const Route *route;
     void *module;                 /* that the route belongs to */
+    OperatorTokens *tokens;       /* borrowed */
     char id[RANDOM_ID_SIZE];      /* also the id of what it asks a box */
     char *args[REQUEST_ARGS_MAX]; /* what the path's stars stood for: device, version */
     char *actor;                  /* "operator:NAME" once known */
@@ -75,6 +77,9 @@ Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *mo
 Request *request_free(Request *c);
 /* Notes in the audit log from where its token is used, if that is news. */
 void request_note_address(Request *c);
+
+/* Whoever asks may: calls the route's handler, with the whole body if there is one that is not long. A stranger's is short. */
+void request_run(Request *c);
 
 /* Answers with JSON. `body` is taken. */
 void request_answer(Request *c, int status, cJSON *body);

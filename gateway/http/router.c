@@ -19,6 +19,7 @@ typedef struct Module {
 
 struct Router {
     Requests *requests;
+    OperatorTokens *tokens;
     bool ready;
     Module *modules;
     size_t n_modules;
@@ -37,12 +38,13 @@ static const Route alive_routes[] = {
     {},
 };
 
-Router *router_new(Requests *rs)
+Router *router_new(Requests *rs, OperatorTokens *tokens)
 {
     Router *r = calloc(1, sizeof(*r));
     if (!r)
         return NULL;
     r->requests = rs;
+    r->tokens = tokens;
     return router_add(r, alive_routes, r) < 0 ? router_free(r) : r;
 }
 
@@ -145,7 +147,7 @@ static void request_start(const Router *r, Request *c)
     else if (access < ACCESS_ANYONE)
         operator_authorize(c);
     else
-        c->route->handler(c);
+        request_run(c);
     error_done(&err);
 }
 
@@ -158,6 +160,8 @@ void router_handle(Router *r, HttpExchange *x)
         return;
     }
     Request *c = request_new(r->requests, x, m.route, m.module, m.args);
-    if (c)
-        request_start(r, c);
+    if (!c)
+        return;
+    c->tokens = r->tokens;
+    request_start(r, c);
 }

@@ -6,8 +6,8 @@
 
 typedef struct Router Router;
 
-/* NULL when out of memory. */
-Router *router_new(Requests *rs);
+/* NULL when out of memory. `tokens` are those that let operators in; both are borrowed. */
+Router *router_new(Requests *rs, OperatorTokens *tokens);
 Router *router_free(Router *r);
 
 /* Adds a module's routes: a table that ends with {}. `module` comes with their requests. */
@@ -26,5 +26,5 @@ typedef struct RouteMatch {
 void router_match(const Router *r, const char *method, const char *path, RouteMatch *ret);
 void route_match_done(RouteMatch *m);
 
-/* Answers one request, now or later. */
+/* Answers one request, now or later. Called with its head: nothing of a body is taken from whoever may not. */
 void router_handle(Router *r, HttpExchange *x);

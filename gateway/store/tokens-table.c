@@ -6,6 +6,11 @@ Statement sql_token_owner(const char *hash)
     return STATEMENT("SELECT name, role FROM operator_tokens WHERE hash = $1 AND revoked_at IS NULL", sql_text(hash));
 }
 
+Statement sql_token_hashes(void)
+{
+    return (Statement) { .sql = "SELECT hash FROM operator_tokens WHERE revoked_at IS NULL" };
+}
+
 Statement sql_token_add(const char *name, const char *hash, const char *role)
 {
     return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash, role) VALUES ($1, $2, $3)"

@@ -6,6 +6,8 @@
 
 /* 0 name, 1 role: of the token with this hash that is not revoked. */
 Statement sql_token_owner(const char *hash);
+/* 0 hash: of each token that is not revoked. */
+Statement sql_token_hashes(void);
 /* 0 name: none when there is a good token of that name already. */
 Statement sql_token_add(const char *name, const char *hash, const char *role);
 /* 0 name, 1 since when, 2 when it was revoked, 3 role. */

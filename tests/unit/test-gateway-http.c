@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/http/operator-auth.h"
 #include "gateway/http/router.h"
 #include "gateway/http/token-addresses.h"
 #include "gateway/store/schema.h"
@@ -29,6 +30,7 @@ typedef struct World {
     Store *store;
     HttpServer *server;
     Requests *requests;
+    OperatorTokens *tokens;
     Router *router;
     unsigned waiting;
     char last[RANDOM_ID_SIZE];
@@ -38,6 +40,14 @@ static void show(Request *c)
 {
     _cleanup_(freep) char *text =
         str_format("%s %s %s", c->route->help, c->args[0] ? c->args[0] : "-", c->args[1] ? c->args[1] : "-");
+    request_answer_text(c, 200, text);
+}
+
+static void take(Request *c)
+{
+    size_t len = 0;
+    const char *body = http_body(c->exchange, &len);
+    _cleanup_(freep) char *text = str_format("took %zu %.10s", len, body);
     request_answer_text(c, 200, text);
 }
 
@@ -72,6 +82,7 @@ static const Route first_routes[] = {
     { "POST", "/v1/devices/*", ACCESS_OPERATOR, show, "change" },
     { "GET", "/wait/*/*", ACCESS_ANYONE, wait_for, "wait" },
     { "GET", "/*/*/other", ACCESS_ANYONE, show, "stars" },
+    { "POST", "/take", ACCESS_ANYONE, take, "body" },
     {},
 };
 
@@ -96,12 +107,14 @@ static int setup(void **state)
     static const StoreEvents events = { .on_down = on_down };
     World *w = calloc(1, sizeof(*w));
     assert_non_null(w);
-    const HttpServerOptions options = { .address = "127.0.0.1", .handler = handler, .userdata = w };
+    const HttpServerOptions options = { .address = "127.0.0.1", .head_first = true, .handler = handler, .userdata = w };
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     assert_true(store_new(w->event, "host=/nonexistent", &gateway_schema, &events, w, &w->store, NULL) >= 0);
     assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
     w->requests = requests_new(w->event, w->store);
-    w->router = router_new(w->requests);
+    w->tokens = operator_tokens_new(w->event, w->store, operator_tokens_tell, w->requests);
+    assert_non_null(w->tokens);
+    w->router = router_new(w->requests, w->tokens);
     assert_non_null(w->router);
     assert_int_equal(router_add(w->router, first_routes, w), 0);
     assert_int_equal(router_add(w->router, second_routes, NULL), 0);
@@ -113,6 +126,7 @@ static int teardown(void **state)
 {
     World *w = *state;
     requests_free(w->requests);
+    operator_tokens_free(w->tokens);
     router_free(w->router);
     http_server_free(w->server);
     store_free(w->store);
@@ -255,6 +269,31 @@ static void test_who_is_let_through(void **state)
     expect(w, ask(w, right), "HTTP/1.1 503 ", "Retry-After: 5\r\n");
 }
 
+/* None of these sends a byte of its body, and each has its answer. */
+static void test_the_head_decides(void **state)
+{
+    World *w = *state;
+    router_set_ready(w->router);
+    expect(w, ask(w, "POST /nowhere HTTP/1.1\r\nContent-Length: 1000000"), "HTTP/1.1 404 ", "\"request.not-found\"");
+    expect(w, ask(w, "PUT /take HTTP/1.1\r\nContent-Length: 5"), "HTTP/1.1 405 ", "\"request.method\"");
+    expect(w, ask(w, "POST /v1/devices/casa HTTP/1.1\r\nContent-Length: 5"), "HTTP/1.1 401 ",
+           "\"operator.token-missing\"");
+    expect(w, ask(w, "POST /take HTTP/1.1\r\nContent-Length: 16385"), "HTTP/1.1 413 ", "\"http.too-large\"");
+}
+
+static void test_a_body_that_is_taken(void **state)
+{
+    World *w = *state;
+    router_set_ready(w->router);
+    expect(w, ask(w, "POST /take HTTP/1.1\r\nContent-Length: 0"), "HTTP/1.1 200 ", "took 0 ");
+    int fd = ask(w, "POST /take HTTP/1.1\r\nContent-Length: 5");
+    assert_int_equal(send(fd, "hel", 3, MSG_NOSIGNAL), 3);
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(sd_event_run(w->event, 1000) >= 0);
+    assert_int_equal(send(fd, "lo", 2, MSG_NOSIGNAL), 2);
+    expect(w, fd, "HTTP/1.1 200 ", "took 5 hello");
+}
+
 static void wait_until_waiting(World *w, unsigned n)
 {
     usec_t start = boottime_usec();
@@ -362,6 +401,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_as_many_modules_as_there_are, setup, teardown),
         cmocka_unit_test_setup_teardown(test_until_it_is_ready, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_let_through, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_head_decides, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_body_that_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_news_go_to_their_topic, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiting_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_topic_later, setup, teardown),
