@@ -281,7 +281,7 @@ def sanitizer_reports(folder):
     return count
 
 
-PEERS = ("ws-echo-server", "ws-client", "render-tool", "mux-peer", "many-boxes", "way", "pace")
+PEERS = ("ws-echo-server", "ws-client", "render-tool", "mux-peer", "many-boxes", "strangers", "way", "pace")
 
 
 def sanitized(folder):

@@ -44,7 +44,7 @@ check-unit-asan: ## the same with AddressSanitizer and UBSan
 check-fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS, FUZZ_RUNS)
 	$(TEST_RUN) fuzz
 
-PEERS = $(addprefix $(BUILD)/tests/,ws-echo-server ws-client mux-peer many-boxes way pace)
+PEERS = $(addprefix $(BUILD)/tests/,ws-echo-server ws-client mux-peer many-boxes strangers way pace)
 check-integration: all $(PEERS) ## the integration tests against the programs as installed
 	$(TEST_RUN) integration
 
