@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A secbox with a database, for the tests of its replica and its queue, and what they run it with."""
 # pylint: disable=redefined-outer-name,unused-import
+import contextlib
 import json
 import os
 import socket
@@ -62,9 +63,23 @@ class DataBox(SecBox):
         """As secboxctl does."""
         return self.end_ask(self.begin_ask(verb, **members))
 
+    def alive(self):
+        return None if self.process.poll() is None else read_text(self.log)
+
+    def is_ready(self):
+        """It can be asked, knows from its database whom it serves, and can read its queue, over a connection of its own."""
+        with contextlib.suppress(OSError, AssertionError):
+            return self.ask("replica.status").get("database") == "up" and "waiting" in self.ask("queue.status")
+        return False
+
+    def wait_ready(self):
+        wait_until(self.is_ready, "it can be asked and has its database", self.alive)
+
     def wait_applied(self, version):
+        """Where it was applied before secbox came back, the gateway is not told once more: then it is ready at most."""
         wait_until(lambda: (self.server.community.epoch, version) in self.server.applied, f"version {version} is applied",
-                   lambda: None if self.process.poll() is None else read_text(self.log))
+                   self.alive)
+        self.wait_ready()
 
     def assert_same(self):
         for table in TABLES:

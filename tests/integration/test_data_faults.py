@@ -17,7 +17,7 @@ from tests.integration.test_replica_kill import Reader, Writer, state_of
 from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
 from tests.lab.preload import preloaded
-from tests.lab.util import read_text, wait_until
+from tests.lab.util import wait_until
 
 CRASHES = int(os.environ.get("DATA_CRASHES", "3"))
 CUTS = int(os.environ.get("DATA_CUTS", "4"))
@@ -40,20 +40,6 @@ def a_box(cloud, community, own, server=None):
         box.close()
 
 
-def alive(box):
-    return lambda: None if box.process.poll() is None else read_text(box.log)
-
-
-def start(box):
-    """Until it can be asked and has its database."""
-    def ready():
-        with contextlib.suppress(OSError, AssertionError):
-            return database(box) == "up" and "waiting" in box.ask("queue.status")
-        return False
-    box.start()
-    wait_until(ready, "it can be asked", alive(box))
-
-
 def database(box):
     return box.ask("replica.status")["database"]
 
@@ -64,7 +50,7 @@ def stands_at(box, version):
 
 def assert_whole(box, confirmed):
     """After everything was sent."""
-    wait_until(lambda: box.sql("SELECT count(*) FROM outbound_events") == [["0"]], "everything is sent", alive(box))
+    wait_until(lambda: box.sql("SELECT count(*) FROM outbound_events") == [["0"]], "everything is sent", box.alive)
     box.assert_same()
     assert confirmed and confirmed <= set(box.server.events), "an event is lost"
     assert {i for i, in box.sql("SELECT id FROM visits")} == set(box.server.events), "an event without its entry"
@@ -91,14 +77,14 @@ def test_a_killed_database_loses_nothing_that_was_confirmed(cloud, pg):
                 before, written = c.version, len(writer.confirmed)
                 c.touch("guests", 1500)
                 box.server.send_deltas(before)
-                wait_until(lambda n=written: len(writer.confirmed) > n + 3, "events are written meanwhile", alive(box))
+                wait_until(lambda n=written: len(writer.confirmed) > n + 3, "events are written meanwhile", box.alive)
                 own.crash()
                 applied = max(v for _, v in box.server.applied)
-                wait_until(lambda: database(box) in ("unreachable", "starting"), "the state has a name", alive(box))
+                wait_until(lambda: database(box) in ("unreachable", "starting"), "the state has a name", box.alive)
                 own.resume()
                 assert int(box.sql("SELECT version FROM sync_state")[0][0]) >= applied, "what was told the gateway is not there"
-                wait_until(lambda: stands_at(box, c.version), "all changes are applied", alive(box))
-                wait_until(lambda: database(box) == "up", "secbox has it again", alive(box))
+                wait_until(lambda: stands_at(box, c.version), "all changes are applied", box.alive)
+                wait_until(lambda: database(box) == "up", "secbox has it again", box.alive)
         finally:
             writer.end()
         assert_whole(box, writer.confirmed)
@@ -141,11 +127,11 @@ def test_a_full_disk_has_a_name_and_passes(cloud, pg, small_disk):
         c.many("guests", 2000, "jsonb_build_object('unit', 'x', 'name', 'New ' || i, 'from', 'x', 'until', 'x', 'notes',"
                " repeat('y', 300))")
         box.server.send_deltas(before)
-        wait_until(lambda: database(box) == "full", "the state has a name", alive(box))
+        wait_until(lambda: database(box) == "full", "the state has a name", box.alive)
         assert box.sql("SELECT count(*) FROM bans") == [["1"]], "what is there can be read"
         os.unlink(ballast)
-        wait_until(lambda: stands_at(box, c.version), "all changes are applied", alive(box))
-        wait_until(lambda: database(box) == "up", "it is well again", alive(box))
+        wait_until(lambda: stands_at(box, c.version), "all changes are applied", box.alive)
+        box.wait_ready()
         confirmed.add(box.ask("queue.put", kind="visit.entry", data={})["clientId"])
         assert_whole(box, confirmed)
 
@@ -200,8 +186,8 @@ def test_a_tunnel_that_is_cut_again_and_again(cloud, pg):
                 server.left = some = min(left, CUTS_OF_ONE_RUN)
                 box.start()
                 wait_until(lambda: stands_at(box, c.version) and (c.epoch, c.version) in server.applied, "the snapshot is in place",
-                           alive(box))
-                wait_until(lambda: box.sql("SELECT count(*) FROM outbound_events") == [["0"]], "everything is sent", alive(box))
+                           box.alive)
+                wait_until(lambda: box.sql("SELECT count(*) FROM outbound_events") == [["0"]], "everything is sent", box.alive)
                 left -= max(1, some - server.left)
         finally:
             reader.end()
@@ -269,7 +255,7 @@ def test_a_gateway_that_repeats_reorders_skips_and_truncates(cloud, pg):
                 cloud.stop_tunnels()
                 cloud.start_tunnels()
                 wait_until(lambda: stands_at(box, c.version) and (c.epoch, c.version) in server.applied, "it is well again",
-                           alive(box))
+                           box.alive)
         finally:
             reader.end()
         assert server.hows == set(server.HOWS)
@@ -294,7 +280,8 @@ def test_a_clock_that_is_ten_years_off_loses_nothing(cloud, pg, folder, years):
         assert {int(y) for y, in box.sql("SELECT extract(year FROM at) FROM outbound_events")} <= {year, year + 1, year - 1}
         box.kill()
         box.env = right
-        start(box)
+        box.start()
+        box.wait_ready()
         ids.append(box.ask("queue.put", kind="visit.entry", data={"n": 3})["clientId"])
         assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["0"]], "an age is not told by a clock"
         status = box.ask("queue.status")
@@ -304,8 +291,9 @@ def test_a_clock_that_is_ten_years_off_loses_nothing(cloud, pg, folder, years):
         before = c.version
         c.touch("guests", 5)
         box.kill()
-        start(box)
-        wait_until(lambda: stands_at(box, c.version) and before < c.version, "changes go on", alive(box))
+        box.start()
+        box.wait_ready()
+        wait_until(lambda: stands_at(box, c.version) and before < c.version, "changes go on", box.alive)
         assert_whole(box, set(ids))
         assert list(box.server.events) == ids, "in the order in which they were written, whatever the clock said"
         assert {t["gateway"] for t in box.ask("replica.verify")["tables"]} <= {"same", "unknown"}

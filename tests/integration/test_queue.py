@@ -222,7 +222,7 @@ def test_a_bound_of_ones_own(idle_box):
     assert box.sql("SELECT sum(events) FROM queue_counts") != [["1"]]
     box.start()
     wait_until(lambda: box.sql("SELECT sum(events) FROM queue_counts") == [["1"]], "they are counted anew")
-    box.wait_applied(box.server.community.version)
+    box.wait_ready()
     assert_counted(box)
 
 

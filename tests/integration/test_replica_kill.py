@@ -12,7 +12,7 @@ import time
 from tests.integration.data_box import DataBox, fill, pg
 from tests.integration.fake_cloud import FakeCloud
 from tests.lab.community import TABLES, Community, CommunityServer, checksum
-from tests.lab.util import read_text, wait_until
+from tests.lab.util import wait_until
 
 KILLS = int(os.environ.get("DATA_KILLS", "10"))
 GUESTS = int(os.environ.get("DATA_GUESTS", "2500"))
@@ -107,8 +107,7 @@ def test_killed_at_random_moments(pg):
                     time.sleep(chance.random() * 0.5)
             writer.end()
             wait_until(lambda: box.sql(f"SELECT 1 FROM sync_state WHERE epoch = '{c.epoch}' AND version = {c.version}"),
-                       "the replica is where the gateway is", lambda: None if box.process.poll() is None else
-                       read_text(box.log))
+                       "the replica is where the gateway is", box.alive)
             wait_until(lambda: box.sql("SELECT count(*) FROM outbound_events") == [["0"]], "everything is sent")
         finally:
             reader.end()
