@@ -2,6 +2,7 @@
 """Claims at secbox-gateway, where they meet each other and what operators do."""
 # pylint: disable=redefined-outer-name,unused-import
 import threading
+import time
 
 import pytest
 
@@ -32,18 +33,15 @@ def test_a_claim_does_not_unblock_a_device(gw):
     """The operator blocks it between the claim's look at the database and its entry there."""
     box = enroll(gw, "claim-while-blocked")
     answers = {}
-    hold = threading.Thread(target=gw.postgres.sql, args=[
-        "BEGIN; LOCK TABLE operator_tokens IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); COMMIT"])
     block = threading.Thread(target=lambda: answers.update(
         block=gw.request("POST", f"/v1/devices/{box.id}/block")))
     claim = threading.Thread(target=lambda: answers.update(claim=box.claim()))
-    hold.start()
-    wait_until(lambda: gw.postgres.sql("SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
-                                       " AND relation = 'operator_tokens'::regclass"), "the table is locked")
-    block.start()
-    wait_for_a_waiting_lock(gw)
-    claim.start()
-    for thread in (hold, block, claim):
+    with gw.postgres.open_transaction("LOCK TABLE operator_tokens IN ACCESS EXCLUSIVE MODE"):
+        block.start()
+        wait_for_a_waiting_lock(gw)
+        claim.start()
+        time.sleep(2)  # for its look; where it comes later still, it finds a blocked device
+    for thread in (block, claim):
         thread.join()
     assert answers["block"].status == 200, answers
     assert answers["claim"].status == 403 and error_id(answers["claim"]) == "device.blocked", answers
