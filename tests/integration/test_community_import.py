@@ -57,7 +57,7 @@ def test_a_csv_file_is_merged_and_replaces(gw, community, boxes):
     assert box.rows == stored(gw, community)
     entries = [e for e in gw.audit("community.imported") if e["detail"]["community"] == community.id]
     assert len(entries) == 2 and entries[0]["detail"]["deleted"] == 2 and entries[0]["actor"] == "operator:lab"
-    assert gw.postgres.sql("SELECT count(*) FROM community_import_rows") == [["0"]]
+    wait_until(lambda: gw.postgres.sql("SELECT count(*) FROM community_import_rows") == [["0"]], "nothing stays put aside")
 
 
 def test_ndjson_names_days_uses_and_ids(gw, community):
