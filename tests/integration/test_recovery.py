@@ -116,8 +116,8 @@ def test_waits_for_a_configuration(gw, folder):
 
 
 def fault_file(box):
-    path = box.path("run/tucomunidad/recovery/config-fault.json")
-    return json.loads(read_text(path)) if os.path.exists(path) else None
+    text = read_text(box.path("run/tucomunidad/recovery/config-fault.json"))
+    return json.loads(text) if text else None
 
 
 def wait_restart(box):
@@ -233,10 +233,8 @@ def test_opens_when_the_main_way_is_wedged_and_closes_when_it_is_well(gw, box):
     box.start()
     wait_shown(box, state="healthy", open=False, verdict="closed", reasons=[])
     device.answers = False  # alive, connected, and not serving
-    began = time.monotonic()
     seen = wait_shown(box, state="wedged", open=True, verdict="wedged")
     assert "device tunnel: connected, but no answer" in seen["reasons"] and seen["step"] == "none"
-    assert time.monotonic() - began < 60
     device.answers = True
     wait_shown(box, state="healthy", open=False)
     heart.beats = False
@@ -295,7 +293,7 @@ def test_climbs_the_ladder_within_its_budget(gw, box):
         return {"ok": message["type"] == "container.restart"}
 
     agent = FakeAgent(box, answer)
-    box.write_env("recovery.env", {**box.settings, "RECOVERY_REBOOT": 1, "RECOVERY_REBOOT_AFTER": 5})
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_REBOOT": 1})
     box.start()
     wait_shown(box, state="healthy")
     heart.beats = False
@@ -310,6 +308,7 @@ def test_climbs_the_ladder_within_its_budget(gw, box):
     assert seen["budget"] == {"restart": 0, "recreate": 0, "reboot": 1}
     # a restart of recovery-agent does not give it another budget; the reboot is asked for by a file
     box.stop()
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_REBOOT": 1, "RECOVERY_REBOOT_AFTER": 5})
     box.start()
     wait_until(lambda: os.path.exists(box.path("run/tucomunidad/recovery/reboot")), "a reboot is asked for", box.daemon.death)
     assert len(agent.asked) == 3
