@@ -22,13 +22,16 @@ def other():
 
 
 def fault(box):
-    path = os.path.join(box.root, "run/tucomunidad/mgmt-link/config-fault.json")
-    return json.loads(read_text(path))["error"] if os.path.exists(path) else {}
+    text = read_text(os.path.join(box.root, "run/tucomunidad/mgmt-link/config-fault.json"))
+    return json.loads(text)["error"] if text else {}
 
 
 def wait_fault(box, identifier):
-    return wait_until(lambda: fault(box).get("id") == identifier and fault(box)["message"], f"mgmt-link tells {identifier}",
-                      lambda: box.process.poll())
+    def told():
+        now = fault(box)
+        return now["message"] if now.get("id") == identifier else None
+
+    return wait_until(told, f"mgmt-link tells {identifier}", lambda: box.process.poll())
 
 
 def start(cloud, box, *options, **environment):
