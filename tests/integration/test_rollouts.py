@@ -270,10 +270,17 @@ def test_g01_g02_boxes_that_hold_updates_back_are_waited_for(gw, fleet, site):
     locked.outcome = lambda message: LOCKED
     busy.outcome = lambda message: NOT_NOW
     rollout = start(gw, site, groups="100%")
-    held = wait_until(lambda: (lambda r: r if r["state"] == "done" else None)(show(gw, rollout)), "no failure halts it")
+    said = {locked.id: "update.locked", busy.id: "update.not-now"}
+
+    def both_are_held():
+        """At one time: they are asked again and again, and have not answered yet now and then."""
+        now = show(gw, rollout)
+        return now if now["state"] == "done" and {b["device"]: b["error"]["id"] for b in now["offline"]} == said else None
+
+    held = wait_until(both_are_held, "no failure halts it")
     assert total(held, "done") == 1 and total(held, "failed") == 0 and changed(plain) == [digest()]
-    assert {b["device"]: b["error"]["id"] for b in held["offline"]} == {locked.id: "update.locked", busy.id: "update.not-now"}
-    assert f"{locked.id} (100%), offline: {LOCKED[2]['message']} [update.locked]" in command(gw, "rollout", "status").stdout
+    wait_until(lambda: f"{locked.id} (100%), offline: {LOCKED[2]['message']} [update.locked]" in command(
+        gw, "rollout", "status").stdout, "the operator is told")
     locked.outcome = busy.outcome = lambda message: ("done", 200, None)
     wait_until(lambda: total(show(gw, rollout), "done") == 3, "both had their turn once they let it")
     assert changed(locked) == changed(busy) == [digest()]
