@@ -113,9 +113,6 @@ class LanBox(DataBox):
         super().start()
         wait_until(lambda: read_text(self.log).count(READY) > before, "the guards' pages", self.alive)
 
-    def alive(self):
-        return None if self.process.poll() is None else read_text(self.log)
-
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()

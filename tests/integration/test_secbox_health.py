@@ -2,7 +2,6 @@
 """What secbox tells of itself: to the cloud as differences, and to secboxctl over its socket."""
 # pylint: disable=redefined-outer-name,unused-import
 import json
-import os
 
 from tests.integration.data_box import DataBox, box, fill, pg
 from tests.integration.fake_agent import STATUS, FakeAgent
@@ -54,7 +53,7 @@ def test_data_queue_and_database(box):
 
 def test_a_database_that_is_away_is_a_fault_at_once(box):
     box.start()
-    wait_until(lambda: os.path.exists(os.path.join(box.env["SECBOX_RUN"], "control.sock")), "secbox can be asked")
+    box.wait_ready()
     wait_until(lambda: box.ask("health").get("database") == {"state": "up"}, "the database is there")
     box.pg.sql(f"ALTER DATABASE {box.database} WITH ALLOW_CONNECTIONS false")
     box.pg.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{box.database}'")
