@@ -276,7 +276,7 @@ def test_quotes_are_read_as_systemd_does(machine):
     try:
         machine.set_options(f'--issuer https://127.0.0.1:{machine.port} --listen=127.0.0.1:{machine.port} '
                             f'--cert "{cert}" "--key={key}"')
-        assert not machine.findings()
+        well(machine)
         os.chmod(key, 0o644)
         finding = machine.doctor()["key"]
         assert finding["result"] == "fail" and key in finding["detail"] and "remedy" not in finding, finding
