@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tunnels need is loaded again whenever the database was away. */
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -8,53 +7,21 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
-#include "gateway/cameras/box-cameras.h"
-#include "gateway/cameras/box-recordings.h"
-#include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
-#include "gateway/communities/api-import.h"
 #include "gateway/communities/api-passes.h"
 #include "gateway/communities/api-recordings.h"
-#include "gateway/communities/box-events.h"
-#include "gateway/communities/community-sync.h"
-#include "gateway/communities/photos.h"
-#include "gateway/deployments/api-deployments.h"
 #include "gateway/deployments/api-templates.h"
-#include "gateway/deployments/deployments-waiting.h"
-#include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-enrolments.h"
 #include "gateway/devices/api-lan-certificate.h"
 #include "gateway/devices/api-query.h"
-#include "gateway/devices/claim.h"
-#include "gateway/devices/config-faults.h"
-#include "gateway/devices/device-accept.h"
-#include "gateway/devices/device-query.h"
-#include "gateway/devices/recovery-reports.h"
-#include "gateway/devices/unnamed-root.h"
-#include "gateway/devices/unsafe-binds.h"
-#include "gateway/gateway-files.h"
-#include "gateway/gateway-lease.h"
-#include "gateway/health/api-health.h"
-#include "gateway/health/api-metrics.h"
+#include "gateway/gateway-impl.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/operator-auth.h"
-#include "gateway/http/router.h"
-#include "gateway/install/install-folder.h"
 #include "gateway/listen-address.h"
-#include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
-#include "gateway/rollouts/rollouts-halted.h"
-#include "gateway/rollouts/rollouts.h"
-#include "gateway/sessions/api-certificates.h"
 #include "gateway/sessions/api-grants.h"
-#include "gateway/sessions/support-session.h"
-#include "gateway/store/rollouts-table.h"
 #include "gateway/store/schema.h"
-#include "gateway/store/sessions-table.h"
-#include "gateway/store/devices-table.h"
-#include "gateway/store/waiting-table.h"
 #include "gateway/webhooks/api-webhooks.h"
-#include "gateway/webhooks/webhooks.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -67,237 +34,13 @@
 #define KEY_NAME "jwt-key.pem"
 #define CA_NAME "support-ca.pem"
 #define BACKLOG_NAME "backlog.jsonl"
-/* the database is there, and does not say what it knows */
-#define LOAD_AGAIN (5 * USEC_PER_SEC)
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
-
-struct Gateway {
-    sd_event *event;
-    Backlog *backlog;
-    Store *store, *bulk, *imports; /* the second for what takes long, the third for what takes longest */
-    HttpServer *server;
-    SshCa *ca;          /* signs the certificates of support staff */
-    char *issuer;       /* public base URL, without a trailing slash */
-    bool issuer_set;    /* by the configuration: proofs must then name it */
-    bool issuer_missed; /* it was said that a proxy needs --issuer */
-    usec_t complained;  /* of a proxy, last */
-    bool ready;         /* the registry and the open deployments are loaded */
-    unsigned loading;
-
-    Requests *requests;
-    OperatorTokens *operator_tokens;
-    Router *router;
-    InstallFolder *install;
-    DeviceRegistry *registry;
-    DeviceTokens *tokens;
-    DeviceConns *conns;
-    Claims claims;
-    Admission admission;
-    DeviceAccept *accept;
-    DevicesApi devices_api;
-    DeviceQueries queries;
-    RecoveryReports *recovery;
-    ConfigFaults *config_faults;
-    UnsafeBinds *unsafe_binds;
-    UnnamedRoots *unnamed_roots;
-    HostKeys *host_keys;
-    Deployments *deployments;
-    DeploymentsApi deployments_api;
-    RolloutsApi rollouts_api;
-    Rollouts *rollouts;
-    CommunitySync *community_sync;
-    BoxEvents *box_events;
-    Webhooks *webhooks;
-    Photos *photos;
-    Bundles *bundles;
-    DeviceHealth *health;
-    HealthApi health_api;
-    CertificatesApi certificates_api;
-    MetricsApi metrics_api;
-    CommunityEvents community_events;
-    BoxApi box_api;
-    ImportApi import_api;
-    SupportSessions *sessions;
-    BoxCameras *cameras;
-    BoxRecordings *recordings;
-    GatewayFiles *files;
-    GatewayLease *lease;
-    bool stands_by; /* another gateway serves, which has been said */
-    sd_event_source *sweep, *farewell, *reload, *load_again;
-};
-
-static int load_devices(Gateway *g, const StoreRows *rows)
-{
-    int r = 0;
-    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        if ((r = host_keys_adopt(g->host_keys, store_rows_get(rows, i, 0), store_rows_get(rows, i, 2))) >= 0)
-            r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0), store_rows_true(rows, i, 1));
-    return r;
-}
-
-static int load_keys(Gateway *g, const StoreRows *rows)
-{
-    int r = 0;
-    Role role;
-    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        if (role_parse(store_rows_get(rows, i, 1), &role) >= 0)
-            r = device_registry_put_key(g->registry, store_rows_get(rows, i, 0), role, store_rows_get(rows, i, 2));
-    return r;
-}
-
-static int load_deployments(Gateway *g, const StoreRows *rows)
-{
-    int r = deployments_adopt(g->deployments, rows, !g->ready);
-    if (r >= 0)
-        deployments_sweep(g->deployments); /* what waited for the store */
-    return r;
-}
-
-static int load_waiting(Gateway *g, const StoreRows *rows)
-{
-    return deployments_adopt_waiting(g->deployments, rows);
-}
-
-static int load_nothing(Gateway *g _unused_, const StoreRows *rows _unused_)
-{
-    return 0;
-}
-
-static int load_rollouts(Gateway *g, const StoreRows *rows)
-{
-    return rollouts_adopt(g->rollouts, rows);
-}
-
-static int load_rollout_boxes(Gateway *g, const StoreRows *rows)
-{
-    return rollouts_adopt_boxes(g->rollouts, rows);
-}
-
-static int load_halted(Gateway *g, const StoreRows *rows)
-{
-    return rollouts_adopt_halted(g->rollouts, rows);
-}
-
-/* Sessions that an earlier gateway left open ended with it. */
-static Statement sql_sessions_lost(void)
-{
-    return sql_sessions_close_all("gateway.lost");
-}
-
-static const struct {
-    Statement (*sql)(void);
-    int (*load)(Gateway *g, const StoreRows *rows);
-    bool at_start; /* not again after an outage of the store */
-} load_steps[] = {
-    { sql_sessions_lost, load_nothing, true },   { sql_devices_known, load_devices, false },
-    { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
-    { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
-    { sql_rollouts_halted, load_halted, false }, { sql_waiting_known, load_waiting, false },
-};
-
-static void gateway_load(Gateway *g);
-
-static void load_later(Gateway *g, const Error *err, int r);
-
-/* A sweep asks for more of the lease: what the database says else is seen by others. */
-static void on_lease_renewed(int r, const Error *err, void *userdata)
-{
-    Gateway *g = userdata;
-    if (r != -EBUSY)
-        return;
-    log_failure(LOG_LEVEL_ERROR, NULL, err, r, "ending, since two gateways would undo each other's work");
-    sd_event_exit(g->event, r);
-}
-
-static void on_lease(int r, const Error *err, void *userdata)
-{
-    Gateway *g = userdata;
-    if (r == -EBUSY && g->ready) {
-        on_lease_renewed(r, err, g);
-    } else if (r < 0) {
-        load_later(g, err, r);
-    } else {
-        g->loading = 0;
-        gateway_load(g);
-    }
-}
-
-/* What an earlier run could not write comes before sessions that it left open count as lost. */
-static void on_backlog_settled(void *userdata)
-{
-    Gateway *g = userdata;
-    int r = gateway_lease_ask(g->lease, on_lease, g);
-    if (r < 0)
-        load_later(g, NULL, r);
-}
-
-static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
-{
-    Gateway *g = userdata;
-    if (store_is_up(g->store)) /* else on_store_up comes again */
-        backlog_settle(g->backlog, on_backlog_settled, g);
-    return 0;
-}
-
-/* A lock, a disk that is full, rights that are missing: it passes, and meanwhile what stands goes on. */
-static void load_later(Gateway *g, const Error *err, int r)
-{
-    if (r == -EBUSY)
-        service_waits(LOAD_AGAIN, "another gateway serves with this database");
-    if (r != -EBUSY || !g->stands_by)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
-    g->stands_by = r == -EBUSY;
-    if (timer_arm(g->event, &g->load_again, LOAD_AGAIN, on_load_again, g) < 0)
-        sd_event_exit(g->event, -ENOMEM); /* without the timer it would wait for ever */
-}
-
-static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
-{
-    Gateway *g = userdata;
-    if (r >= 0)
-        r = load_steps[g->loading].load(g, rows);
-    if (r < 0) {
-        load_later(g, err, r);
-        return;
-    }
-    g->loading++;
-    gateway_load(g);
-}
-
-static void tell_status(const Gateway *g)
-{
-    if (g->ready)
-        service_ready(gateway_files_status(g->files));
-}
-
-static void gateway_load(Gateway *g)
-{
-    Error err = {};
-    while (g->ready && g->loading < ELEMENTSOF(load_steps) && load_steps[g->loading].at_start)
-        g->loading++;
-    if (g->loading < ELEMENTSOF(load_steps)) {
-        int r = store_query(g->store, load_steps[g->loading].sql(), on_loaded, g, NULL, &err);
-        if (r < 0)
-            load_later(g, &err, r);
-        error_done(&err);
-        return;
-    }
-    if (!g->ready)
-        log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
-    g->ready = g->admission.ready = true;
-    router_set_ready(g->router);
-    rollouts_wake(g->rollouts);
-    support_sessions_sweep(g->sessions); /* what waited for the store */
-    webhooks_sweep(g->webhooks);
-    tell_status(g);
-}
 
 static void on_store_up(Store *s _unused_, void *userdata)
 {
     Gateway *g = userdata;
     log_notice("the database is there");
-    timer_disarm(g->load_again);
-    backlog_settle(g->backlog, on_backlog_settled, g);
+    gateway_begin_to_load(g);
 }
 
 static void on_store_down(Store *s _unused_, usec_t retry_in, const Error *err, void *userdata _unused_)
@@ -365,20 +108,20 @@ static int on_reload(sd_event_source *source _unused_, const struct signalfd_sig
     if (g->ready)
         service_reloading();
     gateway_files_renew(g->files);
-    tell_status(g);
+    gateway_tell_status(g);
     return 0;
 }
 
 static void on_file_changed(void *userdata)
 {
-    tell_status(userdata);
+    gateway_tell_status(userdata);
 }
 
 static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
-        if (!gateway_lease_asks(g->lease) && gateway_lease_ask(g->lease, on_lease_renewed, g) < 0)
+        if (!gateway_lease_asks(g->lease) && gateway_lease_ask(g->lease, gateway_on_lease_renewed, g) < 0)
             log_debug("the lease is renewed later");
         backlog_go_on(g->backlog);
         deployments_sweep(g->deployments);

@@ -197,8 +197,8 @@ int deployment_store_waiting(Deployment *d, const DeviceConn *s, bool blank, Err
         .version_floor = device_conn_version_floor(s),
         .confirm_deadline = CONFIRM_SECONDS_DEFAULT,
     };
-    const Statement add = sql_deployment_add_waiting(&row, blank, device_conn_takes(s, ORDER_SIGNED),
-                                                     device_conn_takes(s, ORDER_BUNDLE));
+    const Statement add =
+        sql_deployment_add_waiting(&row, blank, device_conn_takes(s, ORDER_SIGNED), device_conn_takes(s, ORDER_BUNDLE));
     return store_query(d->owner->store, add, on_waiting, d, &d->query, err);
 }
 

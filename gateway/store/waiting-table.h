@@ -17,8 +17,8 @@ Statement sql_waiting_put(const NewDeployment *d);
 Statement sql_waiting_cancel(const char *device, const char *actor);
 
 /* What waits becomes the box's deployment; of one that is `blank` and was never sent anything, the template with the most labels,
- * which itself waits (and an audit entry says so) when it is signed and the box's agent not one that `takes_signed` orders, or brings
- * files and that is not one that `takes_files`. Read are device, id, nonce, version_floor, confirm_deadline: of a template.
+ * which itself waits (and an audit entry says so) when it is signed and the box's agent not one that `takes_signed` orders, or
+ * brings files and that is not one that `takes_files`. Read are device, id, nonce, version_floor, confirm_deadline: of a template.
  * 0 version, 1 compose, 2 seconds for the confirmation, 3 envelope, 4 digest of its files: none when there is nothing for it. One
  * that has another deployment open makes the statement fail as a whole. */
 Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank, bool takes_signed, bool takes_files);
