@@ -19,8 +19,9 @@
 #define KEEP_SECONDS 120
 /* A clock that is ahead by more is no clock. */
 #define AHEAD_MAX (10.0 * 365 * 86400)
-/* One that is not further off will hardly be set by more from one moment to the next. */
+/* One that is not further off is nearly right; a box tells it each minute, and may be set to another while it cannot. */
 #define NEAR_SECONDS 3600.0
+#define NEAR_TOLD_LATELY (2 * USEC_PER_MINUTE)
 
 static void scratch_free(void *scratch)
 {
@@ -29,26 +30,26 @@ static void scratch_free(void *scratch)
 }
 
 /* Whether it is for logins that begin now, by the box's clock as it has told it, and by ours, since what was told may have been
- * on its way for long: whoever has got hold of a certificate then comes too late with it. Of a box whose clock nobody knows, or
- * that is behind and may be set at any time, it begins in 1970, and the grant bounds it, which the gateway watches over. A box
- * that is ahead of the grant's end would take that for expired: what it gets is good there again when the right time gets that
- * far, and nowhere else. */
+ * on its way for long: whoever has got hold of a certificate comes too late with it soon. It begins in 1970 all the same, since
+ * that is where a box stands whose battery is empty, and nobody may be locked out by that. Of a box whose clock nobody knows, or
+ * that is behind and may be set at any time, the grant bounds it, which the gateway watches over. A box that is ahead of the
+ * grant's end would take that for expired: what it gets is good there again when the right time gets that far, and nowhere
+ * else. */
 static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
 {
     const HealthPart *box = device_health_find(api->health, g->device, "box");
-    usec_t now = realtime_usec();
+    usec_t now = realtime_usec(), told = box && box->at ? now - box->received_at : USEC_INFINITY;
 
     spec->valid_before = g->expires_at;
-    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY ||
-        !(box->clock_offset >= -NEAR_SECONDS && box->clock_offset <= AHEAD_MAX))
+    if (told > CLOCK_TOLD_LATELY || !(box->clock_offset >= -NEAR_SECONDS && box->clock_offset <= AHEAD_MAX))
         return false;
-    bool is_near = box->clock_offset <= NEAR_SECONDS;
     double here = (double) now / (double) USEC_PER_SEC, there = here + box->clock_offset;
-    if (!is_near && there + MOMENT_SECONDS < (double) g->expires_at)
+    bool is_near = box->clock_offset <= NEAR_SECONDS;
+    if (is_near ? told > NEAR_TOLD_LATELY : there + MOMENT_SECONDS < (double) g->expires_at)
         return false;
-    double first = is_near && here < there ? here : there, last = is_near && here > there ? here : there;
-    spec->valid_after = (uint64_t) first - MOMENT_SECONDS;
-    spec->valid_before = (uint64_t) last + MOMENT_SECONDS;
+    if (!is_near)
+        spec->valid_after = (uint64_t) there - MOMENT_SECONDS;
+    spec->valid_before = (uint64_t) (here > there ? here : there) + MOMENT_SECONDS;
     return true;
 }
 

@@ -244,7 +244,8 @@ def test_it_is_seen_from_the_gateway_and_mended_from_there(whole):
     assert list(there) == list(here) and there["lingering"] == here["lingering"], there
     assert there["lingering"]["remedy"] == "loginctl enable-linger tc"
     # its containers end a moment later, if they have not done so by then
-    assert {name for name, c in known.items() if c["result"] != "pass"} <= {"services"}, known
+    bad = {name: c for name, c in known.items() if c["result"] != "pass"}
+    assert set(bad) <= {"services"}, bad
     shell(box, there["lingering"]["remedy"])
     # the user's manager may end only now, and be started again with what it carried
     wait_until(lambda: not [c for name, c in from_afar(whole, None)[1].items() if c["result"] != "pass" and name not in NOT_OURS],
