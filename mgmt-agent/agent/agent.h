@@ -70,7 +70,7 @@ typedef struct Agent {
     HostHealth *health;      /* see host-health.h */
     Pairing *pairing;        /* see pairing.h */
     PackageUpdate *packages; /* see package-update.h */
-    bool own_job;            /* the job under way is of the latter */
+    bool own_job;            /* the job under way is one that nobody asked for: of `services`, or after a boot */
     SignedOrder *order;      /* the signed order that is being handled; see order-admission.h */
     struct {
         cJSON *message;

@@ -42,6 +42,13 @@ def test_after_a_boot_what_ran_runs_again(deployed):
     assert again["outcome"] == "done" and deployed.ids() == before
 
 
+def test_a_push_before_a_boot_is_over_waits_for_it(deployed):
+    before = deployed.ids()
+    boot(deployed)
+    result = deployed.apply(STACK)
+    assert result["outcome"] == "done" and deployed.ids() == before and deployed.running() == RUNNING, result
+
+
 def test_a_restart_of_the_agent_starts_nothing(deployed):
     deployed.lab.podman("stop", "-t", "0", deployed.ids()["plain"])
     deployed.agent.kill()
