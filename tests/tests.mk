@@ -114,7 +114,7 @@ $(BUILD)/previous/done-$(PREVIOUS):
 	  { echo "wire-compat: this copy's history lacks $(PREVIOUS): git fetch --unshallow, or PREVIOUS=COMMIT" >&2; exit 1; }
 	$(Q)rm -rf $(BUILD)/previous && mkdir -p $(BUILD)/previous
 	$(Q)git archive $(PREVIOUS) | tar -C $(BUILD)/previous -x
-	$(Q)env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL $(MAKE) -s -j$$(nproc) -C $(BUILD)/previous BUILD=build all
+	$(Q)env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s -j$$(nproc) -C $(BUILD)/previous BUILD=build all
 	$(Q)touch $@
 
 wire-compat: deps all $(BUILD)/previous/done-$(PREVIOUS) ## boxes and gateways of this version beside those of the version PREVIOUS
