@@ -25,6 +25,7 @@ typedef struct HttpCaller {
     unsigned n_conns;
     size_t body_bytes;                  /* of strangers' requests that are arriving */
     HttpQueue strangers;                /* connections that may be ended for others */
+    HttpQueue taking;                   /* the same of those that take their answers */
     HttpQueue waiting;                  /* for a place to greet */
     struct HttpTurns *turns;            /* among which it waits; NULL: it does not */
     struct HttpCaller *before, *behind; /* of those */

@@ -110,10 +110,9 @@ void http_conn_deadline(HttpConn *c, usec_t delay)
 static void conn_end(HttpConn *c)
 {
     c->phase = HTTP_ENDING;
-    c->since = boottime_usec();
+    http_conn_moves(c);
     timer_disarm(c->timer);
     buf_done(&c->in);
-    http_conn_settle(c);
     stream_pause(c->stream, false);
     stream_end(c->stream);
 }
@@ -127,14 +126,12 @@ static void conn_answered(HttpConn *c)
     }
     if (stream_queued(c->stream) > 0) {
         c->phase = HTTP_SENDING;
-        c->since = boottime_usec();
-        http_conn_settle(c);
+        http_conn_moves(c);
         http_conn_deadline(c, SEND_TIMEOUT);
         return;
     }
     c->phase = HTTP_IDLE;
-    c->since = boottime_usec();
-    http_conn_settle(c);
+    http_conn_moves(c);
     stream_pause(c->stream, false);
     if (c->in.len == 0) {
         buf_done(&c->in);
@@ -210,8 +207,7 @@ void http_respond_from(HttpExchange *x, int status, const char *content_type, ui
     c->to_read = len;
     c->read_until = source->max_usec > 0 ? boottime_usec() + source->max_usec : 0;
     c->phase = HTTP_READING;
-    c->since = boottime_usec();
-    http_conn_settle(c);
+    http_conn_moves(c);
     reading_deadline(c);
     stream_want_write(c->stream, true);
 }
@@ -409,9 +405,7 @@ static bool process_one(HttpConn *c)
         return http_body_round(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
-        if (c->used)
-            c->since = boottime_usec();
-        http_conn_settle(c);
+        (c->used ? http_conn_moves : http_conn_settle)(c);
         http_conn_deadline(c, HEAD_TIMEOUT);
     }
     if (c->phase == HTTP_HEAD && take_head(c) == 0)

@@ -104,7 +104,9 @@ void http_conn_settle(HttpConn *c)
         queue_join(q, c, LINE_SERVER);
     else
         http_queue_leave(c, LINE_SERVER);
-    if (q == &s->pending || q == &s->idle)
+    if (q == &s->taking)
+        queue_join(&c->caller->taking, c, LINE_CALLER);
+    else if (q == &s->pending || q == &s->idle)
         queue_join(&c->caller->strangers, c, LINE_CALLER);
     else
         http_queue_leave(c, LINE_CALLER);
@@ -151,8 +153,10 @@ int http_conn_make_room(HttpServer *s, const HttpCaller *caller)
     if (s->max_strangers == 0)
         return 0;
     unsigned share = s->max_strangers / SHARE;
-    if (caller->strangers.n >= (share > 0 ? share : 1))
-        return end_one(if_slow(s, caller->strangers.oldest));
+    if (caller->strangers.n + caller->taking.n >= (share > 0 ? share : 1)) {
+        HttpConn *c = if_slow(s, caller->strangers.oldest);
+        return end_one(c ? c : if_slow(s, caller->taking.oldest));
+    }
     if (caller->known)
         return 0;
     return s->n_conns - s->n_known > s->max_strangers ? end_one(stranger_to_end(s)) : 0;

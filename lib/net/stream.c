@@ -344,7 +344,8 @@ static void read_round(Stream *s)
 
 static void flush_round(Stream *s)
 {
-    if (stream_queued(s) == 0)
+    size_t before = stream_queued(s);
+    if (before == 0)
         return;
     int r = queue_flush(s);
     if (r < 0) {
@@ -353,7 +354,7 @@ static void flush_round(Stream *s)
     }
     end_if_flushed(s);
     finish_if_flushed(s);
-    if (s->state == STREAM_OPEN && s->events->on_flushed)
+    if (s->state == STREAM_OPEN && stream_queued(s) < before && s->events->on_flushed)
         s->events->on_flushed(s, s->userdata);
 }
 

@@ -20,6 +20,9 @@ typedef struct World {
     unsigned handled, gone;
 } World;
 
+/* More than a socket takes from us while its peer reads nothing. */
+static char big[8 * 1024 * 1024];
+
 static void on_gone(HttpExchange *x, void *userdata)
 {
     World *w = userdata;
@@ -47,6 +50,8 @@ static void handler(HttpExchange *x, void *userdata)
     http_on_gone(x, on_gone, w);
     if (str_equal(http_path(x), "/park"))
         w->parked = x;
+    else if (str_equal(http_path(x), "/big"))
+        http_respond(x, 200, "text/plain", big, sizeof big, NULL);
     else if (!http_body_is_coming(x) || str_equal(http_path(x), "/refused"))
         http_respond(x, 200, "text/plain", "bare", 4, NULL);
     else if (http_body_collect(x, HTTP_BODY_MAX, on_whole, w))
@@ -110,6 +115,75 @@ static bool is_open(int fd)
 }
 
 #define HEAD(path) path " HTTP/1.1\r\nHost: a\r\n"
+
+/* Asks for much, and reads nothing of it. */
+static int take_nothing(World *w, unsigned host)
+{
+    int fd = come_from(w, host, ""), small = 4096;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    client_send(w->event, fd, HEAD("GET /big") "\r\n", strlen(HEAD("GET /big") "\r\n"));
+    return fd;
+}
+
+/* Who does not take his answers has no more than his address's share either, and keeps it for longer. */
+static void test_taking_counts_too(void **state)
+{
+    World *w = *state;
+    int many[SHARE];
+    w->server->slow = 0;
+    w->server->taking_slow = USEC_PER_HOUR;
+    for (unsigned i = 0; i < SHARE; i++) {
+        many[i] = take_nothing(w, 6);
+        RUN_UNTIL(w, w->server->taking.n == i + 1);
+    }
+    _cleanup_(closep) int refused = come_from(w, 6, HEAD("GET /") "\r\n");
+    _cleanup_(buf_done) Buf out = BUF_INIT(1024);
+    assert_true(client_read(w->event, refused, &out, NULL));
+    assert_int_equal(out.len, 0);
+    assert_int_equal(w->server->taking.n, SHARE);
+    _cleanup_(closep) int other = come_from(w, 7, HEAD("GET /") "\r\n");
+    expect(w, other, " 200 ", "bare", false);
+    w->server->taking_slow = 0;
+    _cleanup_(closep) int next = come_from(w, 6, HEAD("GET /") "\r\n");
+    expect(w, next, " 200 ", "bare", false);
+    assert_int_equal(w->server->taking.n, SHARE - 1);
+    for (unsigned i = 0; i < SHARE; i++)
+        close(many[i]);
+}
+
+/* What he sends meanwhile does not keep the place of who takes nothing. */
+static void test_talking_is_not_taking(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = take_nothing(w, 6);
+    RUN_UNTIL(w, w->server->taking.n == 1);
+    HttpConn *c = w->server->taking.oldest;
+    size_t queued;
+    do { /* his socket may still take some */
+        size_t here = c->in.len;
+        queued = stream_queued(c->stream);
+        c->since = 1;
+        client_send(w->event, fd, "G", 1);
+        RUN_UNTIL(w, c->in.len > here);
+    } while (stream_queued(c->stream) < queued);
+    assert_int_equal(c->since, 1);
+}
+
+/* A request that is refused at its end does not stand in front of those that are slower. */
+static void test_an_end_goes_behind_the_others(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int first = come_from(w, 6, "GET");
+    RUN_UNTIL(w, w->server->pending.n == 1);
+    _cleanup_(closep) int second = come_from(w, 6, "GET");
+    RUN_UNTIL(w, w->server->pending.n == 2);
+    HttpConn *c = w->server->pending.oldest;
+    client_send(w->event, first, " nonsense\r\n\r\n", strlen(" nonsense\r\n\r\n"));
+    RUN_UNTIL(w, c->phase == HTTP_ENDING);
+    assert_ptr_equal(w->server->pending.newest, c);
+    assert_ptr_equal(c->caller->strangers.newest, c);
+    assert_true(is_open(second));
+}
 
 /* One address has its share, and then makes room for itself alone. */
 static void test_one_address_pushes_itself_out(void **state)
@@ -315,6 +389,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_address_pushes_itself_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_taking_counts_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_talking_is_not_taking, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_goes_behind_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_known_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_young_is_not_pushed_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_known_address_has_a_place, setup, teardown),
