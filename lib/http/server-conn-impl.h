@@ -85,6 +85,7 @@ struct HttpConn {
     bool known;    /* its peer has shown who he is */
     bool goes_on;  /* the timer only begins the next round */
     bool greeting; /* the TLS handshake is under way */
+    bool as_known; /* in a place for known addresses */
     Lifetime life; /* held while conn_process() runs and will go on by itself */
 };
 

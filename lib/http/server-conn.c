@@ -59,7 +59,7 @@ static void greeting_over(HttpConn *c)
         return;
     c->greeting = false;
     http_queue_leave(c, LINE_GREETING);
-    http_server_handshake_over(c->server);
+    http_server_handshake_over(c->server, c->as_known);
 }
 
 static void source_close(HttpConn *c)
@@ -493,7 +493,7 @@ int http_conn_open(HttpConn *c)
     stream_set_queue_max(c->stream, ANSWER_MAX);
     c->phase = HTTP_IDLE;
     c->greeting = s->tls != NULL;
-    s->n_handshakes += c->greeting;
+    s->n_handshakes[c->as_known] += c->greeting;
     http_conn_deadline(c, HEAD_TIMEOUT);
     http_conn_settle(c);
     return 0;

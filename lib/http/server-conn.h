@@ -22,8 +22,8 @@ struct HttpServer {
     void *userdata;
     unsigned n_conns, max_conns;
     unsigned n_known, max_strangers; /* connections whose peers have shown who they are; of the others, so many */
-    unsigned n_handshakes, max_handshakes;
-    unsigned n_waiting; /* for a place to greet */
+    unsigned n_handshakes[2], max_handshakes; /* under way from strangers, and from the known; of each so many */
+    unsigned n_waiting;                       /* for a place to greet */
     HttpCallers *callers;
     HttpTurns turns[2]; /* of those whose connections wait: strangers, the known; each for one of them */
     HttpQueue pending, idle, idle_known; /* whose request has not come, who has had one, the same of the known */
@@ -52,5 +52,5 @@ int http_conn_evict(HttpServer *s) _must_check_;
  * none. */
 int http_conn_make_room(HttpServer *s, const HttpCaller *caller) _must_check_;
 void http_conn_free_all(HttpServer *s);
-/* A connection's TLS handshake is over, successful or not: the next one has its turn. */
-void http_server_handshake_over(HttpServer *s);
+/* A TLS handshake is over, successful or not, that had a place for strangers or for the known: the next one has its turn. */
+void http_server_handshake_over(HttpServer *s, bool known);

@@ -11,6 +11,8 @@
 
 /* A hello comes in one piece, or two; a busy box on a slow line takes longer for what follows our answer. */
 #define ANSWERED_TIMES 4
+/* A known address has longer. */
+#define KNOWN_TIMES 2
 /* The client says how long it waits: it is passed over once it has left. */
 #define QUEUE_TIMEOUT (60 * USEC_PER_SEC)
 #define CROWD_LOOK (250 * USEC_PER_MSEC)
@@ -162,16 +164,22 @@ int http_conn_make_room(HttpServer *s, const HttpCaller *caller)
     return s->n_conns - s->n_known > s->max_strangers ? end_one(stranger_to_end(s)) : 0;
 }
 
-/* Ends the TLS handshakes with which nothing is to be done here, and with which the peer lets the others wait. */
+static bool greeting_stalls(const HttpConn *c)
+{
+    bool answered = false;
+    return stream_handshake_stalls(c->stream, &answered) &&
+           boottime_usec() - c->since >=
+               c->server->hello_slow * (answered ? ANSWERED_TIMES : 1) * (c->as_known ? KNOWN_TIMES : 1);
+}
+
+/* Ends TLS handshakes with which nothing is to be done here, and with which the peer lets others wait: as many as wait for such
+ * a place. */
 static void end_stalled(HttpServer *s)
 {
-    usec_t now = boottime_usec();
     HttpConn *newer;
     for (HttpConn *c = s->greetings.oldest; c; c = newer) {
-        bool answered = false;
         newer = c->places[LINE_GREETING].newer;
-        if (!c->caller->known && stream_handshake_stalls(c->stream, &answered) &&
-            now - c->since >= s->hello_slow * (answered ? ANSWERED_TIMES : 1))
+        if (s->turns[c->as_known].first && greeting_stalls(c))
             http_conn_free(c);
     }
 }
@@ -184,7 +192,7 @@ static void crowd_watch(HttpServer *s)
         s->crowded = timer_arm(s->event, &s->crowd, CROWD_LOOK, on_crowd, s) >= 0;
 }
 
-/* Strangers who begin handshakes and leave them keep nobody out: their places are for those who come. */
+/* Whoever begins handshakes and leaves them keeps nobody out: the places are for those who come. */
 static int on_crowd(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     HttpServer *s = userdata;
@@ -204,9 +212,10 @@ static bool peer_has_left(int fd)
 }
 
 /* Takes a place. On failure the connection is gone. */
-static int greet_now(HttpConn *c)
+static int greet_now(HttpConn *c, bool known)
 {
     HttpServer *s = c->server;
+    c->as_known = known;
     c->since = boottime_usec();
     http_queue_leave(c, LINE_SERVER); /* its time begins anew, behind those whose time has begun */
     http_queue_leave(c, LINE_CALLER);
@@ -218,17 +227,17 @@ static int greet_now(HttpConn *c)
     return r;
 }
 
-/* Addresses that are known have places that strangers cannot take. */
-static bool has_place(const HttpServer *s, const HttpCaller *caller)
+/* Strangers and addresses that are known cannot take each other's. */
+static bool has_place(const HttpServer *s, bool known)
 {
-    return s->n_handshakes < (caller->known ? 2 : 1) * s->max_handshakes;
+    return s->n_handshakes[known] < s->max_handshakes;
 }
 
 int http_conn_greet(HttpConn *c)
 {
     HttpServer *s = c->server;
-    if (!s->tls || has_place(s, c->caller))
-        return greet_now(c);
+    if (!s->tls || has_place(s, c->caller->known))
+        return greet_now(c, c->caller->known);
     c->phase = HTTP_QUEUED;
     http_conn_deadline(c, QUEUE_TIMEOUT);
     http_conn_settle(c);
@@ -241,27 +250,27 @@ int http_conn_greet(HttpConn *c)
 }
 
 /* Whose turn it is: of the known, else of the strangers. */
-static HttpCaller *next_with_place(const HttpServer *s)
+static HttpCaller *next_with_place(const HttpServer *s, bool *ret_known)
 {
-    for (int known = 1; known >= 0; known--) {
-        HttpCaller *caller = s->turns[known].first;
-        if (caller && has_place(s, caller))
-            return caller;
-    }
+    for (int known = 1; known >= 0; known--)
+        if (s->turns[known].first && has_place(s, known)) {
+            *ret_known = known;
+            return s->turns[known].first;
+        }
     return NULL;
 }
 
 /* One address after the other: whoever comes alone does not wait for all that another has sent before. */
-void http_server_handshake_over(HttpServer *s)
+void http_server_handshake_over(HttpServer *s, bool known)
 {
     HttpCaller *caller;
-    s->n_handshakes--;
-    while (!s->ending && (caller = next_with_place(s))) {
+    s->n_handshakes[known]--;
+    while (!s->ending && (caller = next_with_place(s, &known))) {
         HttpConn *c = caller->waiting.oldest;
         turn_end(caller);
         turn_begin(s, caller);
         http_queue_leave(c, LINE_GREETING);
-        (void) greet_now(c);
+        (void) greet_now(c, known);
     }
 }
 

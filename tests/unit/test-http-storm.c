@@ -182,9 +182,9 @@ static void test_places_are_bounded(void **state)
     World *w = *state;
     for (size_t i = 0; i < CROWD; i++)
         come(w, i);
-    RUN_UNTIL(w, w->server->n_handshakes == PLACES);
+    RUN_UNTIL(w, w->server->n_handshakes[0] == PLACES);
     assert_true(turns(w) < TURNS_MAX);
-    assert_int_equal(w->server->n_handshakes, PLACES);
+    assert_int_equal(w->server->n_handshakes[0], PLACES);
     assert_int_equal(w->server->n_waiting, CROWD - PLACES);
 
     /* when places get free the next ones have them; those who gave up while they waited are passed over */
@@ -194,7 +194,7 @@ static void test_places_are_bounded(void **state)
     RUN_UNTIL(w, w->answered == 1);
     assert_int_equal(w->handled, 1);
     assert_int_equal(w->failed, 0);
-    assert_int_equal(w->server->n_handshakes, 0);
+    assert_int_equal(w->server->n_handshakes[0], 0);
     assert_int_equal(w->server->n_conns, 1);
 }
 
@@ -208,7 +208,7 @@ static void test_idle_takes_no_place(void **state)
         RUN_UNTIL(w, w->answered == i + 1);
         idle[i] = TAKE_PTR(w->client);
     }
-    assert_int_equal(w->server->n_handshakes, 0);
+    assert_int_equal(w->server->n_handshakes[0], 0);
     assert_int_equal(w->server->n_conns, ELEMENTSOF(idle));
     assert_true(turns(w) < TURNS_MAX);
     for (size_t i = 0; i < ELEMENTSOF(idle); i++)
@@ -256,14 +256,19 @@ static void test_addresses_take_turns(void **state)
     assert_int_equal(w->server->n_waiting, CROWD - PLACES - 2);
 }
 
+static void make_known(World *w, const char *address)
+{
+    HttpCaller *known = http_caller_hold(w->server->callers, address);
+    assert_non_null(known);
+    http_caller_note_known(w->server->callers, known);
+    http_caller_release(w->server->callers, known);
+}
+
 /* An address that is known need not wait where strangers do. */
 static void test_the_known_have_places(void **state)
 {
     World *w = *state;
-    HttpCaller *known = http_caller_hold(w->server->callers, "127.0.0.1:1");
-    assert_non_null(known);
-    http_caller_note_known(w->server->callers, known);
-    http_caller_release(w->server->callers, known);
+    make_known(w, "127.0.0.1:1");
     for (size_t i = 0; i < CROWD; i++)
         come_from(w, i, INADDR_LOOPBACK + 1, begin, sizeof begin);
     RUN_UNTIL(w, w->server->n_waiting == CROWD - PLACES);
@@ -272,12 +277,67 @@ static void test_the_known_have_places(void **state)
     assert_int_equal(w->server->n_waiting, CROWD - PLACES);
 }
 
+/* Nor does a stranger wait where a known address has begun too many. */
+static void test_strangers_have_places(void **state)
+{
+    World *w = *state;
+    make_known(w, "127.0.0.2:1");
+    for (size_t i = 0; i < CROWD; i++)
+        come_from(w, i, INADDR_LOOPBACK + 1, begin, sizeof begin);
+    RUN_UNTIL(w, w->server->n_waiting > 0);
+    assert_int_equal(w->server->n_handshakes[1], PLACES);
+    good_client(w);
+    while (w->answered == 0) {
+        assert_true(sd_event_run(w->event, 10000) >= 0);
+        assert_null(w->server->turns[0].first);
+    }
+    assert_int_equal(w->failed, 0);
+}
+
+/* Its turn among strangers is its last one there. */
+static void test_known_while_it_waits(void **state)
+{
+    World *w = *state;
+    for (size_t i = 0; i < CROWD; i++)
+        come_from(w, i, INADDR_LOOPBACK + 1, begin, sizeof begin);
+    RUN_UNTIL(w, w->server->n_waiting == CROWD - PLACES);
+    make_known(w, "127.0.0.2:1");
+    leave(w, 0);
+    RUN_UNTIL(w, w->server->n_waiting < CROWD - PLACES);
+    assert_int_equal(w->server->n_handshakes[0], PLACES);
+    assert_int_equal(w->server->n_handshakes[1], PLACES);
+    assert_int_equal(w->server->n_waiting, CROWD - 1 - 2 * PLACES);
+}
+
+/* Whoever waits takes the place of one who stalls: the others keep theirs. */
+static void check_one_gives_way(World *w, bool known)
+{
+    w->server->hello_slow = 50 * USEC_PER_MSEC;
+    if (known)
+        make_known(w, "127.0.0.1:1");
+    for (size_t i = 0; i <= PLACES; i++)
+        come(w, i);
+    RUN_UNTIL(w, w->server->n_waiting == 1);
+    RUN_UNTIL(w, w->server->n_waiting == 0);
+    assert_int_equal(w->server->n_handshakes[known], PLACES);
+}
+
+static void test_one_stranger_gives_way(void **state)
+{
+    check_one_gives_way(*state, false);
+}
+
+static void test_one_of_the_known_gives_way(void **state)
+{
+    check_one_gives_way(*state, true);
+}
+
 static void test_freed_while_full(void **state)
 {
     World *w = *state;
     for (size_t i = 0; i < CROWD; i++)
         come(w, i);
-    RUN_UNTIL(w, w->server->n_handshakes == PLACES);
+    RUN_UNTIL(w, w->server->n_handshakes[0] == PLACES);
     w->server = http_server_free(w->server);
 }
 
@@ -304,6 +364,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a21_stalled_answers_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_addresses_take_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_known_have_places, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strangers_have_places, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_known_while_it_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_stranger_gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_of_the_known_gives_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed_while_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
