@@ -175,15 +175,20 @@ static int reserve(HttpExchange *x, size_t len, Error *err)
     HttpConn *c = x->conn;
     HttpServer *s = c->server;
     bool known = c->known || c->caller->known;
+    HttpCaller *caller = c->known ? NULL : http_caller_hold(s->callers, http_peer(x)); /* a proxy's are not its own */
+    if (!c->known && !caller)
+        return -ENOMEM;
     if ((known ? s->known_bytes + len > HTTP_BODIES_KNOWN_MAX : s->stranger_bytes + len > HTTP_BODIES_STRANGERS_MAX) ||
-        (!c->known && c->caller->body_bytes + len > HTTP_BODIES_CALLER_MAX))
+        (caller && caller->body_bytes + len > HTTP_BODIES_CALLER_MAX)) {
+        http_caller_release(s->callers, caller);
         return error_set(err, ENOBUFS, "http.busy", "too many other requests are arriving: try again in some seconds");
+    }
     x->reserved = len;
     x->from_all = known ? &s->known_bytes : &s->stranger_bytes;
-    x->from_caller = c->known ? NULL : &c->caller->body_bytes;
+    x->from_caller = caller;
     *x->from_all += len;
-    if (x->from_caller)
-        *x->from_caller += len;
+    if (caller)
+        caller->body_bytes += len;
     return 0;
 }
 
@@ -195,12 +200,13 @@ bool http_body_drop(HttpExchange *x)
 
 void http_body_release(HttpExchange *x)
 {
-    if (x->reserved == 0)
+    if (!x->from_all)
         return;
     *x->from_all -= x->reserved;
+    x->from_all = NULL;
     if (x->from_caller)
-        *x->from_caller -= x->reserved;
-    x->reserved = 0;
+        x->from_caller->body_bytes -= x->reserved;
+    http_caller_release(x->conn->server->callers, TAKE_PTR(x->from_caller));
 }
 
 bool http_body_collect(HttpExchange *x, size_t max, http_whole_t on_whole, void *userdata)

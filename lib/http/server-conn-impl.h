@@ -37,13 +37,14 @@ struct HttpExchange {
     /* of a body that comes in pieces */
     http_body_t on_body; /* NULL: the handler is not there yet */
     void *body_userdata;
-    size_t pieces_max, pieces;      /* bytes: allowed, come */
-    http_whole_t on_whole;          /* of a body that is collected; NULL: it is handed out */
-    size_t reserved;                /* bytes of the bodies that may arrive at one time */
-    size_t *from_all, *from_caller; /* the counts that these are in; NULL: in none */
-    size_t seen;                    /* bytes of it that were there when its rate was looked at */
-    size_t moved;                   /* the same when its connection was found to move */
-    bool is_watched;                /* its rate is looked at */
+    size_t pieces_max, pieces; /* bytes: allowed, come */
+    http_whole_t on_whole;     /* of a body that is collected; NULL: it is handed out */
+    size_t reserved;           /* bytes of the bodies that may arrive at one time */
+    size_t *from_all;          /* the count that these are in; NULL: in none */
+    HttpCaller *from_caller;   /* held: in its count, too; NULL: in no caller's */
+    size_t seen;               /* bytes of it that were there when its rate was looked at */
+    size_t moved;              /* the same when its connection was found to move */
+    bool is_watched;           /* its rate is looked at */
     bool paused;
     bool is_long;   /* its handler takes pieces */
     bool whole;     /* only its end is still to be told */

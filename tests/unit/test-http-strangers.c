@@ -12,6 +12,7 @@
 
 #define STRANGERS 8
 #define SHARE (STRANGERS / 2)
+#define PROXY 50 /* 127.0.0.51 */
 
 typedef struct World {
     sd_event *event;
@@ -65,6 +66,7 @@ static int setup(void **state)
                                   .max_connections = 2 * STRANGERS,
                                   .max_strangers = STRANGERS,
                                   .head_first = true,
+                                  .forwarded_for = "127.0.0.51",
                                   .handler = handler,
                                   .userdata = w };
     assert_true(service_loop_new(&w->event, NULL) >= 0);
@@ -361,6 +363,26 @@ static void test_bodies_have_a_budget(void **state)
     RUN_UNTIL(w, w->server->stranger_bytes == HTTP_BODIES_STRANGERS_MAX - HTTP_BODIES_CALLER_MAX);
 }
 
+/* Those for whom a proxy speaks do not share what is one address's. */
+static void test_bodies_behind_a_proxy(void **state)
+{
+    World *w = *state;
+    char post[160];
+    (void) snprintf(post, sizeof post, HEAD("POST /") "X-Forwarded-For: 192.0.2.1\r\nContent-Length: %zu\r\n\r\n",
+                    HTTP_BODIES_CALLER_MAX);
+    _cleanup_(closep) int first = come_from(w, PROXY, post);
+    RUN_UNTIL(w, w->handled == 1);
+    _cleanup_(closep) int other =
+        come_from(w, PROXY, HEAD("POST /") "X-Forwarded-For: 192.0.2.2\r\nContent-Length: 1\r\n\r\nx");
+    expect(w, other, " 200 ", "whole 1", false);
+    _cleanup_(closep) int same =
+        come_from(w, PROXY, HEAD("POST /") "X-Forwarded-For: 192.0.2.1\r\nContent-Length: 1\r\n\r\nx");
+    expect(w, same, " 503 ", "\"http.busy\"", true);
+    close(TAKE_FD(first));
+    RUN_UNTIL(w, w->server->stranger_bytes == 0);
+    assert_int_equal(http_callers_count(w->server->callers), 1); /* the proxy */
+}
+
 /* Bytes that come one by one do not keep a place. */
 static void test_a_body_comes_at_a_rate(void **state)
 {
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_refused_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_body_is_collected, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bodies_have_a_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bodies_behind_a_proxy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_body_comes_at_a_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone_before_the_body, setup, teardown),
     };
