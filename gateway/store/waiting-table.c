@@ -55,10 +55,13 @@ Statement sql_waiting_cancel(const char *device, const char *actor)
 
 #define TEMPLATE_WAITS "template.waits"
 
-/* What never left the gateway, since the box's agent was too old, was sent to nobody; an update of that agent is no service. */
+/* What never left the gateway, since the box's agent was too old, was sent to nobody; an update of that agent is no service. A box
+ * can say the same of what it was sent, and is believed so often. */
+#define UNSENT_MAX "3"
 #define WAS_SENT_SOMETHING                                                                                             \
     "SELECT 1 FROM deployments WHERE device = $1 AND kind <> 'agent'"                                                  \
-    " AND coalesce(result->'error'->>'id', '') NOT IN ('order.unsupported', 'bundle.unsupported')"
+    " HAVING count(*) FILTER (WHERE coalesce(result->'error'->>'id', '')"                                              \
+    " NOT IN ('order.unsupported', 'bundle.unsupported')) > 0 OR count(*) > " UNSENT_MAX
 
 Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank, bool takes_signed, bool takes_files)
 {
@@ -76,7 +79,7 @@ Statement sql_deployment_add_waiting(const NewDeployment *d, bool blank, bool ta
         " ELSE 'it is signed, and the agent is too old to check that: it comes once the agent is newer' END)"
         " FROM best b WHERE NOT EXISTS (SELECT 1 FROM t) AND NOT EXISTS (SELECT 1 FROM audit a"
         " WHERE a.device = $1 AND a.action = '" TEMPLATE_WAITS "' AND a.detail->>'template' = b.name"
-        " AND a.at >= (SELECT created_at FROM devices WHERE id = $1))),"
+        " AND a.at >= greatest(b.created_at, (SELECT created_at FROM devices WHERE id = $1)))),"
         " s AS (SELECT compose, sha256, bundle, requested_by, reason, confirm_deadline, envelope,"
         " NULL::text AS template FROM w UNION ALL SELECT compose, sha256, bundle, created_by, 'template ' || name,"
         " $5::integer, envelope, name FROM t),"

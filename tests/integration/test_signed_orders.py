@@ -395,6 +395,11 @@ def test_a_template_waits_for_an_agent_that_can_take_it(gw, fleet, folder, lacks
         assert waits()[0]["detail"]["template"] == f"t-{site}"
         assert ("signed" if lacks == "orders.signed" else "files") in waits()[0]["detail"]["reason"]
         assert gw.request("GET", f"/v1/devices/{new.id}/deployments").json["deployments"] == []
+        # of another one with that name it is said again
+        fleet.run("template", "set", f"t-{site}", path, "--selector", f"ring={site}", "--key", key, check=0)
+        new.connect(old)
+        wait_until(lambda: len(waits()) == 2, "it is written down that the other one waits")
+        new.close()
         # the update that makes it new enough is no reason against it
         tunnel = new.connect(old)
         order(fleet, "agent", "update", new.id, "9.9.9")

@@ -128,6 +128,24 @@ def test_what_waits_brings_its_files(gw, fleet, folder):
     box.close()
 
 
+def test_a_box_that_says_it_is_too_old_gets_no_template_for_ever(gw, fleet, folder):
+    """What it says of an order is its own word, and each one is a deployment."""
+    site = f"site-{next(NUMBERS)}"
+    fleet.run("template", "set", f"t-{site}", write(folder, "a.yml", COMPOSE), "--selector", f"site={site}", check=0)
+    box = enroll(gw, f"says-{site}", site=site)
+    assert box.claim().status == 201
+    tunnel = box.connect(box.status())
+    for _ in range(4):
+        snapshot = tunnel.next("compose.snapshot")
+        tunnel.send(box.result(snapshot, 422, "prove", "failed", error={"id": "bundle.unsupported", "message": "no"}))
+        tunnel.next("compose.result.ack")
+        tunnel.send(box.status())
+    answers(tunnel)
+    assert len(deployments(gw, box)) == 4
+    fleet.run("template", "remove", f"t-{site}", check=0)
+    box.close()
+
+
 def test_files_that_wait_for_an_agent_that_is_too_old(gw, fleet, folder):
     site = f"site-{next(NUMBERS)}"
     box = enroll(gw, f"old-{site}", site=site)
