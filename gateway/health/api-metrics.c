@@ -96,8 +96,10 @@ static void get_metrics(Request *c)
     _cleanup_(buf_done) Buf text = BUF_INIT(TEXT_MAX);
     int r = check_token(c->module, c->exchange, &err);
 
-    if (r >= 0)
+    if (r >= 0) {
+        http_note_known(c->exchange);
         r = print(c->module, &text);
+    }
     if (r < 0) {
         request_fail(c, r, &err);
         return;

@@ -22,7 +22,7 @@ int compose_body_check(const cJSON *body, const char **ret, Error *err)
         return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,
                             "the compose file has %zu bytes, more than %d", len, YAML_SIZE_MAX);
     /* which files they are stands in their archive alone; the box looks */
-    const ComposeFiles *files = cJSON_HasObjectItem(body, "bundle") ? &compose_any_files : NULL;
+    const ComposeFiles *files = cJSON_GetObjectItemCaseSensitive(body, "bundle") ? &compose_any_files : NULL;
     int r = compose_precheck(text, len, COMPOSE_NAME, files, NULL, err);
     if (r == -ENOMEM)
         return r;
