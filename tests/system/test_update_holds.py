@@ -113,9 +113,11 @@ def test_u22_a_pull_of_all_is_no_order(stock):
     stock.news()
     stock.registry.push("localhost/server:2", DB, "15")
     try:
+        stock.box.agent.stop()  # or it might look between the two
         for image in (stock.web, stock.db):
             stock.lab.podman("pull", "-q", "--tls-verify=false", image)
         log = len(stock.box.log())
+        stock.box.start_agent()
         by_hand(stock, "restart", "db")  # so that the agent looks
         wait_until(lambda: "that is no order to use them" in stock.box.log()[log:], "it is noticed", stock.box.agent.death)
         assert not any(e.get("byHand") for e in stock.updates()["services"]) and stock.box.ids() == before
