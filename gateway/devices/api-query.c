@@ -132,8 +132,10 @@ static void doctor(Request *c)
         request_fail(c, r, &err);
         return;
     }
-    if (s)
+    if (s) {
+        request_note_address(c);
         audit_write(q->store, &(AuditEntry) { .actor = c->actor, .action = "device.doctor", .device = c->args[0] });
+    }
     ask(c, "doctor.ask", NULL, NULL, DOCTOR_TIMEOUT, on_doctor_report);
 }
 

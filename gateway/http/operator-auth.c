@@ -62,7 +62,7 @@ static void on_owner(Request *c, const StoreRows *rows)
         return;
     }
     http_note_known(c->exchange);
-    if (c->route->access != ACCESS_VIEWER) /* who only reads is not in the audit log either */
+    if (c->route->access != ACCESS_VIEWER) /* who only reads is not in the audit log either, but for the box's doctor */
         request_note_address(c);
     request_run(c);
 }

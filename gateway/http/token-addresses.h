@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From where operators' tokens are used. Each entry of the audit log names the person; the address is that of the entry
- * "token.used" before it, which is written whenever a request that may change something comes from another address than the one
- * before. */
+ * "token.used" before it, which is written whenever a request that may change something, or asks a box's doctor, comes from another
+ * address than the one before. */
 #pragma once
 
 #include "lib/base/mem.h"

@@ -612,3 +612,22 @@ def test_a83_from_where_a_token_is_used(gw):
     wait_until(lambda: len(used()) >= 3, "they are written down")
     assert used() == [{"from": "127.0.0.1"}, {"from": "127.0.0.2", "before": "127.0.0.1"},
                       {"from": "127.0.0.1", "before": "127.0.0.2"}]
+
+
+def test_a_viewer_who_asks_a_boxs_doctor_is_written_down_with_her_address(gw, device):
+    """All else that she may ask for is in no audit log."""
+    person = f"vera-{time.monotonic_ns()}"
+    token = gw.run("tokens", "add", person, "--role", "viewer").strip()
+    tunnel = device.connect({"accepts": ["doctor.ask"]})
+    wait_until(lambda: gw.device(device.id).get("statusAt"), "its status is there")
+    connection = http.client.HTTPConnection("127.0.0.1", gw.port, timeout=PATIENCE_SECONDS, source_address=("127.0.0.9", 0))
+    connection.request("POST", f"/v1/devices/{device.id}/doctor", b"{}",
+                       {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+    tunnel.next("doctor.ask")
+
+    def entries():
+        return [(e["action"], (e["detail"] or {}).get("from")) for e in gw.audit() if e["actor"] == f"operator:{person}"]
+
+    wait_until(lambda: ("device.doctor", None) in entries(), "it is written down")
+    assert entries() == [("device.doctor", None), ("token.used", "127.0.0.9")]
+    connection.close()
