@@ -159,6 +159,13 @@ static char *file_with(char *paths, const char *variable)
     return NULL;
 }
 
+bool link_has_proxy(void)
+{
+    _cleanup_(freep) char *environment = str_empty(paths_root()) ? property("Environment") : NULL;
+
+    return environment && proxy_variable(environment);
+}
+
 const char *finding_of_proxy(Finding *f)
 {
     _cleanup_(freep) char *environment = str_empty(paths_root()) ? property("Environment") : NULL,
@@ -172,12 +179,12 @@ const char *finding_of_proxy(Finding *f)
     if (!file)
         file = file_with(fragment, variable);
     _cleanup_(freep) char *more =
-        str_format("mgmt-link asks for its token through the proxy that %.*s names%s%s", (int) strlen(variable) - 1,
-                   variable, file ? " in " : "", file ? file : "");
+        str_format("mgmt-link goes through the proxy that %.*s names%s%s", (int) strlen(variable) - 1, variable,
+                   file ? " in " : "", file ? file : "");
     if (more)
         add_to_detail(f, more);
     if (file)
         finding_remedy(f, "sed -i '/%s/s/^/#/' %s && systemctl daemon-reload && systemctl restart mgmt-link", variable,
                        file);
-    return "Or name a proxy that works; the tunnel itself goes by none.";
+    return "Or name a proxy that works.";
 }

@@ -203,11 +203,16 @@ static bool finding_of_servers(const char *host, Finding *f)
     return true;
 }
 
+/* What mgmt-agent knows of the tunnel, or NULL. */
+static const cJSON *link_of(const Doctor *d)
+{
+    return cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "link") : NULL;
+}
+
 /* mgmt-link knows since when, where it cannot connect for that reason. */
 static void since_the_tunnel(const Doctor *d, Finding *f)
 {
-    const cJSON *link = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "link") : NULL,
-                *error = cJSON_GetObjectItemCaseSensitive(link, "error");
+    const cJSON *link = link_of(d), *error = cJSON_GetObjectItemCaseSensitive(link, "error");
     const char *since = json_string(link, "since");
 
     if (f->since == 0 && str_equal(json_string(error, "id"), "stream.resolve") && since &&
@@ -236,6 +241,10 @@ void check_dns(Doctor *d, Finding *f)
         return;
     }
     if (result.timed_out || !WIFEXITED(result.status) || WEXITSTATUS(result.status) != 0 || str_empty(result.out)) {
+        if (json_bool(link_of(d), "connected", false) && link_has_proxy()) {
+            finding_pass(f, "%s does not resolve here; mgmt-link's proxy knows it, and the tunnel is up", host);
+            return;
+        }
         if (!finding_of_servers(host, f))
             finding_set(f, VERDICT_FAIL, "Check the network (`ip address`, `ip route`) and " RESOLV_CONF ".",
                         "%s does not resolve%s", host, result.timed_out ? " (no answer in time)" : "");

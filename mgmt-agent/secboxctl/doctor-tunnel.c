@@ -96,7 +96,7 @@ static const char *advice_of_tunnel(const Doctor *d, const char *gateway, const 
         return finding_of_refused_certificate(d, why, f);
     if (str_equal(id, "stream.tls") && strstr(why, "is it a TLS port?"))
         return gateway ? finding_of_portal(gateway, f) : NULL;
-    if (str_starts(id, "http."))
+    if (str_starts(id, "http.") || str_equal(id, "stream.proxy"))
         return finding_of_proxy(f);
     if (str_equal(id, "stream.resolve"))
         return "See the check `dns`.";

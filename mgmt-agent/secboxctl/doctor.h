@@ -135,8 +135,10 @@ int connect_to(const char *host, uint16_t port);
 /* Each adds to the finding and returns what to say, or NULL when it is not that */
 /* The gateway's port does not speak TLS. */
 const char *finding_of_portal(const char *gateway, Finding *f);
-/* HTTPS led nowhere. */
+/* HTTPS led nowhere, or no further than to a proxy. */
 const char *finding_of_proxy(Finding *f);
+/* Whether mgmt-link's unit names a proxy, which resolves the gateway's name itself. */
+bool link_has_proxy(void);
 
 /* doctor-clock.c */
 void check_clock(Doctor *d, Finding *f);

@@ -216,14 +216,17 @@ def test_doctor_does_not_wait_for_an_answer_without_an_end(ctl, agent):
     assert len(sent) < 4000, "it does not wait until its buffer is full"
 
 
-# A copy of /etc with a box's own settings, its default route, a podman, and a session of the user's
+# A copy of /etc with a box's own settings, its default route, a podman, and a session of the user's; where the test has them,
+# an agent that answers and what systemctl says
 MACHINE = """mount --bind "$1/net" /proc/$$/net
+[ ! -e "$1/systemctl" ] || mount --bind "$1/systemctl" /usr/bin/systemctl
 mount -t tmpfs -o mode=755 none /run
 cp -a /etc /run
 rm -rf /run/etc/containers /run/etc/resolv.conf
 cp -a "$1/etc" "$1/podman" /run
 mount --bind /run/etc /etc
-mkdir -p /run/user/65534
+mkdir -p /run/user/65534 /run/tucomunidad
+[ ! -e "$1/run/tucomunidad" ] || mount --bind "$1/run/tucomunidad" /run/tucomunidad
 PATH=/run:$PATH
 shift
 exec "$@"
@@ -236,6 +239,13 @@ class Machine:
         ctl.env_files(agent=f"{AGENT_ENV.replace('http://127.0.0.1:9', 'https://cloud.invalid')}PODMAN_USER=nobody\n")
         info = json.dumps({"version": {"Version": "4.3.1"}, "host": {"cgroupManager": "cgroupfs"}})
         ctl.write("podman", f"#!/bin/sh\n[ \"$1\" != info ] || echo '{info}'\n", 0o755)
+
+    def name_proxy(self):
+        """In mgmt-link's unit."""
+        setting = "HTTPS_PROXY=http://192.0.2.9:3128"
+        self.ctl.write("etc/proxy.conf", f"[Service]\nEnvironment={setting}\n", 0o644)
+        self.ctl.write("systemctl", f"#!/bin/sh\ncase \" $* \" in\n*' Environment mgmt-link ') echo {setting} ;;\n"
+                                    "*' DropInPaths mgmt-link ') echo /etc/proxy.conf ;;\n*) exit 1 ;;\nesac\n", 0o755)
 
     def check(self, name, resolv_conf="", router="127.0.0.5", containers_conf=""):
         self.ctl.write("etc/resolv.conf", resolv_conf, 0o644)
@@ -281,6 +291,33 @@ def test_doctor_names_the_router_for_name_server_only_where_it_knows_the_cloud(c
 def test_doctor_knows_a_name_server_by_its_interface(ctl):
     found = Machine(ctl).check("dns", "nameserver fe80::1%lo\n")
     assert "nobody answers at fe80::1%lo" in found["detail"], found
+
+
+@in_namespaces
+def test_doctor_leaves_the_clouds_name_to_the_proxy_that_knows_it(ctl, agent):
+    machine, up = Machine(ctl), {"connected": True, "gateway": "wss://cloud.invalid/mgmt"}
+    name_server("127.0.0.9", 3)
+    tell(agent, link=up)
+    found = machine.check("dns", "nameserver 127.0.0.9\n")
+    assert found["result"] == "fail" and "knows no host cloud.invalid" in found["detail"], found
+    machine.name_proxy()
+    found = machine.check("dns", "nameserver 127.0.0.9\n")
+    assert found["result"] == "pass" and "mgmt-link's proxy knows it" in found["detail"], found
+    tell(agent, link={**up, "connected": False})
+    assert machine.check("dns", "nameserver 127.0.0.9\n")["result"] == "fail"
+
+
+@in_namespaces
+@pytest.mark.parametrize("identifier", ["http.connect", "stream.proxy"])
+def test_doctor_says_which_proxy_the_tunnel_goes_through(ctl, agent, identifier):
+    machine = Machine(ctl)
+    machine.name_proxy()
+    tell(agent, link={"connected": False, "gateway": "wss://cloud.invalid/mgmt",
+                      "error": {"id": identifier, "message": "192.0.2.9 does not connect any further"}})
+    found = machine.check("tunnel")
+    assert "mgmt-link goes through the proxy that HTTPS_PROXY names in /etc/proxy.conf" in found["detail"], found
+    assert found["remedy"].startswith("sed -i '/HTTPS_PROXY=/s/^/#/' /etc/proxy.conf && "), found
+    assert found["advice"].endswith("Or name a proxy that works."), found
 
 
 @in_namespaces
