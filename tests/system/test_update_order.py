@@ -80,6 +80,18 @@ def test_a_bad_image_is_taken_back_and_not_tried_again(shop, cloud, image, error
     assert shop.box.ids() == before
 
 
+def test_what_somebody_took_back_on_the_box_does_not_come_again(shop, cloud):
+    assert shop.update(cloud, "server:2")["outcome"] == "done"
+    assert shop.ctl("update", "--undo", "web")[-1]["outcome"] == "done" and shop.version_of("web") == "1"
+    before = shop.box.ids()
+    error = shop.update(cloud, "server:2")["error"]
+    assert error["id"] == "update.failed-before" and "taken back by somebody on the box" in error["message"], error
+    assert shop.box.ids() == before
+    forget = shop.box.ctl(*error["message"].split("secboxctl ")[-1].split())
+    assert forget.returncode == 0, forget
+    assert shop.update(cloud, "server:2")["outcome"] == "done" and shop.version_of("web") == "2"
+
+
 def test_it_is_confirmed_by_the_cloud(shop, cloud):
     order = shop.order("server:3", nonce="n" * 32, confirmDeadlineSeconds=600)
     cloud.send(order)

@@ -178,7 +178,25 @@ static int take_order(Deploy *d, const cJSON *request, const cJSON *message, Err
     return r == 0 ? add_dependents(d, err) : r;
 }
 
-/* What failed before is not tried again by itself, whoever asks, until somebody says that it should be. */
+static int refuse_failed(const ImageUpdate *u, const FailedImage *before, Error *err)
+{
+    const char *what = u->digest ? u->digest : "this image", *message = json_string(before->error, "message");
+    const char *noted = before->digest ? before->digest : before->image_id; /* what --forget finds it by */
+    char at[TIMESTAMP_SIZE];
+
+    timestamp_format(before->at, at);
+    if (str_equal(json_string(before->error, "id"), "update.undone"))
+        return error_set(err, EALREADY, "update.failed-before",
+                         "%s of service %s was taken back by somebody on the box at %s; to let it come again: "
+                         "secboxctl update --forget %s",
+                         what, u->service, at, noted);
+    return error_set(err, EALREADY, "update.failed-before",
+                     "%s of service %s failed here at %s (%s); to try it again: secboxctl update --forget %s", what,
+                     u->service, at, message ? message : "for a reason that is not known", noted);
+}
+
+/* What failed before is not tried again by itself, whoever asks, until somebody says that it should be. With an undo
+ * somebody says so. */
 static int check_failed(const Deploy *d, bool force, Error *err)
 {
     _cleanup_(failed_done) FailedImages failed = {};
@@ -188,14 +206,10 @@ static int check_failed(const Deploy *d, bool force, Error *err)
     failed_load(&failed);
     for (size_t i = 0; i < d->journal.n_updates; i++) {
         const ImageUpdate *u = &d->journal.updates[i];
-        const FailedImage *before = failed_find(&failed, u->service, u->digest, u->image_id);
-        char at[TIMESTAMP_SIZE];
+        const FailedImage *before = u->undo ? NULL : failed_find(&failed, u->service, u->digest, u->image_id);
 
         if (before)
-            return error_set(err, EALREADY, "update.failed-before",
-                             "%s of service %s failed here at %s (%s); to try it again: secboxctl update --forget %s",
-                             u->digest ? u->digest : "this image", u->service, timestamp_format(before->at, at),
-                             json_string(before->error, "message"), u->digest ? u->digest : u->image_id);
+            return refuse_failed(u, before, err);
     }
     return 0;
 }
