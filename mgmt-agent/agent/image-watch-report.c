@@ -207,8 +207,7 @@ static cJSON *make_undo(const cJSON *message, const char *service)
 
     if (r < 0 || k < 0 || l < 0 || json_add_string(m, "id", json_string(message, "id")) < 0 ||
         json_add_string(m, "version", version) < 0 || json_add_string(image, "service", service) < 0 ||
-        json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0 ||
-        json_add_bool(o, "force", true) < 0)
+        json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0)
         return NULL;
     return TAKE_PTR(o);
 }

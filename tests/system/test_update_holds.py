@@ -203,6 +203,11 @@ def test_the_lock_names_its_holder(stock):
     os.unlink(stock.box.path("run/tucomunidad/update-lock"))
     results, _ = stock.take()
     assert results["web"]["outcome"] == "done"
+    stock.ctl("update", "--lock", "mine")
+    now = stock.box.ids()
+    undone = stock.ctl("update", "--undo", "web")[-1]
+    assert (undone["status"], undone["error"]["id"]) == (423, "update.locked") and stock.box.ids() == now
+    stock.ctl("update", "--unlock")
 
 
 def test_what_depends_on_it_is_made_anew_behind_it(stock):
