@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/failure-kind.h"
 
 static const JsonField sample_fields[] = {
     { JSON_FIELD(WatchSample, service, "service") },        { JSON_FIELD(WatchSample, id, "id") },
@@ -189,9 +190,10 @@ static void note_current(WatchEntry *e)
     e->status = WATCH_CURRENT;
 }
 
+/* Where the box's own meaning counts, an image that was made anew is not pulled, and is used. */
 static bool was_pulled(const WatchEntry *e, const WatchSamples *found)
 {
-    const WatchSample *seen = watch_samples_find(found, e->service);
+    const WatchSample *seen = e->source == WATCH_LOCAL ? NULL : watch_samples_find(found, e->service);
 
     return seen && seen->name_image_id && e->name_image_id && !str_equal(seen->name_image_id, e->name_image_id);
 }
@@ -301,14 +303,26 @@ void watch_entry_note_try(WatchEntry *e, const WatchConfig *c, usec_t now)
     put_off(e, c, 0, now);
 }
 
+bool watch_entry_has_same_news(const WatchEntry *a, const WatchEntry *b)
+{
+    return str_equal(a->image, b->image) && str_equal(a->digest, b->digest) &&
+           str_equal(a->new_image_id, b->new_image_id) && str_equal(a->older, b->older);
+}
+
+/* It says nothing against the image that was to be taken, which only has to wait. */
+static bool passes(const char *error_id)
+{
+    return failure_kind(error_id) == FAILURE_PUT_OFF && !str_equal(error_id, "update.failed-before");
+}
+
 int watch_entry_note_result(WatchEntry *e, const cJSON *result)
 {
-    const cJSON *item;
+    const cJSON *item, *error = cJSON_GetObjectItemCaseSensitive(result, "error");
 
     if (!str_equal(json_string(result, "outcome"), "done")) {
-        if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(result, "error"), "id"), "update.too-young"))
+        if (!passes(json_string(error, "id")))
             drop(&e->older); /* a registry keeps no digest for ever that no tag means */
-        return note_error(e, cJSON_GetObjectItemCaseSensitive(result, "error"));
+        return note_error(e, error);
     }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(result, "updates"))
         if (str_equal(json_string(item, "service"), e->service) &&

@@ -26,12 +26,15 @@ const WatchSample *watch_samples_find(const WatchSamples *s, const char *service
  * image's name and what it runs stay the same. `current` may be NULL. */
 int watch_state_follow(WatchState *s, const WatchConfig *c, const Current *current) _must_check_;
 
-/* How many images' names mean another one than at the last look: before the entries follow what is deployed. */
+/* How many names of images that come from registries mean another one than at the last look: before the entries follow what is
+ * deployed. */
 size_t watch_count_pulled(const WatchState *s, const WatchSamples *found);
 /* The digest to take of the news, and since when it is known: where the newest is too young, the one before it for which it is long
  * enough. NULL: what the name means on this box. */
 const char *watch_entry_pick(const WatchEntry *e, char *const *halted, usec_t cool_down, usec_t now,
                              usec_t *ret_seen_at);
+/* Whether both services are to get one image, by whatever digest. */
+bool watch_entry_has_same_news(const WatchEntry *a, const WatchEntry *b);
 /* Sees what the image's name means: another image is news where the box's own meaning counts, and where somebody has given the name
  * another one since the last look. Not so when not it was `named`, but several were pulled at once: then the registry tells what is
  * news, as always. */

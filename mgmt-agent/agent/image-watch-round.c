@@ -244,8 +244,7 @@ static cJSON *find_group(const Watch *w, const WatchEntry *e)
     cJSON_ArrayForEach(group, w->round.queue) {
         const WatchEntry *first = watch_state_entry(&w->state, cJSON_GetStringValue(cJSON_GetArrayItem(group, 0)));
 
-        if (first && str_equal(first->image, e->image) && str_equal(first->digest, e->digest) &&
-            str_equal(first->new_image_id, e->new_image_id))
+        if (first && watch_entry_has_same_news(first, e))
             return group;
     }
     group = cJSON_CreateArray();

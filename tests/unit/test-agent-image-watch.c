@@ -499,6 +499,42 @@ static void test_a_tag_that_moves_too_often(void **state)
     assert_member(entry, "olderDigest", NULL);
 }
 
+/* The one that has waited is given up when it cannot be had, not when it only has to wait on. */
+static void test_what_has_waited_outlasts_what_passes(void **state)
+{
+    static const struct {
+        const char *error, *older;
+    } cases[] = {
+        { "update.too-young", "d1" },     { "update.locked", "d1" }, { "update.not-now", "d1" },
+        { "update.failed-before", NULL }, { "pull.failed", NULL },   { "prove.died", NULL },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+        _cleanup_(freep) char *text = str_format("{\"outcome\":\"failed\",\"error\":{\"id\":\"%s\"}}", cases[i].error);
+        _cleanup_(cJSON_Deletep) cJSON *result = json_of(text);
+        WatchEntry *entry = watch_state_entry(&s, "web");
+
+        note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"i1\"}");
+        note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"i2\"}");
+        assert_int_equal(watch_entry_note_result(entry, result), 0);
+        assert_member(entry, "olderDigest", cases[i].older);
+    }
+}
+
+/* Services of one image are replaced together only where the same one of its digests has waited for both. */
+static void test_same_news(void **state)
+{
+    const WatchEntry web = { .image = (char *) "i", .digest = (char *) "d2", .new_image_id = (char *) "i2" };
+    WatchEntry worker = web;
+
+    (void) state;
+    assert_true(watch_entry_has_same_news(&web, &worker));
+    worker.older = (char *) "d1";
+    assert_false(watch_entry_has_same_news(&web, &worker));
+}
+
 /* Of several that were pulled at once nobody has named one; two services of one image are one. */
 static void test_a_pull_of_all_is_no_order(void **state)
 {
@@ -530,6 +566,10 @@ static void test_a_pull_of_all_is_no_order(void **state)
     (void) state;
     assert_int_equal(watch_count_pulled(&s, &found), 1);
     samples[2].name_image_id = (char *) "d2";
+    assert_int_equal(watch_count_pulled(&s, &found), 2);
+    entries[2].source = WATCH_LOCAL; /* made anew here, and used */
+    assert_int_equal(watch_count_pulled(&s, &found), 1);
+    entries[2].source = WATCH_NOT;
     assert_int_equal(watch_count_pulled(&s, &found), 2);
 
     _cleanup_(watch_state_done) WatchState real = known(ONE("old"));
@@ -633,6 +673,8 @@ int main(void)
         cmocka_unit_test(test_halted_rollouts),
         cmocka_unit_test(test_pulled_by_hand),
         cmocka_unit_test(test_a_tag_that_moves_too_often),
+        cmocka_unit_test(test_what_has_waited_outlasts_what_passes),
+        cmocka_unit_test(test_same_news),
         cmocka_unit_test(test_a_pull_of_all_is_no_order),
         cmocka_unit_test(test_damaged_file),
         cmocka_unit_test(test_what_is_not_known_is_kept),
