@@ -64,12 +64,25 @@ static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, r
     return a;
 }
 
-/* The first place that is left becomes the one to ask. */
 static void take_place(Ask *a)
 {
     registry_place_done(&a->place);
     a->place = a->next_places.list[--a->next_places.n];
     a->next_places.list[a->next_places.n] = (RegistryPlace) {};
+}
+
+/* The first place that is left becomes the one to ask. One that podman's files make unusable is passed over, as one that does not
+ * answer; the last one's error counts. */
+static int find_place(Ask *a, Error *err)
+{
+    int k;
+
+    do {
+        error_done(err);
+        take_place(a);
+        k = find_host(a->registry, &a->place, &a->host, err);
+    } while (k < 0 && k != -ENOMEM && a->next_places.n > 0);
+    return k;
 }
 
 Ask *ask_elsewhere(Ask *a)
@@ -85,14 +98,13 @@ Ask *ask_elsewhere(Ask *a)
     next->tag = TAKE_PTR(a->tag);
     next->next_places = a->next_places;
     a->next_places = (RegistryPlaceList) {};
-    take_place(next);
     return next;
 }
 
 void ask_begin_again(Ask *a)
 {
     _cleanup_(error_done) Error err = {};
-    int k = find_host(a->registry, &a->place, &a->host, &err);
+    int k = find_place(a, &err);
 
     if (k < 0) {
         a->on_done(k, &(RegistryAnswer) { .remote = &a->remote }, &err, a->userdata);
@@ -121,10 +133,8 @@ int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, regi
     for (size_t i = 0; k == 0 && i < found.n; i++) /* the last one is taken first */
         a->next_places.list[i] = found.list[found.n - 1 - i];
     a->next_places.n = k == 0 ? found.n : 0;
-    if (k == 0) {
-        take_place(a);
-        k = find_host(r, &a->place, &a->host, err);
-    }
+    if (k == 0)
+        k = find_place(a, err);
     if (k == 0 && a->host->has_leader && !a->host->settled) {
         a->waiting = true;
     } else if (k == 0) {

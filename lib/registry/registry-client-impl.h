@@ -70,7 +70,7 @@ struct Registry {
 };
 
 /* asked-places.c */
-/* The same ask of the next place, not begun; takes what the first one has of it. NULL when out of memory. */
+/* The same ask of the places that are left, not begun; takes what the first one has of it. NULL when out of memory. */
 Ask *ask_elsewhere(Ask *a);
 /* Its end may come at once. */
 void ask_begin_again(Ask *a);

@@ -674,3 +674,21 @@ def test_r12_mirrors_are_asked_as_podman_asks_them(lab, registry, check, folder)
     assert found.images["again"]["state"] == "new"
     # what the registry itself says counts where no mirror has it
     assert found.images["gone"]["error"]["id"] == "registry.offline", found
+
+
+def test_r12_a_mirror_whose_certificates_are_unusable_is_passed_over(lab, registry, check, private_etc, folder):
+    """The first of all, and one behind a mirror that does not answer."""
+    first = publish(lab, registry, "mirror-1")
+    mine = pull(lab, registry)
+    nobody, away, unusable = (f"127.0.0.1:{free_port()}" for _ in range(3))
+    certificates = os.path.join(private_etc.dir, "certs.d", unusable)
+    os.makedirs(certificates)
+    with open(os.path.join(certificates, "client.cert"), "w", encoding="ascii") as f:
+        f.write("without a key\n")
+    check.lab_env = {"CONTAINERS_REGISTRIES_CONF": os.path.join(folder, "mirrors.conf")}
+    for mirrors in ([unusable, registry.address], [away, unusable, registry.address]):
+        with open(check.lab_env["CONTAINERS_REGISTRIES_CONF"], "w", encoding="utf-8") as f:
+            f.write(f"[[registry]]\nlocation = \"{nobody}\"\n"
+                    + "".join(f"[[registry.mirror]]\nlocation = \"{mirror}\"\ninsecure = true\n" for mirror in mirrors))
+        found = check(("web", f"{nobody}/web:1", mine))
+        assert (found.images["web"]["state"], found.images["web"].get("digest")) == ("current", first), (mirrors, found)
