@@ -129,8 +129,9 @@ static int parse(const char *text, ProxyEnv *ret)
         return -ENOMEM;
     if (at) {
         *at = '\0';
+        bool has_password = strchr(authority, ':');
         percent_decode(authority);
-        ret->login = strdup(authority);
+        ret->login = str_format("%s%s", authority, has_password ? "" : ":");
         explicit_bzero(authority, (size_t) (at - authority));
         if (!ret->login)
             return -ENOMEM;

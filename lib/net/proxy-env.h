@@ -11,7 +11,7 @@
 typedef struct ProxyEnv {
     char *host; /* NULL: there is none */
     uint16_t port;
-    char *login; /* "user:password", NULL: none; a secret */
+    char *login; /* "user:password", either of which may be empty; NULL: none; a secret */
 } ProxyEnv;
 
 /* Error id proxy.bad-url: a variable that names no HTTP proxy (SOCKS, or one that is spoken to by TLS, are not known here). */
