@@ -18,7 +18,8 @@ static bool runs(const WatchSample *seen)
 
 static int take_over(CurrentService *s, const WatchSample *seen)
 {
-    if (!str_equal(s->image_id, seen->image_id) && json_set(&s->previous_image_id, s->image_id) < 0)
+    if (!str_equal(s->image_id, seen->image_id) &&
+        (json_set(&s->previous_image_id, s->image_id) < 0 || json_set(&s->previous_image, s->image) < 0))
         return -ENOMEM;
     s->pid = seen->pid;
     s->start_ticks = seen->start_ticks;

@@ -15,6 +15,7 @@ static const JsonField service_fields[] = {
     { JSON_FIELD(CurrentService, image, "image") },
     { JSON_FIELD(CurrentService, image_id, "imageId") },
     { JSON_FIELD(CurrentService, previous_image_id, "previousImageId") },
+    { JSON_FIELD(CurrentService, previous_image, "previousImage") },
     { JSON_FIELD(CurrentService, pull_policy, "pullPolicy") },
     { JSON_FIELD(CurrentService, labels, "labels") },
     { JSON_FIELD(CurrentService, hash, "hash") },

@@ -8,6 +8,7 @@ typedef struct CurrentService {
     char *name, *container, *id;
     char *image, *image_id;  /* the name in the compose file; what runs */
     char *previous_image_id; /* the last good one before that */
+    char *previous_image;    /* its name in the compose file of that time; NULL: an older agent did not note it */
     char *pull_policy;       /* as the compose file says it, or NULL */
     cJSON *labels;           /* watch_labels_select() */
     char *hash;              /* of its settings, see compose/plan/plan.h */

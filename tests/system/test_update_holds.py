@@ -148,6 +148,12 @@ def test_u14_an_image_is_taken_back_on_the_box(stock):
     for args in (["--undo"], ["--undo", "web", "db"], ["--undo", "--force", "web"]):
         assert stock.box.ctl("update", *args).returncode == 2
     assert "update.no-service" in stock.box.ctl("update", "--undo", "nothing").stderr
+    # another release of it is no image that was taken for it: the file would name what does not run
+    pushed = stock.box.apply(stock.compose().replace(stock.web, stock.web.replace(":latest", f":server-{old}")))
+    assert pushed["outcome"] == "done" and stock.version_of("web") == old, pushed
+    refused = stock.ctl("update", "--undo", "web")[-1]
+    assert refused["error"]["id"] == "update.no-previous" and "secboxctl rollback" in refused["error"]["message"], refused
+    assert stock.version_of("web") == old
 
 
 def test_windows_and_bad_settings(stock):

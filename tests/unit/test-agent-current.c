@@ -11,7 +11,7 @@
     "{\"version\":\"7\",\"id\":\"d-7\",\"sha256\":\"s\",\"inputs\":\"i\",\"at\":\"2026-01-02T03:04:05.678Z\","         \
     "\"name\":\"secbox\",\"previous\":\"6\",\"networks\":{\"n\":{}},\"volumes\":{},\"services\":[{\"name\":\"web\","   \
     "\"container\":\"secbox_web_1\",\"id\":\"01\",\"image\":\"r/"                                                      \
-    "web:1\",\"imageId\":\"02\",\"previousImageId\":\"03\","                                                           \
+    "web:1\",\"imageId\":\"02\",\"previousImageId\":\"03\",\"previousImage\":\"r/web:0\","                             \
     "\"labels\":{\"a\":\"b\"},\"hash\":\"h\",\"state\":\"running\",\"staticDir\":\"/s\",\"pidFile\":\"/p\","           \
     "\"health\":\"healthy\",\"pid\":7,\"startTicks\":\"18446744073709551615\",\"healthIntervalUsec\":\"0\","           \
     "\"hostPorts\":[\"80\"],"                                                                                          \

@@ -105,6 +105,12 @@ static int add_undo(Deploy *d, const CurrentService *s, Error *err)
         return r;
     if (!s->previous_image_id)
         return error_set(err, ENOENT, "update.no-previous", "service %s has run no other image on this box", s->name);
+    /* another release of it, or another program: its settings of now are not meant for that, nor is its name */
+    if (!str_equal(s->previous_image, s->image))
+        return error_set(err, ENOENT, "update.no-previous",
+                         "service %s ran its image before this one under another name (%.120s; now it is %.120s): "
+                         "`secboxctl rollback` goes back to the file before this one",
+                         s->name, s->previous_image ? s->previous_image : "an older agent did not note it", s->image);
     update = journal_find_update(&d->journal, s->name);
     if (!update)
         return 0;

@@ -17,12 +17,16 @@
 
 #define STOP_GRACE_DEFAULT_SECONDS 10
 
-/* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
-static const char *previous_image(const CurrentService *before, const char *image)
+/* The last good one before its image: what it ran until now, or, when that is the same, what it ran before that. */
+static int note_previous_image(const CurrentService *before, CurrentService *s)
 {
+    bool other = before && before->image_id && !str_equal(before->image_id, s->image_id);
+
     if (!before)
-        return NULL;
-    return before->image_id && !str_equal(before->image_id, image) ? before->image_id : before->previous_image_id;
+        return 0;
+    return json_set(&s->previous_image_id, other ? before->image_id : before->previous_image_id) < 0
+               ? -ENOMEM
+               : json_set(&s->previous_image, other ? before->image : before->previous_image);
 }
 
 static int copy_strings(char *const *from, char ***to)
@@ -54,14 +58,14 @@ static int describe_container(const Current *before, const cJSON *info, CurrentS
     const cJSON *pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "Config");
     const char *health = json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status");
-    const char *image = json_string(info, "Image");
 
     ret->labels = watch_labels_select(cJSON_GetObjectItemCaseSensitive(config, "Labels"));
     ret->pid = cJSON_IsNumber(pid) ? pid->valueint : 0;
     ret->health_interval = podman_health_interval(info);
     ret->start_ticks = ret->pid > 0 ? process_start_ticks(ret->pid) : 0;
-    return !ret->labels || json_set(&ret->id, json_string(info, "Id")) < 0 || json_set(&ret->image_id, image) < 0 ||
-                   json_set(&ret->previous_image_id, previous_image(current_find(before, ret->name), image)) < 0 ||
+    return !ret->labels || json_set(&ret->id, json_string(info, "Id")) < 0 ||
+                   json_set(&ret->image_id, json_string(info, "Image")) < 0 ||
+                   note_previous_image(current_find(before, ret->name), ret) < 0 ||
                    json_set(&ret->state, json_string(state, "Status")) < 0 ||
                    json_set(&ret->static_dir, json_string(info, "StaticDir")) < 0 ||
                    json_set(&ret->pid_file, json_string(info, "PidFile")) < 0 || json_set(&ret->health, health) < 0
