@@ -160,11 +160,11 @@ static int note_news(WatchEntry *e, const char *digest, const char *image_id, bo
         _cleanup_(freep) char *older = e->older ? TAKE_PTR(e->older) : moved ? TAKE_PTR(e->digest) : NULL;
 
         drop_news(e);
+        e->seen_at = older && str_equal(older, digest) ? older_seen_at : now;
         if (older && digest && !str_equal(older, digest)) {
             e->older = TAKE_PTR(older);
             e->older_seen_at = older_seen_at;
         }
-        e->seen_at = now;
     }
     e->status = WATCH_NEW;
     e->by_hand = by_hand;
@@ -174,7 +174,8 @@ static int note_news(WatchEntry *e, const char *digest, const char *image_id, bo
 const char *watch_entry_pick(const WatchEntry *e, char *const *halted, usec_t cool_down, usec_t now,
                              usec_t *ret_seen_at)
 {
-    bool old_enough = e->older && e->older_seen_at <= now && now - e->older_seen_at >= cool_down;
+    /* one that its publisher has replaced may be a bad one: what came behind it gets its own time first */
+    bool old_enough = e->older && e->older_seen_at <= now && (now - e->older_seen_at) / 2 >= cool_down;
 
     *ret_seen_at = e->seen_at;
     if (cool_down == 0 || e->by_hand || !old_enough || now - e->seen_at >= cool_down ||

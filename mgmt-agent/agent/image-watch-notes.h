@@ -29,8 +29,8 @@ int watch_state_follow(WatchState *s, const WatchConfig *c, const Current *curre
 /* How many names of images that come from registries mean another one than at the last look: before the entries follow what is
  * deployed. */
 size_t watch_count_pulled(const WatchState *s, const WatchSamples *found);
-/* The digest to take of the news, and since when it is known: where the newest is too young, the one before it for which it is long
- * enough. NULL: what the name means on this box. */
+/* The digest to take of the news, and since when it is known: where the newest is too young, the one before it that has
+ * waited twice as long as it must. NULL: what the name means on this box. */
 const char *watch_entry_pick(const WatchEntry *e, char *const *halted, usec_t cool_down, usec_t now,
                              usec_t *ret_seen_at);
 /* Whether both services are to get one image, by whatever digest. */
