@@ -202,10 +202,9 @@ static cJSON *make_undo(const cJSON *message, const char *service)
     _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     cJSON *m = message_new("image.update"), *images = cJSON_CreateArray(), *image = cJSON_CreateObject();
-    int r = version ? json_add_item(o, "message", m) : -ENOMEM, k = json_add_item(o, "images", images),
-        l = json_append(images, image);
+    int l = json_append(images, image), r = json_add_item(o, "message", m), k = json_add_item(o, "images", images);
 
-    if (r < 0 || k < 0 || l < 0 || json_add_string(m, "id", json_string(message, "id")) < 0 ||
+    if (!version || r < 0 || k < 0 || l < 0 || json_add_string(m, "id", json_string(message, "id")) < 0 ||
         json_add_string(m, "version", version) < 0 || json_add_string(image, "service", service) < 0 ||
         json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0)
         return NULL;
