@@ -4,10 +4,12 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #define UDP_UNCONNECTED 7
 #define ADDRESS_DIGITS 32
 #define INIT_PID 1
+#define SOCKETS_MIN 32
 
 /* "0100007F" or 32 digits: words of an address as the kernel prints them. IPv4 becomes ::ffff:…. */
 static bool address_from_table(const char *hex, struct in6_addr *ret)
@@ -71,24 +74,38 @@ static bool in_each_others_way(const struct in6_addr *a, const struct in6_addr *
     return IN6_IS_ADDR_V4MAPPED(a) && IN6_IS_ADDR_V4MAPPED(b) && (is_any_v4(a) || is_any_v4(b));
 }
 
-/* The inode of the socket in that state where a port is wanted, from a table of the kernel's; 0 when there is none. */
-static uint64_t socket_in(const char *table, const struct in6_addr *wanted, unsigned port, unsigned wanted_state)
+typedef struct Socket {
+    struct in6_addr address;
+    unsigned port, state;
+    uint64_t inode;
+} Socket;
+
+static bool socket_from_line(const char *line, Socket *ret)
+{
+    char hex[ADDRESS_DIGITS + 1];
+
+    return sscanf(line, "%*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %ju", hex, &ret->port,
+                  &ret->state, &ret->inode) == 4 &&
+           address_from_table(hex, &ret->address);
+}
+
+static bool has_port(const Socket *s, const struct in6_addr *wanted, unsigned port)
+{
+    return s->port == port && in_each_others_way(&s->address, wanted);
+}
+
+/* The inode of the socket that listens where a port is wanted, from a table of the kernel's; 0 when there is none. */
+static uint64_t listener_in(const char *table, const struct in6_addr *wanted, unsigned port)
 {
     char line[LINE_BYTES];
     FILE *f = fopen(table, "re");
     uint64_t found = 0;
 
     while (f && found == 0 && fgets(line, sizeof(line), f)) {
-        char hex[ADDRESS_DIGITS + 1];
-        struct in6_addr address;
-        unsigned local, state;
-        uint64_t inode;
+        Socket s;
 
-        if (sscanf(line, "%*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %ju", hex, &local, &state,
-                   &inode) == 4 &&
-            local == port && state == wanted_state && address_from_table(hex, &address) &&
-            in_each_others_way(&address, wanted))
-            found = inode;
+        if (socket_from_line(line, &s) && s.state == TCP_LISTEN && has_port(&s, wanted, port))
+            found = s.inode;
     }
     if (f)
         fclose(f);
@@ -102,8 +119,8 @@ uint64_t port_listener(const char *address, unsigned port)
 
     if (!address_from_text(address, &wanted))
         return 0;
-    inode = socket_in("/proc/net/tcp", &wanted, port, TCP_LISTEN);
-    return inode != 0 ? inode : socket_in("/proc/net/tcp6", &wanted, port, TCP_LISTEN);
+    inode = listener_in("/proc/net/tcp", &wanted, port);
+    return inode != 0 ? inode : listener_in("/proc/net/tcp6", &wanted, port);
 }
 
 /* "ADDRESS:PORT/PROTOCOL" */
@@ -122,18 +139,96 @@ static bool host_port_parse(const char *text, struct in6_addr *ret_address, unsi
     return address_from_text(address, ret_address);
 }
 
-bool port_is_served(const char *tables, const char *host_port)
+/* The sockets of one protocol that are in the state of those that wait for others. */
+typedef struct PortList {
+    Socket *sockets;
+    size_t n, room;
+    bool known; /* false: its tables cannot be read */
+} PortList;
+
+struct PortTables {
+    PortList tcp, udp;
+};
+
+static int list_add(PortList *l, const Socket *s)
+{
+    if (l->n == l->room) {
+        size_t room = l->room > 0 ? 2 * l->room : SOCKETS_MIN;
+        Socket *sockets = reallocarray(l->sockets, room, sizeof(*sockets));
+
+        if (!sockets)
+            return -ENOMEM;
+        l->sockets = sockets;
+        l->room = room;
+    }
+    l->sockets[l->n++] = *s;
+    return 0;
+}
+
+/* -ENOENT: there is no such table. */
+static int list_read(PortList *l, const char *folder, const char *name, unsigned state)
+{
+    _cleanup_(freep) char *path = str_format("%s/%s", folder, name);
+    FILE *f = path ? fopen(path, "re") : NULL;
+    char line[LINE_BYTES];
+    int r = 0;
+
+    if (!f)
+        return path ? -errno : -ENOMEM;
+    while (r == 0 && fgets(line, sizeof(line), f)) {
+        Socket s;
+
+        if (socket_from_line(line, &s) && s.state == state)
+            r = list_add(l, &s);
+    }
+    if (r == 0 && ferror(f))
+        r = -EIO;
+    fclose(f);
+    return r;
+}
+
+/* A kernel without IPv6 has no table of it. */
+static void list_read_both(PortList *l, const char *folder, const char *v4, const char *v6, unsigned state)
+{
+    int r = list_read(l, folder, v4, state), r6 = r == 0 ? list_read(l, folder, v6, state) : r;
+
+    l->known = r == 0 && (r6 == 0 || r6 == -ENOENT);
+}
+
+PortTables *port_tables_read(const char *folder)
+{
+    PortTables *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    list_read_both(&t->tcp, folder, "tcp", "tcp6", TCP_LISTEN);
+    list_read_both(&t->udp, folder, "udp", "udp6", UDP_UNCONNECTED);
+    return t;
+}
+
+PortTables *port_tables_free(PortTables *t)
+{
+    if (!t)
+        return NULL;
+    free(t->tcp.sockets);
+    free(t->udp.sockets);
+    free(t);
+    return NULL;
+}
+
+bool port_tables_serve(const PortTables *t, const char *host_port)
 {
     bool udp = str_ends(host_port, "/udp");
-    _cleanup_(freep) char *v4 = str_format("%s/%s", tables, udp ? "udp" : "tcp");
-    _cleanup_(freep) char *v6 = str_format("%s/%s", tables, udp ? "udp6" : "tcp6");
-    unsigned port, state = udp ? UDP_UNCONNECTED : TCP_LISTEN;
+    const PortList *l = !t ? NULL : udp ? &t->udp : &t->tcp;
     struct in6_addr wanted;
+    unsigned port;
 
-    if (!v4 || !v6 || (!udp && !str_ends(host_port, "/tcp")) || access(v4, R_OK) < 0 ||
-        !host_port_parse(host_port, &wanted, &port))
+    if (!l || !l->known || (!udp && !str_ends(host_port, "/tcp")) || !host_port_parse(host_port, &wanted, &port))
         return true;
-    return socket_in(v4, &wanted, port, state) != 0 || socket_in(v6, &wanted, port, state) != 0;
+    for (size_t i = 0; i < l->n; i++)
+        if (has_port(&l->sockets[i], &wanted, port))
+            return true;
+    return false;
 }
 
 /* Whether the process has the socket of that name. */

@@ -5,11 +5,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/base/mem.h"
+
 /* The inode of the socket that is in the way of listening at this numeric address (NULL or "": all of them); 0: none. */
 uint64_t port_listener(const char *address, unsigned port);
-/* Whether somebody has the port of "ADDRESS:PORT/tcp" or "…/udp" (IPv6 in brackets, an empty address is all of them) in the network
- * whose kernel tables are in this folder: /proc/PID/net. True where that cannot be told. */
-bool port_is_served(const char *tables, const char *host_port);
+/* The sockets that wait for others, as the kernel's tables in a folder /proc/PID/net show them for one moment. */
+typedef struct PortTables PortTables;
+PortTables *port_tables_read(const char *folder); /* NULL when out of memory */
+PortTables *port_tables_free(PortTables *t);
+DEFINE_CLEANUP(PortTables, port_tables_free)
+/* Whether somebody has the port of "ADDRESS:PORT/tcp" or "…/udp" (IPv6 in brackets, an empty address is all of them) there. True
+ * where that cannot be told, as without tables. */
+bool port_tables_serve(const PortTables *t, const char *host_port);
 /* The process that has a socket: its number as text, new, or NULL. */
 char *socket_owner(uint64_t inode);
 /* The system's unit that a process belongs to, a word for a shell: a new string or NULL. */

@@ -53,11 +53,13 @@ static bool is_looked_at(const ServiceEntry *e)
            is_rootless(e);
 }
 
-/* The first of its ports that nobody listens on, or NULL. */
-static const char *deserted_port(const ServiceEntry *e)
+/* The first of its ports that nobody listens on, or NULL. The tables are read once for all services. */
+static const char *deserted_port(const ServiceEntry *e, PortTables **tables)
 {
+    if (!*tables)
+        *tables = port_tables_read(TABLES);
     for (char *const *port = e->ports; port && *port; port++)
-        if (!port_is_served(TABLES, *port))
+        if (!port_tables_serve(*tables, *port))
             return *port;
     return NULL;
 }
@@ -90,9 +92,9 @@ static void find_deserted(ServiceEntry *e, const char *port)
 }
 
 /* True: it has to be looked at again soon. */
-static bool look_at(ServiceEntry *e)
+static bool look_at(ServiceEntry *e, PortTables **tables)
 {
-    const char *port = is_looked_at(e) ? deserted_port(e) : NULL;
+    const char *port = is_looked_at(e) ? deserted_port(e, tables) : NULL;
     bool again = port && e->missed_ticks == e->ticks;
 
     if (!again)
@@ -107,13 +109,14 @@ static bool look_at(ServiceEntry *e)
 static int on_ports_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     ServiceWatch *w = userdata;
+    _cleanup_(port_tables_freep) PortTables *tables = NULL;
     bool soon = false;
     int r;
 
     if (agent_is_busy(w->agent) || !w->agent->boot.done)
         return 0; /* service_watch_continue() comes again */
     for (size_t i = 0; i < w->n; i++)
-        soon = look_at(&w->entries[i]) || soon;
+        soon = look_at(&w->entries[i], &tables) || soon;
     r = timer_arm(w->agent->event, &w->ports_timer, (soon ? AGAIN_USEC : LOOK_USEC) / w->pace, on_ports_timer, w);
     if (r < 0)
         log_error("Cannot arm the timer of published ports: %s", strerror(-r));

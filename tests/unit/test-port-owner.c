@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +190,14 @@ static void write_table(const char *folder, const char *name, const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
+static bool is_served(const char *folder, const char *port)
+{
+    _cleanup_(port_tables_freep) PortTables *tables = port_tables_read(folder);
+
+    assert_non_null(tables);
+    return port_tables_serve(tables, port);
+}
+
 static void test_published_ports(void **state)
 {
     static const char *const names[] = { "tcp", "tcp6", "udp" };
@@ -196,18 +205,65 @@ static void test_published_ports(void **state)
 
     (void) state;
     assert_non_null(mkdtemp(folder));
-    assert_true(port_is_served(folder, ":8081/tcp")); /* there are no tables */
+    assert_true(is_served(folder, ":8081/tcp")); /* there are no tables */
     write_table(folder, "tcp", tables_tcp);
     write_table(folder, "tcp6", tables_tcp6);
     write_table(folder, "udp", tables_udp);
-    for (size_t i = 0; i < ELEMENTSOF(served_cases); i++)
-        if (port_is_served(folder, served_cases[i].port) != served_cases[i].served)
-            fail_msg("%s", served_cases[i].port);
+    _cleanup_(port_tables_freep) PortTables *tables = port_tables_read(folder);
+    assert_non_null(tables);
     for (size_t i = 0; i < ELEMENTSOF(names); i++) {
         _cleanup_(freep) char *path = str_format("%s/%s", folder, names[i]);
 
         assert_int_equal(unlink(path), 0);
     }
+    /* one reading is enough for all of them */
+    for (size_t i = 0; i < ELEMENTSOF(served_cases); i++)
+        if (port_tables_serve(tables, served_cases[i].port) != served_cases[i].served)
+            fail_msg("%s", served_cases[i].port);
+    assert_true(port_tables_serve(NULL, ":8081/tcp"));
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Where one of the tables cannot be read nobody knows who listens; where there is none of IPv6 that is known. */
+static void test_tables_that_cannot_be_read(void **state)
+{
+    char folder[] = "/tmp/secbox-ports-XXXXXX";
+    _cleanup_(freep) char *tcp = NULL, *tcp6 = NULL;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    tcp = str_format("%s/tcp", folder);
+    tcp6 = str_format("%s/tcp6", folder);
+    write_table(folder, "tcp", tables_tcp);
+    assert_false(is_served(folder, ":8082/tcp"));
+    assert_int_equal(symlink("tcp6", tcp6), 0); /* it cannot be opened */
+    assert_true(is_served(folder, ":8082/tcp"));
+    assert_int_equal(unlink(tcp6), 0);
+    assert_int_equal(mkdir(tcp6, 0700), 0); /* it can, and not be read */
+    assert_true(is_served(folder, ":8082/tcp"));
+    assert_int_equal(rmdir(tcp6), 0);
+    assert_int_equal(unlink(tcp), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* More than the room that there is at first. */
+static void test_many_sockets(void **state)
+{
+    char folder[] = "/tmp/secbox-ports-XXXXXX";
+    _cleanup_(freep) char *path = NULL;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    path = str_format("%s/tcp", folder);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_true(fprintf(f, "%4u: 00000000:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 %u 1\n",
+                            i, 20000 + i, i + 1) > 0);
+    assert_int_equal(fclose(f), 0);
+    assert_true(is_served(folder, ":20000/tcp") && is_served(folder, ":20999/tcp"));
+    assert_false(is_served(folder, ":21000/tcp"));
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
 
@@ -219,6 +275,8 @@ int main(void)
         cmocka_unit_test(test_nobody_is_told_to_end_process_1),
         cmocka_unit_test(test_since_when_a_process_runs),
         cmocka_unit_test(test_published_ports),
+        cmocka_unit_test(test_tables_that_cannot_be_read),
+        cmocka_unit_test(test_many_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
