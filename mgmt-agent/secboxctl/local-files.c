@@ -14,7 +14,8 @@
 /* Root's alone: what may not pass through a cloud may be in it. */
 static int leave(const char *digest, const char *data, size_t len, char **ret, Error *err)
 {
-    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s", digest + strlen(BUNDLE_DIGEST_PREFIX));
+    _cleanup_(freep) char *name =
+        str_format(LOCAL_BUNDLE "%s-%d", digest + strlen(BUNDLE_DIGEST_PREFIX), (int) getpid());
     _cleanup_(freep) char *path = name ? path_in_root(name) : NULL, *folder = path_in_root(BUNDLES_DIR);
     int r = path && folder ? dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
@@ -50,9 +51,8 @@ int local_files_leave(const Secboxctl *ctl, const Gathered *g, cJSON *request, c
     return 0;
 }
 
-void local_files_freep(char **path)
+void local_files_remove(const char *path)
 {
-    if (*path)
-        (void) unlink(*path);
-    freep(path);
+    if (path)
+        (void) unlink(path);
 }

@@ -43,8 +43,16 @@ static int make_snapshot(const char *text, cJSON **ret, Error *err)
     return 0;
 }
 
+/* The agent needs them as long as it has not answered, be it by a refusal: what it has begun goes on without us. */
+static void remove_answered(const char *files, int r)
+{
+    if (r >= 0 || r == -EREMOTEIO)
+        local_files_remove(files);
+}
+
 /* Sends a request whose answer is compose.progress until compose.result, and shows it. */
-static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, const Gathered *sent, usec_t timeout)
+static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, const Gathered *sent,
+                  const char *files, usec_t timeout)
 {
     _cleanup_(error_done) Error err = {};
     usec_t deadline = boottime_usec() + timeout;
@@ -57,6 +65,7 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
 
         r = agent_receive(agent, json_string(request, "id"), deadline, &message, &err);
         if (r >= 0 && str_equal(json_string(message, "type"), "compose.result")) {
+            remove_answered(files, r);
             if (sent)
                 gathered_locate_json(sent, cJSON_GetObjectItemCaseSensitive(message, "error"));
             return progress_result(&view, message);
@@ -64,6 +73,7 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
         if (r >= 0 && str_equal(json_string(message, "type"), "compose.progress"))
             progress_event(&view, message);
     }
+    remove_answered(files, r);
     progress_stop(&view);
     if (r == -EHOSTUNREACH)
         error_prefix(&err, r, "how it ended is not known (`secboxctl history` tells)");
@@ -77,7 +87,7 @@ int verb_apply(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(gathered_done) Gathered gathered = {};
-    _cleanup_(local_files_freep) char *files = NULL;
+    _cleanup_(freep) char *files = NULL;
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
@@ -89,7 +99,7 @@ int verb_apply(int argc, char **argv, void *userdata)
         r = make_snapshot(gathered.text, &request, &err);
     if (r >= 0)
         r = local_files_leave(ctl, &gathered, request, &files, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, &gathered, timeout);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, &gathered, files, timeout);
 }
 
 int verb_rollback(int argc, char **argv, void *userdata)
@@ -105,7 +115,7 @@ int verb_rollback(int argc, char **argv, void *userdata)
         r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, NULL, timeout);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, NULL, NULL, timeout);
 }
 
 static int show_plan(const Secboxctl *ctl, const Gathered *sent, cJSON *answer)
@@ -135,7 +145,7 @@ int verb_plan(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.plan"), *answer = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(gathered_done) Gathered gathered = {};
-    _cleanup_(local_files_freep) char *files = NULL;
+    _cleanup_(freep) char *files = NULL;
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
@@ -149,5 +159,6 @@ int verb_plan(int argc, char **argv, void *userdata)
         r = local_files_leave(ctl, &gathered, request, &files, &err);
     if (r >= 0)
         r = agent_ask(agent, request, "compose.plan.result", timeout, &answer, &err);
+    remove_answered(files, r);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : show_plan(ctl, &gathered, answer);
 }

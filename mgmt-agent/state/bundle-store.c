@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,14 +84,31 @@ static int read_archive(const char *path, const char *digest, char **ret, size_t
     return r;
 }
 
+/* As a secboxctl left it. -ENOENT: none has, or what it left is not what it should be. */
+static int find_local(const char *hex, const char *digest, char **ret, size_t *ret_len)
+{
+    _cleanup_(freep) char *folder = path_in_root(BUNDLES_DIR), *ours = str_format(LOCAL_BUNDLE_NAME "%s", hex);
+    DIR *dir = folder && ours ? opendir(folder) : NULL;
+    int r = folder && ours ? -ENOENT : -ENOMEM;
+
+    for (struct dirent *e; dir && r < 0 && r != -ENOMEM && (e = readdir(dir));) {
+        _cleanup_(freep) char *path = str_starts(e->d_name, ours) ? path_join(folder, e->d_name) : NULL;
+
+        if (str_starts(e->d_name, ours))
+            r = path ? read_archive(path, digest, ret, ret_len, NULL) : -ENOMEM;
+    }
+    if (dir)
+        closedir(dir);
+    return r;
+}
+
 /* As secboxctl left it, or mgmt-link has fetched it. */
 static int find_archive(const char *hex, const char *digest, char **ret, size_t *ret_len, Error *err)
 {
-    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s", hex), *own = name ? path_in_root(name) : NULL;
     _cleanup_(freep) char *fetched = str_format(LINK_BUNDLES_DIR "/%s", hex),
                           *path = fetched ? path_in_root(fetched) : NULL;
     _cleanup_(error_done) Error why = {};
-    int r = own && path ? read_archive(own, digest, ret, ret_len, NULL) : -ENOMEM;
+    int r = path ? find_local(hex, digest, ret, ret_len) : -ENOMEM;
 
     if (r < 0 && r != -ENOMEM)
         r = read_archive(path, digest, ret, ret_len, &why);

@@ -30,7 +30,8 @@ class Looker:
 
     def __call__(self, request):
         digest = request["bundle"]["digest"]
-        with open(os.path.join(self.folder, "local-" + digest.removeprefix("sha256:")), "rb") as f:
+        archive, = (name for name in self.left() if name.startswith("local-" + digest.removeprefix("sha256:")))
+        with open(os.path.join(self.folder, archive), "rb") as f:
             data = f.read()
         assert digest == "sha256:" + hashlib.sha256(data).hexdigest()
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
@@ -61,6 +62,22 @@ def test_a_plan_and_an_apply_bring_them(ctl, agent):
     assert p.returncode == 0 and "hunter2" not in p.stdout + p.stderr, p
     assert applied.found == wanted and applied.left() == [], "the agent has kept what it needs"
     assert agent.request("compose.snapshot")["bundle"] == agent.request("compose.plan")["bundle"]
+
+
+def test_an_agent_that_has_not_answered_may_still_need_them(ctl, agent):
+    """A push waits for the end of another one: who does not wait for it does not take its files away. Nor does another run."""
+    path = write(ctl)
+    error = {"type": "error", "error": {"id": "deploy.busy", "message": "another change is under way"}}
+    lost = agent.answers["compose.snapshot"] = Looker(ctl, None)
+    p = ctl.run("apply", path)
+    assert p.returncode == 3 and "before it answered" in p.stderr, p
+    kept = lost.left()
+    assert len(kept) == 1 and lost.found["site.conf"] == "one\n"
+    agent.answers["compose.snapshot"] = agent.answers["compose.plan"] = [error]
+    for verb in ("apply", "plan"):
+        p = ctl.run(verb, path)
+        assert p.returncode == 1 and "deploy.busy" in p.stderr, p
+        assert lost.left() == kept, "that is an answer, and what it was about is another archive"
 
 
 def test_the_file_alone(ctl, agent):

@@ -384,10 +384,10 @@ static void what_did_not_come_as_it_was_sent_is_not_unpacked(void **state)
     assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
 }
 
-/* Where secboxctl leaves an archive; of its age. */
-static char *leave_here(const Archive *a, time_t age)
+/* Where a run of secboxctl leaves an archive; of its age. */
+static char *leave_here(const Archive *a, const char *run, time_t age)
 {
-    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s", a->digest + strlen(BUNDLE_DIGEST_PREFIX));
+    _cleanup_(freep) char *name = str_format(LOCAL_BUNDLE "%s-%s", a->digest + strlen(BUNDLE_DIGEST_PREFIX), run);
     _cleanup_(freep) char *path = path_in_root(name), *folder = path_in_root(BUNDLES_DIR);
     const time_t then = (time_t) (realtime_usec() / USEC_PER_SEC) - age;
     const struct timespec times[] = { { .tv_sec = then }, { .tv_sec = then } };
@@ -402,12 +402,12 @@ static void what_secboxctl_leaves_is_taken_and_does_not_pile_up(void **state)
 {
     _cleanup_(archive_done) Archive a = {};
     _cleanup_(kept_bundle_freep) KeptBundle *b = NULL;
-    _cleanup_(freep) char *left = NULL;
+    _cleanup_(freep) char *left = NULL, *other = NULL;
 
     (void) state;
     put("web/a.conf", "a\n", 0644);
     pack((const char *[]) { "web/a.conf", NULL }, &a);
-    left = leave_here(&a, 0);
+    left = leave_here(&a, "7", 0);
     bundle_store_sweep(); /* the job that it is for comes yet */
     assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
     assert_int_equal(kept_bundle_find(b, "web/a.conf"), KEPT_FILE);
@@ -418,16 +418,23 @@ static void what_secboxctl_leaves_is_taken_and_does_not_pile_up(void **state)
     /* another one that has its name is not it */
     a.data[a.len - 1] ^= 1;
     freep(&left);
-    left = leave_here(&a, 0);
+    left = leave_here(&a, "7", 0);
     assert_int_equal(kept_bundle_open(a.digest, &b, NULL), -ENOENT);
     a.data[a.len - 1] ^= 1;
+    /* nor is it in the way of the one that another run has left */
+    other = leave_here(&a, "8", 0);
+    assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
+    b = kept_bundle_free(b);
+    assert_int_equal(unlink(other), 0);
+    bundle_store_sweep();
+    assert_int_equal(kept_bundle_open(a.digest, &b, NULL), -ENOENT);
     leave(&a);
     assert_int_equal(kept_bundle_open(a.digest, &b, NULL), 0);
     b = kept_bundle_free(b);
 
     /* nobody waits for it any more */
     freep(&left);
-    left = leave_here(&a, 2 * 3600);
+    left = leave_here(&a, "7", 2 * 3600);
     bundle_store_sweep();
     assert_int_equal(access(left, F_OK), -1);
     assert_int_equal(count_in(BUNDLES_DIR), 0);
