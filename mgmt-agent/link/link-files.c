@@ -94,9 +94,9 @@ static bool remove_from(DIR *dir, const char *name)
     return false;
 }
 
-/* The name of the archive that was written first, and how many there are; `keep` and what is hidden are not looked at. What is
- * half there is none of them: it goes by its age. */
-static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX + 1])
+/* The name of the archive that was written first, and how many there are, of whole ones or of what is half there; what is of
+ * `keep`, or hidden, is not looked at. What is half there goes by its age, too. */
+static size_t find_oldest(DIR *dir, const char *keep, bool parts, char ret[static NAME_MAX + 1])
 {
     const time_t now = (time_t) (realtime_usec() / USEC_PER_SEC);
     struct timespec first = {};
@@ -106,14 +106,12 @@ static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX +
     for (struct dirent *e; (e = readdir(dir));) {
         struct stat st;
 
-        if (e->d_name[0] == '.' || str_equal(e->d_name, keep) ||
+        if (e->d_name[0] == '.' || str_starts(e->d_name, keep) || str_ends(e->d_name, PART) != parts ||
             fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        if (str_ends(e->d_name, PART)) {
-            if (now - st.st_mtim.tv_sec > PART_AGE_MAX) /* a clock that was set back makes none of them old */
-                (void) remove_from(dir, e->d_name);
+        /* a clock that was set back makes none of them old */
+        if (parts && now - st.st_mtim.tv_sec > PART_AGE_MAX && remove_from(dir, e->d_name))
             continue;
-        }
         if (n++ == 0 || st.st_mtim.tv_sec < first.tv_sec ||
             (st.st_mtim.tv_sec == first.tv_sec && st.st_mtim.tv_nsec < first.tv_nsec)) {
             first = st.st_mtim;
@@ -130,7 +128,9 @@ static void prune(const char *keep)
     char oldest[NAME_MAX + 1];
     DIR *dir = folder ? opendir(folder) : NULL;
 
-    while (dir && find_oldest(dir, keep, oldest) >= KEPT_MAX && remove_from(dir, oldest))
+    while (dir && find_oldest(dir, keep, false, oldest) >= KEPT_MAX && remove_from(dir, oldest))
+        continue;
+    while (dir && find_oldest(dir, keep, true, oldest) >= KEPT_MAX && remove_from(dir, oldest))
         continue;
     if (dir)
         closedir(dir);

@@ -78,11 +78,14 @@ def test_old_ones_go(cloud, box):
         keep(box, digest_of(data), data, age=60 * (age + 1))
     keep(box, digest_of(b"begun"), b"beg", ".part", age=3600)
     keep(box, digest_of(b"given up"), b"giv", ".part", age=2 * DAY)
+    for i in range(4):  # of a gateway that lets each fetch stall
+        keep(box, digest_of(b"stalled %d" % i), b"sta", ".part", age=7200 + i)
     box.start()
     connection = cloud.next_connection()
     box.agent.wait_connected()
     push(connection, "d1", digest_of(fresh))
     assert box.agent.receive("compose.snapshot")["id"] == "d1"
-    left = [kept(box, digest_of(data)) for data in [fresh, *whole[:3]]] + [kept(box, digest_of(b"begun"), ".part")]
+    left = [kept(box, digest_of(data)) for data in [fresh, *whole[:3]]]
+    left += [kept(box, digest_of(begun), ".part") for begun in (b"begun", b"stalled 0", b"stalled 1")]
     wait_until(lambda: sorted(os.listdir(kept(box))) == sorted(map(os.path.basename, left)), "the newest are left")
     box.stop()
