@@ -53,7 +53,9 @@ static void tell(const ServiceEntry *entries, size_t n, ServiceStatus *ret, Serv
             .restarts = (int) r->restarts,
             .error = !service_in_trouble(r) ? NULL
                      : e->watch->error      ? e->watch->error
-                                            : e->cut_off,
+                     : r->cut_off           ? e->cut_off
+                                            : NULL,
+            .cut_off = service_in_trouble(r) && r->cut_off,
             .log = (char *) log_end(e->log),
         };
     }

@@ -134,7 +134,7 @@ static int add_service(const Doctor *d, const cJSON *service, Services *s)
         r = add_stopped_by_hand(d, service, s);
     /* one that runs again is watched until it has done so for a while */
     if (r < 0 || !cJSON_IsObject(trouble) || json_string(trouble, "until") ||
-        (str_equal(state, "running") && (str_equal(what, "down") || str_equal(what, BY_HAND))))
+        (str_equal(state, "running") && !str_equal(what, "restarting")))
         return r;
     _cleanup_(freep) char *text = trouble_text(service, trouble);
     const char *container = container_of(d, json_string(service, "name"));
@@ -142,9 +142,9 @@ static int add_service(const Doctor *d, const cJSON *service, Services *s)
     s->looping = s->looping || ends_again_and_again(trouble);
     r = text ? strv_add(&s->bad, text) : -ENOMEM;
     if (r >= 0 && container && !str_equal(what, "restarting"))
-        r = strv_add(str_equal(what, "down")         ? &s->down
-                     : json_string(trouble, "error") ? &s->cut_off
-                                                     : &s->ill,
+        r = strv_add(str_equal(what, "down")               ? &s->down
+                     : json_bool(trouble, "cutOff", false) ? &s->cut_off
+                                                           : &s->ill,
                      container);
     return r;
 }

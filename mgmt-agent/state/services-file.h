@@ -9,7 +9,8 @@ typedef struct ServiceTrouble {
     char *what;          /* a state of the service, by its name */
     usec_t since, until; /* until 0: it goes on */
     int exit_code, restarts;
-    char *error; /* podman cannot be asked; or what is wrong with one that runs, where its health check says nothing */
+    char *error;  /* podman cannot be asked; or what is wrong with one that runs, where its health check says nothing */
+    bool cut_off; /* all that ails it is that nobody listens on a port that it publishes */
     char *log;
 } ServiceTrouble;
 
@@ -19,7 +20,7 @@ typedef struct ServiceStatus {
     usec_t since;
     ServiceTrouble *trouble; /* NULL: never */
     char *id;                /* of its container; from here on NULL or 0 in agent.status */
-    unsigned tries;          /* how often we tried to bring it back */
+    unsigned tries;          /* how often we tried to bring it back; 0 in the file of another boot */
     bool recreated;
 } ServiceStatus;
 
@@ -28,6 +29,7 @@ typedef struct ServicesFile {
     size_t n_services;
     ServiceStatus *removed; /* by a deployment, in the middle of their trouble */
     size_t n_removed;
+    char *boot_id; /* services_file_save() fills it in */
 } ServicesFile;
 
 /* A file that is missing or cannot be read counts as empty. */

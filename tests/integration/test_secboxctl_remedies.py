@@ -158,7 +158,7 @@ def test_doctor_has_root_type_no_container_that_is_more_than_a_name(ctl, agent, 
     down, by_hand = {"state": "down", "trouble": trouble}, {"state": "stopped by hand"}
     assert look(("secbox", down))["remedy"].endswith("podman start good")
     for watched in ([("odd", down)], [("secbox", down), ("odd", down)],
-                    [("odd", {"state": "running", "trouble": {**trouble, "what": "unhealthy"}})]):
+                    [("odd", {"state": "unhealthy", "trouble": {**trouble, "what": "unhealthy"}})]):
         found = look(*watched)
         assert found["result"] == "fail" and "remedy" not in found and "podman logs" in found["advice"], found
     assert "podman start good" in look(("secbox", by_hand))["detail"]
@@ -176,15 +176,19 @@ def test_doctor_gives_a_service_that_nobody_can_reach_a_fresh_start(ctl, agent):
     trouble = {"what": "unhealthy", "since": "2026-01-02T03:04:05.000Z", "exitCode": 0, "restarts": 2, "log": "all is well\n"}
     ctl.env_files()
 
-    def look(**more):
+    def look(state="unhealthy", **more):
         tell(agent, services=[{**STATUS["services"][0], "name": "web", "container": "web-1"}], wayBack="7",
-             watched=[{"name": "web", "state": "unhealthy", "since": trouble["since"], "trouble": {**trouble, **more}}])
+             watched=[{"name": "web", "state": state, "since": trouble["since"], "trouble": {**trouble, **more}}])
         return check(ctl, "services")
 
-    found = look(error=why)
+    found = look(error=why, cutOff=True)
     assert found["result"] == "fail" and why in found["detail"] and "all is well" not in found["detail"], found
     assert found["remedy"].endswith("podman restart web-1"), found
     assert look()["remedy"] == "secboxctl rollback", "its health check fails"
+    assert look(error="podman does not answer")["remedy"] == "secboxctl rollback", "also where podman cannot be asked just now"
+    found = look(state="running")
+    assert found["result"] == "pass" and "remedy" not in found, "it has got it, and is watched for a while"
+    assert look(state="running", what="restarting")["result"] == "fail", "one that ends again and again runs in between"
 
 
 def drip(listener, sent):

@@ -14,13 +14,14 @@ static void test_what_the_next_agent_finds(void **state)
         .exit_code = 7,
         .restarts = 4,
         .log = "no camera",
+        .cut_off = true,
     };
     ServiceStatus services[] = {
         { .name = "web", .state = "running", .since = UINT64_C(1767323045000000), .id = "0123" },
         { .name = "nvr", .state = "down", .trouble = &trouble, .id = "4567", .tries = 3, .recreated = true },
     };
     ServiceStatus removed[] = { { .name = "old", .state = "removed", .trouble = &trouble } };
-    const ServicesFile f = { services, ELEMENTSOF(services), removed, ELEMENTSOF(removed) };
+    const ServicesFile f = { services, ELEMENTSOF(services), removed, ELEMENTSOF(removed), NULL };
     _cleanup_(services_file_done) ServicesFile back = {};
 
     (void) state;
@@ -42,6 +43,7 @@ static void test_what_the_next_agent_finds(void **state)
     assert_int_equal(back.services[1].trouble->restarts, 4);
     assert_string_equal(back.services[1].trouble->log, "no camera");
     assert_null(back.services[1].trouble->error);
+    assert_true(back.services[1].trouble->cut_off);
     assert_int_equal(back.n_removed, 1);
     assert_string_equal(back.removed[0].name, "old");
 }
@@ -69,6 +71,24 @@ static void test_the_file_of_an_older_agent(void **state)
     assert_int_equal(f.n_removed, 0);
 }
 
+/* What was tried in vain is tried again behind a boot; the trouble is the same one. */
+static void test_the_file_of_another_boot(void **state)
+{
+    static const char text[] =
+        "{\"services\":[{\"name\":\"nvr\",\"state\":\"down\",\"trouble\":{\"what\":\"down\",\"since\":"
+        "\"2026-01-01T22:00:00.000Z\",\"exitCode\":0,\"restarts\":5},\"id\":\"4567\",\"tries\":2,\"recreated\":true}],"
+        "\"removed\":[],\"bootId\":\"another\"}";
+    _cleanup_(services_file_done) ServicesFile f = {};
+
+    (void) state;
+    agent_root_write(FILE_PATH, text);
+    services_file_load(&f);
+    assert_int_equal(f.n_services, 1);
+    assert_int_equal(f.services[0].tries, 0);
+    assert_true(f.services[0].recreated);
+    assert_int_equal(f.services[0].trouble->restarts, 5);
+}
+
 static void test_what_cannot_be_read_is_empty(void **state)
 {
     static const char *const texts[] = { NULL, "", "{", "[]", "{}", "{\"services\":7}" };
@@ -89,29 +109,31 @@ static void test_what_cannot_be_read_is_empty(void **state)
 /* The members and their order are those of agent.status. */
 static void test_what_the_cloud_is_told(void **state)
 {
-    ServiceTrouble trouble = { .what = "down", .since = UINT64_C(1767323045678000), .error = "podman hangs" };
+    ServiceTrouble trouble = { .what = "down", .since = UINT64_C(1767323045678000), .error = "podman hangs" },
+                   unreachable = { .what = "unhealthy", .since = trouble.since, .restarts = 2, .cut_off = true };
     const ServiceStatus services[] = {
         { .name = "web", .state = "running", .since = UINT64_C(1767323045678000) },
         { .name = "nvr", .state = "down", .trouble = &trouble },
+        { .name = "db", .state = "unhealthy", .trouble = &unreachable },
     };
     _cleanup_(cJSON_Deletep) cJSON *none = service_statuses_to_json(NULL, 0);
-    _cleanup_(cJSON_Deletep) cJSON *two = service_statuses_to_json(services, 2);
-    _cleanup_(freep) char *empty = json_print(none), *text = json_print(two);
+    _cleanup_(cJSON_Deletep) cJSON *all = service_statuses_to_json(services, ELEMENTSOF(services));
+    _cleanup_(freep) char *empty = json_print(none), *text = json_print(all);
 
     (void) state;
     assert_string_equal(empty, "[]");
-    assert_string_equal(text,
-                        "[{\"name\":\"web\",\"state\":\"running\",\"since\":\"2026-01-02T03:04:05.678Z\"},"
-                        "{\"name\":\"nvr\",\"state\":\"down\",\"trouble\":{\"what\":\"down\",\"since\":"
-                        "\"2026-01-02T03:04:05.678Z\",\"exitCode\":0,\"restarts\":0,\"error\":\"podman hangs\"}}]");
+    assert_string_equal(text, "[{\"name\":\"web\",\"state\":\"running\",\"since\":\"2026-01-02T03:04:05.678Z\"},"
+                              "{\"name\":\"nvr\",\"state\":\"down\",\"trouble\":{\"what\":\"down\",\"since\":"
+                              "\"2026-01-02T03:04:05.678Z\",\"exitCode\":0,\"restarts\":0,\"error\":\"podman hangs\"}},"
+                              "{\"name\":\"db\",\"state\":\"unhealthy\",\"trouble\":{\"what\":\"unhealthy\",\"since\":"
+                              "\"2026-01-02T03:04:05.678Z\",\"exitCode\":0,\"restarts\":2,\"cutOff\":true}}]");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_the_next_agent_finds),
-        cmocka_unit_test(test_the_file_of_an_older_agent),
-        cmocka_unit_test(test_what_cannot_be_read_is_empty),
+        cmocka_unit_test(test_what_the_next_agent_finds), cmocka_unit_test(test_the_file_of_an_older_agent),
+        cmocka_unit_test(test_the_file_of_another_boot),  cmocka_unit_test(test_what_cannot_be_read_is_empty),
         cmocka_unit_test(test_what_the_cloud_is_told),
     };
 
