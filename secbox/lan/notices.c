@@ -30,10 +30,19 @@ static size_t index_of(const Notices *n, const Sighting *s)
     return i;
 }
 
+static bool is_shown(const Notice *n, usec_t now)
+{
+    return now - n->at <= NOTICE_KEPT;
+}
+
 void notices_put(Notices *n, const Sighting *s, cJSON *what, usec_t now)
 {
     size_t i = index_of(n, s);
 
+    if (i < n->n && !is_shown(&n->list[i], now)) {
+        (void) notices_drop(n, s);
+        i = n->n;
+    }
     if (i < n->n) {
         cJSON_Delete(n->list[i].what);
         n->list[i].what = what;
@@ -47,9 +56,11 @@ void notices_put(Notices *n, const Sighting *s, cJSON *what, usec_t now)
     n->n++;
 }
 
-bool notices_has(const Notices *n, const Sighting *s)
+const Notice *notices_find(const Notices *n, const Sighting *s, usec_t now)
 {
-    return index_of(n, s) < n->n;
+    size_t i = index_of(n, s);
+
+    return i < n->n && is_shown(&n->list[i], now) ? &n->list[i] : NULL;
 }
 
 bool notices_drop(Notices *n, const Sighting *s)
@@ -112,7 +123,7 @@ cJSON *notices_describe(const Notices *n, usec_t now)
 
     for (size_t i = 0; i < n->n && list; i++) {
         const Notice *notice = &n->list[i];
-        if (now - notice->at > NOTICE_KEPT)
+        if (!is_shown(notice, now))
             break;
         cJSON *o = cJSON_Duplicate(notice->what, true);
         if (!o || describe_sighting(o, &notice->of) < 0 || json_add_bool(o, "picture", notice->picture != NULL) < 0) {

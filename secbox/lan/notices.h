@@ -23,10 +23,11 @@ typedef struct Notices {
 } Notices;
 
 void notices_done(Notices *n);
-/* Takes `what`. In place of one of the same object and kind, whose picture and moment it keeps; else the oldest may have to go. */
+/* Takes `what`. In place of one of the same object and kind, whose picture and moment it keeps, unless that is too old to be shown;
+ * else the oldest may have to go. */
 void notices_put(Notices *n, const Sighting *s, cJSON *what, usec_t now);
-/* Whether there is one of this object and kind. */
-bool notices_has(const Notices *n, const Sighting *s);
+/* The one of this object and kind, borrowed; NULL: there is none that is still shown. */
+const Notice *notices_find(const Notices *n, const Sighting *s, usec_t now);
 /* It has turned out to be nobody of interest. True: there was one. */
 bool notices_drop(Notices *n, const Sighting *s);
 /* The picture of an object; true: a notice takes it. */

@@ -136,12 +136,31 @@ static bool is_expected(const Lookup *l, const Judgement *j)
     return f && l->records[reason].kind == RECORD_GUEST && f->verdict == VERDICT_AUTHORISED && f->match == MATCH_EXACT;
 }
 
-/* Of a reading that another one is likelier than, only what a guard should be warned of. */
+/* The notice of this object by which guards are warned. NULL: they are not. */
+static const Notice *find_warning(const Sightings *s, const Sighting *of)
+{
+    const Notice *n = notices_find(&s->notices, of, boottime_usec());
+
+    return n && !str_equal(json_string(n->what, "verdict"), verdict_name(VERDICT_AUTHORISED)) ? n : NULL;
+}
+
+static bool is_warning(const Judgement *j)
+{
+    return j->decision.verdict == VERDICT_BANNED || j->decision.doubt;
+}
+
+/* Of a reading that another one is likelier than, only what a guard should be warned of, and is not yet. */
 static bool is_of_interest(const Sightings *s, const Sighting *of, const Lookup *l, const Judgement *j)
 {
-    bool warning = j->decision.verdict == VERDICT_BANNED || j->decision.doubt;
+    return of->leads ? is_warning(j) || is_expected(l, j) : is_warning(j) && !find_warning(s, of);
+}
 
-    return of->leads ? warning || is_expected(l, j) : warning && !notices_has(&s->notices, of);
+/* Guards were warned of another reading though this one is likelier: that it is harmless is known later, and changes nothing. */
+static bool is_warned_of_another(const Sightings *s, const Sighting *of, const Judgement *j)
+{
+    const Notice *n = of->leads && !is_warning(j) ? find_warning(s, of) : NULL;
+
+    return n && !n->of.leads;
 }
 
 /* What is known so far. `all`: nothing more will be, so what is of no interest is no notice any more. */
@@ -154,6 +173,8 @@ static int conclude(Sightings *s, const Sighting *of, const Lookup *l, bool all,
     if (r < 0)
         return r;
     *ret_banned = j.decision.verdict == VERDICT_BANNED;
+    if (is_warned_of_another(s, of, &j))
+        return 0;
     if (!is_of_interest(s, of, l, &j)) {
         if (all && of->leads && notices_drop(&s->notices, of))
             s->events->on_notice(s->userdata);

@@ -182,6 +182,21 @@ def test_a_banned_plate_that_is_not_the_likeliest(gate):
     assert (seen["verdict"], seen["doubt"], seen["sure"], seen["read"]) == ("VETADO", True, False, "ABO158")
 
 
+def test_a_banned_plate_behind_an_expected_one(gate):
+    """Whether guards are shown the guest already, or the database tells of her only after the warning."""
+    before, together, after = (gate.frigate.add_event("entrada") for _ in range(3))
+    gate.frigate.read_plate(before, "XYZ987", 0.95)
+    assert gate.wait_for(id=before["id"])["verdict"] == "AUTORIZADO"
+    gate.frigate.read_plate(before, "ABO158", 0.75)
+    assert gate.wait_for(id=before["id"], verdict="VETADO")["read"] == "ABO158"
+    gate.frigate.read_plate(together, "XYZ987", 0.95)
+    gate.frigate.read_plate(together, "ABO158", 0.75)
+    gate.frigate.read_plate(after, "XYZ987", 0.95)
+    gate.wait_for(id=after["id"], verdict="AUTORIZADO")  # so all that was asked before is answered
+    assert {s["id"]: s["verdict"] for s in gate.sightings()} == {
+        before["id"]: "VETADO", together["id"]: "VETADO", after["id"]: "AUTORIZADO"}
+
+
 def test_what_nobody_heard(gate):
     """Frigate was gone, the line was cut, secbox was killed: everything arrives, and once."""
     cars = [gate.frigate.add_event("entrada") for _ in range(80)]

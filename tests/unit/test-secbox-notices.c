@@ -24,12 +24,17 @@ static Sighting plate(unsigned number, const char *text)
     return s;
 }
 
-static void put(Notices *n, const Sighting *s, const char *verdict)
+static void put_at(Notices *n, const Sighting *s, const char *verdict, usec_t now)
 {
     cJSON *what = cJSON_CreateObject();
 
     assert_int_equal(json_add_string(what, "verdict", verdict), 0);
-    notices_put(n, s, what, NOW);
+    notices_put(n, s, what, now);
+}
+
+static void put(Notices *n, const Sighting *s, const char *verdict)
+{
+    put_at(n, s, verdict, NOW);
 }
 
 static char *described(const Notices *n, usec_t now)
@@ -87,11 +92,39 @@ static void test_no_more_than_so_many_for_so_long(void **state)
     assert_string_equal(late, "[]");
 }
 
+/* A car that stood there for a while may turn out to be another: that is shown as long as what is new. */
+static void test_what_changes_late_is_shown(void **state)
+{
+    (void) state;
+    _cleanup_(notices_done) Notices n = {};
+    const Sighting s = plate(1, "ABO158"), later = plate(2, "QQQ777");
+    const usec_t late = NOW + NOTICE_KEPT + 1;
+
+    put(&n, &s, "AUTORIZADO");
+    assert_true(notices_set_picture(&n, s.id, "jpeg", 4));
+    put_at(&n, &later, "VETADO", NOW + 1);
+    assert_non_null(notices_find(&n, &s, NOW + NOTICE_KEPT));
+    assert_null(notices_find(&n, &s, late));
+    put_at(&n, &s, "VETADO", late);
+    assert_int_equal(n.n, 2);
+    assert_string_equal(n.list[0].of.id, s.id);
+    assert_string_equal(json_string(notices_find(&n, &s, late)->what, "verdict"), "VETADO");
+    /* its picture is another one by now */
+    assert_null(notices_picture(&n, s.id));
+    _cleanup_(freep) char *both = described(&n, late);
+    assert_non_null(strstr(both, "ABO158"));
+    assert_non_null(strstr(both, "QQQ777"));
+    _cleanup_(freep) char *one = described(&n, late + NOTICE_KEPT);
+    assert_non_null(strstr(one, "ABO158"));
+    assert_null(strstr(one, "QQQ777"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_notice),
         cmocka_unit_test(test_no_more_than_so_many_for_so_long),
+        cmocka_unit_test(test_what_changes_late_is_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
