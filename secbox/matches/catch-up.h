@@ -14,7 +14,8 @@ typedef struct CatchUp CatchUp;
 
 typedef struct CatchUpEvents {
     NewsEvents news;
-    /* r < 0: not all was read, for the reason in err; http_status as of a refusal, else 0. From the loop. */
+    /* r < 0: not all was read, for the reason in err; http_status as of a refusal, else 0. Also from inside
+     * catch_up_start(). */
     void (*on_done)(int r, int http_status, const Error *err, void *userdata);
 } CatchUpEvents;
 

@@ -17,8 +17,9 @@
 
 /* How often it is noted up to when all is reported, where there is something new. */
 #define SAVE_INTERVAL USEC_PER_MINUTE
-/* How soon what could not be written is asked for again. */
+/* How soon what could not be written is asked for again; after each time twice as late, since all of it comes again. */
 #define RETRY (15 * USEC_PER_SEC)
+#define RETRY_MAX (15 * USEC_PER_MINUTE)
 /* Frigate tells what it sees before it can be asked for it. */
 #define SLACK (10 * USEC_PER_SEC)
 /* An object is told a while after it began, and what happened is over when nothing has happened for 40 s: so much of what is
@@ -47,10 +48,23 @@ struct Matches {
     bool news;            /* since that was saved */
     usec_t unheard_since; /* by a clock that never leaps */
     unsigned writing, writings_lost;
-    bool complained;
+    usec_t retry_in; /* the last such time; 0: none since all was written */
+    bool retrying;   /* the timer runs */
+    bool complained, waits;
 };
 
 static void look(Matches *m);
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void retry_later(Matches *m)
+{
+    if (m->retrying)
+        return;
+    m->retry_in = m->retry_in == 0 ? RETRY : m->retry_in < RETRY_MAX / 2 ? 2 * m->retry_in : RETRY_MAX;
+    m->retrying = timer_arm(m->event, &m->retry, m->retry_in, on_retry, m) >= 0;
+    if (!m->retrying)
+        log_warning("what Frigate has seen is not asked for again: no timer");
+}
 
 /* What is lost is asked of Frigate again: it has not been reported. */
 static void is_lost(Matches *m, int r, const Error *err)
@@ -59,6 +73,7 @@ static void is_lost(Matches *m, int r, const Error *err)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "what Frigate sees cannot be reported now; it is tried again");
     m->complained = true;
     m->writings_lost++;
+    retry_later(m);
 }
 
 static void on_written(int r, const Error *err, void *userdata)
@@ -167,8 +182,11 @@ static void ask_for_missed(Matches *m)
     if (m->writings_lost > 0)
         match_rules_tell_again(m->rules);
     m->writings_lost = 0;
-    usec_t after = m->heard_until > OVERLAP ? m->heard_until - OVERLAP : 0;
-    catch_up_start(m->catch_up, after, realtime_usec() + USEC_PER_MINUTE);
+    m->waits = false;
+    usec_t now = realtime_usec(), after = m->heard_until > OVERLAP ? m->heard_until - OVERLAP : 0;
+    if (now > after && now - after > HEARD_UNTIL_PAST_MAX)
+        after = now - HEARD_UNTIL_PAST_MAX;
+    catch_up_start(m->catch_up, after, now + USEC_PER_MINUTE);
 }
 
 static void on_open(void *userdata)
@@ -186,7 +204,8 @@ static void on_closed(int http_status, const Error *err, void *userdata)
     Matches *m = userdata;
     bool up = cameras_frigate(m->cameras) == FRIGATE_UP;
 
-    if (m->unheard_since == 0) {
+    /* while it is away it is not expected to tell anything */
+    if (up && m->unheard_since == 0) {
         log_info("Frigate is not heard: %s", error_message(err, -ECONNRESET));
         m->unheard_since = boottime_usec();
     }
@@ -196,20 +215,29 @@ static void on_closed(int http_status, const Error *err, void *userdata)
 
 static const FrigateSocketEvents socket_events = { .on_open = on_open, .on_text = on_text, .on_closed = on_closed };
 
+/* All of it would come, and nothing could be kept: it is looked again soon, at the queue alone. */
+static void wait_for_queue(Matches *m)
+{
+    if (!m->waits)
+        log_info("what Frigate has seen is asked for again when there are a database and a community for it");
+    m->waits = true;
+    m->retry_in = 0;
+    retry_later(m);
+}
+
 static int on_retry(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Matches *m = userdata;
 
-    /* without it the next opening asks */
-    if (frigate_socket_is_open(m->socket) && !catch_up_is_running(m->catch_up))
+    m->retrying = false;
+    /* without a connection the next opening asks; while it is being asked on_save sees to it */
+    if (m->writings_lost == 0 || !frigate_socket_is_open(m->socket) || catch_up_is_running(m->catch_up))
+        return 0;
+    if (m->queue && !queue_is_ready(m->queue))
+        wait_for_queue(m);
+    else
         ask_for_missed(m);
     return 0;
-}
-
-static void retry_later(Matches *m)
-{
-    if (timer_arm(m->event, &m->retry, RETRY, on_retry, m) < 0)
-        log_warning("what Frigate has seen is not asked for again: no timer");
 }
 
 static void on_caught_up(int r, int http_status, const Error *err, void *userdata)
@@ -252,6 +280,7 @@ static void save(Matches *m)
     m->heard_until = until;
     m->news = false;
     m->complained = false;
+    m->retry_in = 0;
 }
 
 static int on_save(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -260,7 +289,7 @@ static int on_save(sd_event_source *source _unused_, uint64_t usec _unused_, voi
 
     save(m);
     if (m->writings_lost > 0)
-        (void) on_retry(NULL, 0, m);
+        retry_later(m);
     return timer_arm(m->event, &m->save, SAVE_INTERVAL, on_save, m);
 }
 
@@ -334,7 +363,13 @@ Matches *matches_free(Matches *m)
 
 void matches_cameras_changed(Matches *m)
 {
-    frigate_socket_want(m->socket, cameras_frigate(m->cameras) == FRIGATE_UP);
+    bool up = cameras_frigate(m->cameras) == FRIGATE_UP;
+
+    frigate_socket_want(m->socket, up);
+    if (!up) {
+        m->unheard_since = 0;
+        cameras_set_unheard(m->cameras, false);
+    }
 }
 
 void matches_ask_picture(Matches *m, const char *id)

@@ -257,6 +257,11 @@ void queue_set_community(Queue *q, const char *community)
     queue_start_over(q);
 }
 
+bool queue_is_ready(const Queue *q)
+{
+    return q->community[0] && store_is_up(q->store);
+}
+
 int queue_query(Queue *q, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     return store_query(q->store, st, on_done, userdata, ret, err);

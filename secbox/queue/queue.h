@@ -51,6 +51,8 @@ int queue_write(Queue *q, const QueueEvent *e, queue_written_t on_written, void 
 /* A statement of queue-sql.h, as store_query(). */
 int queue_query(Queue *q, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                 Error *err) _must_check_;
+/* Whether it takes events now: it knows to which community they belong, and has its database. */
+bool queue_is_ready(const Queue *q);
 /* No event waits for the gateway, as far as is known. */
 bool queue_is_drained(const Queue *q);
 /* Looks for events to send now: something was put back. */

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from tests.integration.test_lan import Place, Tablet, cloud, pg
+from tests.integration.test_lan import LanBox, Place, Tablet, cloud, pg
+from tests.lab.community import Community, CommunityServer
 from tests.lab.frigate_stand_in import FrigateStandIn, frame_number
 from tests.lab.util import read_text, wait_until
 
@@ -226,6 +227,46 @@ def test_what_nobody_heard(gate):
     assert sorted(c["data"]["review"] for c in clips) == sorted(car["id"] for car in cars)
     assert clips[0]["data"]["severity"] == "alert" and clips[0]["data"]["objects"] == ["car"]
     assert read_text(gate.box.log).count("listening to what Frigate sees") >= 3
+
+
+def test_a_box_that_has_no_community_yet(cloud, pg):
+    """What it cannot keep it does not ask for again and again, and it has it when it may."""
+    with FrigateStandIn() as frigate:
+        box = LanBox(cloud, pg)
+        box.env["FRIGATE_URL"] = f"http://127.0.0.1:{frigate.port}"
+        box.start()
+        try:
+            wait_until(lambda: frigate.listeners, "secbox listens", box.alive)
+            car = frigate.add_event("entrada")
+            frigate.read_plate(car, "ABO158")
+            frigate.end_event(car)
+            wait_until(lambda: "when there are a database and a community" in read_text(box.log), "it waits", box.alive)
+            asked = len(frigate.asked("/api/events?"))
+            assert asked == read_text(box.log).count("listening to what Frigate sees"), "and has asked when it began alone"
+            box.server = CommunityServer(cloud, Community(pg))
+            wait_until(lambda: {e["kind"] for e in box.server.events.values()} >= {"plate.match", "motion.clip"},
+                       "both are reported", box.alive)
+            box.stop()
+        finally:
+            box.close()
+
+
+def test_what_is_away_need_not_be_heard(gate):
+    def refuse(handler):
+        handler.refuse(503, "no")
+
+    def cameras():
+        return gate.box.ask("health")["cameras"]
+
+    gate.frigate.listen = refuse
+    gate.frigate.cut_streams()
+    wait_until(lambda: cameras().get("unheard"), "it is not heard", gate.box.alive)
+    gate.frigate.stop()
+    wait_until(lambda: cameras()["frigate"] == "away", "it is away", gate.box.alive)
+    wait_until(lambda: "unheard" not in cameras(), "that is another fault", gate.box.alive)
+    del gate.frigate.listen
+    gate.frigate.start()
+    gate.wait_listening()
 
 
 def test_with_a_login(gate):
