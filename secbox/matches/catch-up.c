@@ -14,7 +14,8 @@ struct CatchUp {
     HttpCall *call;
     FrigateKind what;
     usec_t after, before, end;
-    unsigned pages, limit; /* of elements of a page */
+    usec_t skip;           /* by how much `before` went back because one element alone was too large; 0: it did not */
+    unsigned pages, limit; /* those that were read; elements of a page */
 };
 
 CatchUp *catch_up_new(Frigate *frigate, const CatchUpEvents *events, void *userdata)
@@ -47,15 +48,17 @@ static void ask_page(CatchUp *c);
 
 static void next_page(CatchUp *c, int n, usec_t first)
 {
-    bool more = n >= (int) c->limit && first < c->before;
+    bool more = n >= (int) c->limit && first <= c->before;
 
-    if (more && c->pages == CATCH_UP_PAGES_MAX) {
+    c->pages++;
+    if (more && c->pages >= CATCH_UP_PAGES_MAX) {
         log_warning("Frigate has seen more since it was heard last than is asked for: what is older is not reported");
         more = false;
     }
     if (more) {
-        /* two may have begun in the same moment, one on each page */
-        c->before = first + 1 < c->before ? first + 1 : first;
+        /* two may have begun in the same moment, one on each page; Frigate's times are finer than these, and are rounded */
+        c->before = first + 1 < c->before ? first + 1 : first < c->before ? first : first - 1;
+        c->limit = 2 * c->limit < CATCH_UP_PAGE ? 2 * c->limit : CATCH_UP_PAGE;
         ask_page(c);
     } else if (c->what == FRIGATE_EVENTS) {
         c->what = FRIGATE_REVIEWS;
@@ -66,6 +69,27 @@ static void next_page(CatchUp *c, int n, usec_t first)
     } else {
         c->events->on_done(0, 0, NULL, c->userdata);
     }
+}
+
+/* What Frigate followed for hours has a long path. False: nothing smaller can be asked for. */
+static bool ask_less(CatchUp *c)
+{
+    char time[TIMESTAMP_SIZE];
+
+    if (c->limit > 1) {
+        c->limit /= 2;
+    } else if (c->before > c->after) {
+        /* when it began is not known: ever further back something else is the newest */
+        if (c->skip == 0)
+            log_warning("what Frigate has seen last before %s is not reported: it is larger than what is read",
+                        timestamp_format(c->before, time));
+        c->skip = c->skip > 0 ? 2 * c->skip : USEC_PER_SEC;
+        c->before = c->before - c->after > c->skip ? c->before - c->skip : c->after;
+    } else {
+        return false;
+    }
+    ask_page(c);
+    return true;
 }
 
 static void on_page(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
@@ -81,15 +105,14 @@ static void on_page(HttpCall *call _unused_, int r, const HttpResponse *response
         r = frigate_news_events(response->body, response->body_len, &c->events->news, c->userdata, &first, &why);
     else if (r >= 0)
         r = frigate_news_reviews(response->body, response->body_len, &c->events->news, c->userdata, &first, &why);
-    if (r < 0 && str_equal(error_id(err), "http.too-large") && c->limit > 1) {
-        /* the path of something that was followed for hours is long */
-        c->limit /= 2;
-        ask_page(c);
-    } else if (r < 0) {
+    bool too_large = r == -EMSGSIZE || (r < 0 && str_equal(error_id(err), "http.too-large"));
+    if (too_large && ask_less(c))
+        return;
+    c->skip = 0;
+    if (r < 0)
         c->events->on_done(r, response ? response->status : 0, why.id ? &why : err, c->userdata);
-    } else {
+    else
         next_page(c, r, first);
-    }
 }
 
 static void ask_page(CatchUp *c)
@@ -98,7 +121,6 @@ static void ask_page(CatchUp *c)
     const FrigateRequest page = { .what = c->what, .after = c->after, .before = c->before, .limit = c->limit };
     int r = frigate_get(c->frigate, &page, on_page, c, &c->call, &err);
 
-    c->pages++;
     if (r < 0)
         c->events->on_done(r, 0, &err, c->userdata);
 }
@@ -110,6 +132,7 @@ void catch_up_start(CatchUp *c, usec_t after, usec_t before)
     c->after = after;
     c->before = c->end = before;
     c->pages = 0;
+    c->skip = 0;
     c->limit = CATCH_UP_PAGE;
     ask_page(c);
 }

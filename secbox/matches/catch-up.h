@@ -6,7 +6,8 @@
 
 #include "secbox/matches/frigate-news.h"
 
-/* So many pages of each are read; what is older than they reach is lost. */
+/* So many pages of each are read; what is older than they reach is lost, and so is one that alone is larger than HTTP_BODY_MAX or
+ * JSON_VALUES_MAX let it be, maybe with some that began shortly before it. */
 #define CATCH_UP_PAGES_MAX 200
 #define CATCH_UP_PAGE 50
 

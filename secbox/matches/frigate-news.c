@@ -208,7 +208,11 @@ static int parse_list(const char *text, size_t len, cJSON **ret, Error *err)
 
     if (r >= 0 && !cJSON_IsArray(*ret))
         r = error_set(&why, EBADMSG, "camera.frigate-answer", "its answer is no list");
-    return r < 0 ? no_frigate(err, &why) : 0;
+    if (r >= 0)
+        return 0;
+    bool too_large = str_equal(why.id, "json.too-large");
+    r = no_frigate(err, &why);
+    return too_large ? -EMSGSIZE : r;
 }
 
 static void note_first(const cJSON *item, usec_t *first)

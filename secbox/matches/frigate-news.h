@@ -56,7 +56,7 @@ int frigate_news_message(const char *text, size_t len, const NewsEvents *events,
                          Error *err) _must_check_;
 
 /* The answers of /api/events and /api/review: how many elements they had, those that say too little among them, and in *ret_first
- * when the earliest of these began (USEC_INFINITY: there is none). */
+ * when the earliest of these began (USEC_INFINITY: there is none). -EMSGSIZE: more than is read at a time. */
 int frigate_news_events(const char *text, size_t len, const NewsEvents *events, void *userdata, usec_t *ret_first,
                         Error *err) _must_check_;
 int frigate_news_reviews(const char *text, size_t len, const NewsEvents *events, void *userdata, usec_t *ret_first,

@@ -229,6 +229,23 @@ def test_what_nobody_heard(gate):
     assert read_text(gate.box.log).count("listening to what Frigate sees") >= 3
 
 
+def test_one_that_is_larger_than_what_is_read(gate):
+    """It is passed over, and what came before and after it is not."""
+    gate.box.kill()
+    cars = [gate.frigate.add_event("entrada") for _ in range(9)]
+    for i, car in enumerate(cars):
+        car["start_time"] -= 10 * (len(cars) - i)
+        gate.frigate.read_plate(car, f"CAR{i:03}")
+        gate.frigate.end_event(car)
+    cars[2]["data"]["path_data"] = [0] * 200000  # too many values
+    cars[5]["data"]["path_data"] = [[[0.5123, 0.3456], cars[5]["start_time"]]] * 40000  # and too many bytes
+    gate.box.start()
+    plates = [e["data"]["plate"] for e in gate.wait_reported("plate.match", 7)]
+    assert sorted(plates) == [f"CAR{i:03}" for i in range(9) if i not in (2, 5)]
+    gate.wait_reported("motion.clip", 9)
+    assert read_text(gate.box.log).count("it is larger than what is read") >= 2
+
+
 def test_a_box_that_has_no_community_yet(cloud, pg):
     """What it cannot keep it does not ask for again and again, and it has it when it may."""
     with FrigateStandIn() as frigate:

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "secbox/matches/frigate-news.h"
 
@@ -154,6 +155,23 @@ static void test_answers(void **state)
     assert_int_equal(frigate_news_reviews("[{", 2, &news_events, &told, &first, NULL), -EBADMSG);
 }
 
+/* Whoever asks can ask for less. */
+static void test_an_answer_that_is_too_large(void **state)
+{
+    (void) state;
+    static char text[2 * JSON_VALUES_MAX + 2];
+    _cleanup_(buf_done) Buf told = BUF_INIT(1024);
+    _cleanup_(error_done) Error err = {};
+    usec_t first;
+
+    for (size_t i = 0; i < sizeof(text) - 2; i += 2) /* "[1,1,1]" */
+        memcpy(text + i, ",1", 2);
+    text[0] = '[';
+    text[sizeof(text) - 2] = ']';
+    assert_int_equal(frigate_news_events(text, sizeof(text) - 1, &news_events, &told, &first, &err), -EMSGSIZE);
+    assert_string_equal(err.id, "camera.frigate-answer");
+}
+
 /* Too long is not cut: another plate would come of it. */
 static void test_long_texts(void **state)
 {
@@ -170,9 +188,8 @@ static void test_long_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_messages),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_answers),    cmocka_unit_test(test_an_answer_that_is_too_large),
         cmocka_unit_test(test_long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
