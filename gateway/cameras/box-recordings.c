@@ -19,7 +19,8 @@
 #include "lib/data/media-token.h"
 #include "lib/http/piped-answer.h"
 
-#define ANSWER_TIMEOUT (20 * USEC_PER_SEC)
+/* Longer than a box waits for its Frigate, which may have to make the file first, and less than secbox-fleet waits. */
+#define ANSWER_TIMEOUT (55 * USEC_PER_SEC)
 #define OF_PERSON_MAX 8
 /* A player asks for a piece every few seconds: that somebody sees a recording is written down once. */
 #define WRITTEN_FOR USEC_PER_HOUR

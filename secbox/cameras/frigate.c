@@ -14,6 +14,10 @@
 /* A stream is asked for again when it ends; this only keeps one from living for ever by accident. */
 #define STREAM_TIMEOUT USEC_PER_HOUR
 #define STREAM_STALL (10 * USEC_PER_SEC)
+/* Of a day of video, to whom it is sent over a line as slow as they are: as long as secbox-fleet waits. */
+#define RECORDING_TIMEOUT (6 * USEC_PER_HOUR)
+/* ffmpeg begins what it makes before its first byte comes. The gateway waits longer for a recording, so that it hears why. */
+#define MADE_STALL (45 * USEC_PER_SEC)
 #define PICTURE_QUALITY 70
 #define COOKIE "frigate_token="
 #define PLAYLIST_END ".m3u8"
@@ -163,6 +167,16 @@ static size_t answer_max(const FrigateRequest *get)
     return picture ? CAMERA_PICTURE_MAX : get->what == FRIGATE_VOD && !get->on_data ? PLAYLIST_SIZE_MAX : 0;
 }
 
+FrigateLimits frigate_limits(const FrigateRequest *get)
+{
+    bool recording = get->what == FRIGATE_VOD || get->what == FRIGATE_CLIP || get->what == FRIGATE_PREVIEW;
+
+    if (!get->on_data)
+        return (FrigateLimits) { .whole = ANSWER_TIMEOUT };
+    return (FrigateLimits) { .whole = recording ? RECORDING_TIMEOUT : STREAM_TIMEOUT,
+                             .silence = recording && get->what != FRIGATE_VOD ? MADE_STALL : STREAM_STALL };
+}
+
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
 {
     int r = check_names(get, err);
@@ -171,12 +185,13 @@ int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void
     /* its cache would tell what was true five seconds ago */
     const char *headers[] = { "X-Cache-Bypass: 1", f->bearer, NULL, NULL };
     static const char *const kept[] = { "X-Frigate-Offline", "Content-Length", "Content-Range", "Accept-Ranges", NULL };
+    const FrigateLimits limits = frigate_limits(get);
     const HttpRequest request = {
         .url = url,
         .headers = headers,
-        .timeout_usec = get->on_data ? STREAM_TIMEOUT : ANSWER_TIMEOUT,
+        .timeout_usec = limits.whole,
         .connect_timeout_usec = CONNECT_TIMEOUT,
-        .stall_usec = get->on_data ? STREAM_STALL : 0,
+        .stall_usec = limits.silence,
         .response_max = answer_max(get),
         .keep_headers = kept,
         .on_head = get->on_head,

@@ -59,6 +59,13 @@ bool recording_file_is_playlist(const char *name);
 /* "bytes=0-99", "bytes=100-", "bytes=-5": one range, and nothing else that a Range header may say. */
 bool range_is_plain(const char *range);
 
+/* How long all of an answer may take, and how long nothing may come of it (0: as long). */
+typedef struct FrigateLimits {
+    usec_t whole, silence;
+} FrigateLimits;
+
+FrigateLimits frigate_limits(const FrigateRequest *get);
+
 /* Starts one. Errors: those of http_start(), camera.unknown for a name or an id that cannot be one, camera.no-file for a
  * file that a recording cannot have. */
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret,

@@ -257,6 +257,39 @@ static void test_ranges(void **state)
         assert_false(range_is_plain(bad[i]));
 }
 
+static int on_data(const char *data, size_t len, void *userdata)
+{
+    (void) data;
+    (void) len;
+    (void) userdata;
+    return 0;
+}
+
+/* What a viewer takes slowly may take long; what ffmpeg has to make first begins late. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static const struct {
+        FrigateKind what;
+        bool streams;
+        FrigateLimits limits;
+    } cases[] = {
+        { FRIGATE_CONFIG, false, { 10 * USEC_PER_SEC, 0 } },
+        { FRIGATE_VOD, false, { 10 * USEC_PER_SEC, 0 } }, /* a playlist */
+        { FRIGATE_STREAM, true, { USEC_PER_HOUR, 10 * USEC_PER_SEC } },
+        { FRIGATE_VOD, true, { 6 * USEC_PER_HOUR, 10 * USEC_PER_SEC } },
+        { FRIGATE_CLIP, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
+        { FRIGATE_PREVIEW, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const FrigateRequest get = { .what = cases[i].what, .on_data = cases[i].streams ? on_data : NULL };
+        const FrigateLimits p = frigate_limits(&get);
+        assert_int_equal(p.whole, cases[i].limits.whole);
+        assert_int_equal(p.silence, cases[i].limits.silence);
+    }
+}
+
 /* A second's worth at once, then what time brings; one picture may be larger than that, and is paid back. */
 static void test_uplink(void **state)
 {
@@ -299,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_files_of_recordings),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_uplink),
         cmocka_unit_test(test_uplink_turns),
     };
