@@ -8,10 +8,10 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/cameras/camera-flow.h"
+#include "gateway/cameras/lately.h"
 #include "gateway/store/grants-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
-#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/http/mjpeg-viewer.h"
@@ -24,7 +24,6 @@
 #define FPS_USUAL 3
 /* A page that asks for a picture each second is looked at, and says so in the audit log once a minute. */
 #define NOTED_FOR USEC_PER_MINUTE
-#define NOTED_MAX 4096
 
 typedef enum LookKind {
     LOOK_LIST,
@@ -61,7 +60,7 @@ struct BoxCameras {
     DeviceConns *conns;
     const DeviceRegistry *registry;
     Look *looks;
-    Map *noted; /* who has looked at what lately → when it was written down, owned */
+    Lately *noted; /* who has looked at what */
     StoreQuery *query;
 };
 
@@ -155,26 +154,12 @@ static void on_viewer_free(MjpegViewer *http _unused_, void *userdata)
 
 static const MjpegViewerEvents viewer_events = { .on_gone = on_viewer_gone, .on_free = on_viewer_free };
 
-static bool is_over(const usec_t *noted, usec_t now)
-{
-    return now - *noted >= NOTED_FOR;
-}
-
-/* Whether it has been written down just now; else it will have been. Without room to remember it, it is written each time. */
-static bool was_noted(BoxCameras *b, const char *person, const Look *l)
+/* Whether it has been written down just now; else it will have been. */
+static bool was_noted(const BoxCameras *b, const char *person, const Look *l)
 {
     _cleanup_(freep) char *key = str_format("%s/%s/%d/%s", l->device, l->camera, (int) l->kind, person);
-    usec_t *noted = key ? map_get(b->noted, key) : NULL, now = boottime_usec();
 
-    if (noted && !is_over(noted, now))
-        return true;
-    usec_t *fresh = key && (noted || map_size(b->noted) < NOTED_MAX) ? malloc(sizeof(*fresh)) : NULL;
-    if (fresh) {
-        *fresh = now;
-        if (map_put(b->noted, key, fresh) < 0)
-            free(fresh);
-    }
-    return false;
+    return key && !lately_is_news(b->noted, key, boottime_usec());
 }
 
 static void write_down(const Look *l, const Viewer *v)
@@ -471,7 +456,7 @@ BoxCameras *box_cameras_new(Store *store, Requests *requests, DeviceConns *conns
     if (!b)
         return NULL;
     *b = (BoxCameras) {
-        .store = store, .requests = requests, .conns = conns, .registry = registry, .noted = map_new(free)
+        .store = store, .requests = requests, .conns = conns, .registry = registry, .noted = lately_new(NOTED_FOR)
     };
     return b->noted && device_conns_listen(conns, &listener, b) >= 0 ? b : box_cameras_free(b);
 }
@@ -488,7 +473,7 @@ BoxCameras *box_cameras_free(BoxCameras *b)
             viewer_free(l->viewers);
         release(l);
     }
-    map_free(b->noted);
+    lately_free(b->noted);
     free(b);
     return NULL;
 }
@@ -522,23 +507,11 @@ static void on_withdrawn(StoreQuery *query _unused_, int r, const StoreRows *row
         end_token(b, store_rows_get(rows, i, 1));
 }
 
-static void forget_noted(const BoxCameras *b)
-{
-    usec_t now = boottime_usec();
-    const char *key;
-    void *noted;
-
-    for (size_t i = 0; map_next(b->noted, &i, &key, &noted);)
-        if (is_over(noted, now))
-            map_remove(b->noted, key);
-}
-
 void box_cameras_sweep(BoxCameras *b)
 {
     _cleanup_(strv_freep) char **tokens = NULL;
     _cleanup_(error_done) Error err = {};
 
-    forget_noted(b);
     for (const Look *l = b->looks; l; l = l->next)
         for (const Viewer *v = l->viewers; v; v = v->next)
             if (v->http && !strv_contains(tokens, v->token) && strv_add(&tokens, v->token) < 0)
