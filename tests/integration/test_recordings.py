@@ -181,18 +181,21 @@ def test_a_browser_plays_what_comes_through_the_tunnel(place, folder):
 
 
 def test_a_download_outlives_a_cut_of_the_tunnel(place, folder):
-    """What is slow enough to be cut in the middle: the bound of the uplink sees to that."""
+    """The bound of the uplink keeps it on its way, and Frigate holds the rest back until the line was cut."""
     place.box.kill()
     place.box.env["MEDIA_UPLINK_KBIT"] = "400"
     place.box.start()
     wait_until(lambda: place.gateway.request("GET", f"/v1/devices/{BOX}/cameras").json.get("frigate") == "up", "Frigate",
                place.box.alive)
     fleet, path = Fleet(place.gateway.url, place.gateway.token, folder), os.path.join(folder, "clip.mp4")
+    place.frigate.behave("recordings-stall")
     with open(path, "wb") as out:
         run = subprocess.Popen([program("secbox-fleet"), "recordings", BOX, "entrada", "--from", FROM, "--to", UNTIL, "--download"],
                                env=fleet.env, stdout=out)
         wait_until(lambda: os.path.getsize(path) > 0 or run.poll() is not None, "some of it is here", place.box.alive)
+        assert os.path.getsize(path) < len(Recording.clip()), "there is nothing left to be cut"
         place.line.cut()
+        place.frigate.behave()
         assert run.wait() == 0
     with open(path, "rb") as f:
         assert f.read() == Recording.clip()

@@ -16,9 +16,9 @@ off). All cameras show the same pictures. A recording is the same few seconds wh
 behaves under load, is not known here.
 It can misbehave (behaviour): "hang" (takes requests and never answers), "slow" (two seconds for each answer), "truncate" (half a
 body), "black" (no picture is available), "boundary" (parts are not split as announced), "stall" (a stream goes silent in the middle
-of a picture), "error" (500 to all), "garbage" (what is said to be a JPEG or JSON is none), "endless" (one picture without an end);
-"recordings-" before one of them keeps it to recordings; stop() and start() are a restart, offline.add(CAMERA) a camera that is
-gone.
+of a picture; a clip in its own, and goes on afterwards), "error" (500 to all), "garbage" (what is said to be a JPEG or JSON is
+none), "endless" (one picture without an end); "recordings-" before one of them keeps it to recordings; stop() and start() are a
+restart, offline.add(CAMERA) a camera that is gone.
 
 As a program: python3 -m tests.lab.frigate_stand_in [PORT [CAMERA…]]"""
 import http.server
@@ -319,6 +319,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for at in range(0, len(body), 65536):
+            while self.behaviour == "stall" and at > len(body) // 2 and not self.frigate.released.wait(0.05):
+                pass
             self.chunk(body[at:at + 65536])
         if self.behaviour == "truncate":
             self.close_connection = True
