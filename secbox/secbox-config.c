@@ -10,6 +10,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
+#include "lib/http/origin.h"
 #include "lib/net/host-port.h"
 
 #define STATE_DEFAULT "/var/lib/secbox"
@@ -92,11 +93,10 @@ static int take_media_listen(Config *c)
 static int take_media_origin(Config *c)
 {
     const char *value = env_get(c->env, "MEDIA_ORIGIN"), *url = str_empty(value) ? c->cloud_url : value;
-    const char *host = url ? strstr(url, "://") : NULL;
 
-    if (!host)
+    if (!url)
         return 0;
-    c->media_origin = strndup(url, (size_t) (host - url) + 3 + strcspn(host + 3, "/?#"));
+    c->media_origin = http_origin_of(url);
     return c->media_origin ? 0 : -ENOMEM;
 }
 

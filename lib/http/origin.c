@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/mem.h"
 #include "lib/base/strv.h"
 
 #define HOST_MAX 255
@@ -37,4 +38,19 @@ bool http_is_from_elsewhere(const char *scheme, const char *host, const char *or
         return true;
     return origin && !(str_starts(origin, scheme) && str_starts(origin + len, "://") && host &&
                        str_equal(origin + len + strlen("://"), host));
+}
+
+char *http_origin_of(const char *url)
+{
+    static const char *const usual[] = { "https", ":443", "http", ":80" };
+    const char *host = strstr(url, "://");
+    char *origin = host ? strndup(url, (size_t) (host - url) + 3 + strcspn(host + 3, "/?#")) : NULL;
+
+    for (char *p = origin; p && *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char) (*p - 'A' + 'a');
+    for (size_t i = 0; origin && i < ELEMENTSOF(usual); i += 2)
+        if ((size_t) (host - url) == strlen(usual[i]) && str_starts(origin, usual[i]) && str_ends(origin, usual[i + 1]))
+            origin[strlen(origin) - strlen(usual[i + 1])] = '\0';
+    return origin;
 }

@@ -65,11 +65,37 @@ static void test_origins(void **state)
     assert_true(http_is_from_elsewhere("http", NULL, "http://", NULL));
 }
 
+static void test_origin_of_a_url(void **state)
+{
+    static const char *const cases[] = { "https://cloud.example",
+                                         "https://cloud.example",
+                                         "https://Cloud.Example:443/base?x#y",
+                                         "https://cloud.example",
+                                         "HTTPS://cloud.example:8443/",
+                                         "https://cloud.example:8443",
+                                         "http://cloud.example:80",
+                                         "http://cloud.example",
+                                         "http://cloud.example:443",
+                                         "http://cloud.example:443",
+                                         "https://cloud.example:80?",
+                                         "https://cloud.example:80",
+                                         "https://[FD00::1]:443",
+                                         "https://[fd00::1]" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i += 2) {
+        _cleanup_(freep) char *origin = http_origin_of(cases[i]);
+        assert_string_equal(origin, cases[i + 1]);
+    }
+    assert_null(http_origin_of("cloud.example"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_origin_of_a_url),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
