@@ -47,6 +47,6 @@ bool agent_start_after_boot(Agent *a)
     a->boot.paused = false;
     a->boot.tries++;
     agent_start_job(a, "start", false);
-    a->own_job = agent_is_busy(a); /* a push that comes meanwhile waits */
+    a->own_job = a->deploying && a->journal.state == DEPLOY_IDLE; /* a push that comes meanwhile waits */
     return true;
 }
