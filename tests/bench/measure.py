@@ -67,7 +67,9 @@ class Suite:
         lines = ["  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip()
                  for line in cells]
         lines.insert(1, "  ".join("-" * w for w in widths))
-        return "\n".join([f"{self.name}: medians of {self.runs} paired runs, ours and the peer's in turn", "", *lines, "",
+        runs = max((len(row.ours) for row in self.rows), default=self.runs)
+        how = f"medians of {runs} paired runs, ours and the peer's in turn" if runs > 1 else "one run of each"
+        return "\n".join([f"{self.name}: {how}", "", *lines, "",
                           *(f"  * {note}" for note in self.notes)])
 
     def save(self, folder):
