@@ -186,7 +186,7 @@ static void test_groups_that_are_refused(void **state)
 }
 
 typedef struct Fleet {
-    char ids[BOXES][16];
+    char ids[BOXES][32];
     cJSON *labels[BOXES];
     RolloutCandidate boxes[BOXES];
     size_t n;
