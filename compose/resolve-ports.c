@@ -16,7 +16,7 @@ typedef struct Claims {
 
 static int fail_port(const Claims *c, const ComposeService *s, const char *id, const char *message)
 {
-    Place service = place_member(c->services, s->name), at = place_member(&service, "ports");
+    Place service = place_member(c->services, compose_declared_name(s)), at = place_member(&service, "ports");
 
     return place_fail(&at, EINVAL, id, "%s", message);
 }
@@ -101,8 +101,13 @@ static int choose(Claims *c, ComposeService *s, cJSON *entry, uint64_t first, ui
             return -ENOMEM;
         return strv_add(&s->host_ports, text);
     }
-    message = str_format("every port of the host from %u to %u is taken by other entries of the file", (unsigned) first,
-                         (unsigned) last);
+    if (s->replica_of)
+        message = str_format("the host's ports from %u to %u are too few: each container of the service %s takes one, and "
+                             "other entries of the file may, too",
+                             (unsigned) first, (unsigned) last, s->replica_of);
+    else
+        message = str_format("every port of the host from %u to %u is taken by other entries of the file",
+                             (unsigned) first, (unsigned) last);
     return fail_port(c, s, "compose.bad-port", message ? message : "");
 }
 

@@ -12,6 +12,7 @@
 #include "compose/resolve-anonymous.h"
 #include "compose/resolve-links.h"
 #include "compose/resolve-ports.h"
+#include "compose/resolve-replicas.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -20,7 +21,7 @@
 static int fail_service(const Place *services, const ComposeService *s, const char *member, const char *id,
                         const char *message)
 {
-    Place service = place_member(services, s->name), at = place_member(&service, member);
+    Place service = place_member(services, compose_declared_name(s)), at = place_member(&service, member);
 
     return place_fail(&at, EINVAL, id, "%s", message);
 }
@@ -48,7 +49,7 @@ static int check_container_names(const ComposeProject *p, const Place *services)
 /* At the entry that names it: in the normal form the entries have the order of the file. */
 static int fail_volume(const Place *services, const ComposeService *s, const char *name, const char *message)
 {
-    Place service = place_member(services, s->name), list = place_member(&service, "volumes");
+    Place service = place_member(services, compose_declared_name(s)), list = place_member(&service, "volumes");
     const cJSON *mount;
     size_t i = 0;
 
@@ -285,6 +286,8 @@ static int build_project(const Place *top, Normaliser *n, ComposeProject *p)
         r = normalise_definitions(top, n, p);
     if (r >= 0)
         r = resolve_links(p, n, &services);
+    if (r >= 0)
+        r = resolve_replicas(p, &services);
     if (r >= 0)
         r = resolve_anonymous_volumes(p, &services);
     if (r >= 0)

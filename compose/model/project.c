@@ -11,6 +11,7 @@
 static void service_done(ComposeService *s)
 {
     free(s->name);
+    free(s->replica_of);
     free(s->container_name);
     free(s->image);
     free(s->pull_policy);
@@ -47,6 +48,11 @@ const ComposeService *compose_service_find(const ComposeProject *p, const char *
         if (str_equal(p->services[i].name, name))
             return &p->services[i];
     return NULL;
+}
+
+const char *compose_declared_name(const ComposeService *s)
+{
+    return s->replica_of ? s->replica_of : s->name;
 }
 
 const char *const compose_shared_keys[] = { "network_mode", "pid", "ipc", NULL };

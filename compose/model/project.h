@@ -11,6 +11,8 @@
 /* One service, variable-free, in one normal form whatever short or long form the file used. */
 typedef struct ComposeService {
     char *name;
+    char *replica_of;  /* the service that it is a further container of, see compose/resolve-replicas.h; else NULL */
+    unsigned replicas; /* how many the file asks for; 1 of those, 0 is 1 */
     unsigned line;
     char *container_name; /* always set: the file's, else PROJECT_SERVICE_1 */
     char *image;          /* as written */
@@ -42,6 +44,8 @@ typedef struct ComposeProject {
 ComposeProject *compose_project_free(ComposeProject *p);
 DEFINE_CLEANUP(ComposeProject, compose_project_free)
 const ComposeService *compose_service_find(const ComposeProject *p, const char *name);
+/* The name by which the file knows it, and therefore the box's policy. */
+const char *compose_declared_name(const ComposeService *s);
 /* The keys by which a service shares what another container has: "service:NAME" or "container:NAME". Ends with NULL. */
 extern const char *const compose_shared_keys[];
 /* The service whose part this one shares by that key, through all that lie between; NULL: it has its own. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "compose/normalise/normalise.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
 static int put_size(const Place *at, ComposeService *s, const char *key)
@@ -141,14 +142,20 @@ int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s)
 int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
+    uint64_t times = 0;
     int r = take_text(at, &text);
 
     (void) n;
-    (void) s;
-    if (r < 0 || str_equal(text, "1"))
+    if (r < 0)
         return r;
-    return place_fail(at, EINVAL, "compose.unsupported-key", "a service runs once on a box; `%s` can only be 0 or 1",
-                      at->key);
+    if (str_to_u64(text, 1, COMPOSE_SERVICES_MAX, &times) < 0)
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no number from 0 to %d", text,
+                          COMPOSE_SERVICES_MAX);
+    if (s->replicas > 0 && s->replicas != times)
+        return place_fail(at, EINVAL, "compose.bad-value", "the service says `scale: %u`, too; remove one of them",
+                          s->replicas);
+    s->replicas = (unsigned) times;
+    return 0;
 }
 
 static int put_resource(const Place *at, const char *key, const char *as, ComposeService *s)

@@ -152,6 +152,17 @@ static int plan_service(Planner *p, const ComposeService *s)
     return r < 0 ? r : add_step(p, PLAN_REPLACE, s->name, s->container_name, o->id, reason);
 }
 
+static const char *reason_to_remove(const Planner *p, const ObservedContainer *o)
+{
+    const ComposeService *before = p->previous ? compose_service_find(p->previous, o->service) : NULL;
+
+    if (is_wanted(p, o->service))
+        return "left over beside the service's container";
+    return before && before->replica_of && is_wanted(p, before->replica_of)
+               ? "the file asks for fewer containers of its service"
+               : "service is no longer in the file";
+}
+
 static int plan_removals(Planner *p)
 {
     for (size_t i = 0; i < p->n_observed; i++) {
@@ -160,9 +171,7 @@ static int plan_removals(Planner *p)
 
         if (p->taken[i] || !o->service)
             continue;
-        r = add_step(p, PLAN_REMOVE, o->service, o->name, o->id,
-                     strdup(is_wanted(p, o->service) ? "left over beside the service's container"
-                                                     : "service is no longer in the file"));
+        r = add_step(p, PLAN_REMOVE, o->service, o->name, o->id, strdup(reason_to_remove(p, o)));
         if (r < 0)
             return r;
     }

@@ -511,7 +511,9 @@ static int check_definition(const PolicyCheck *c, const char *kind, const char *
 int compose_policy_check_present(const ComposePolicy *policy, const ComposeService *s, const char *kind,
                                  const char *driver, const cJSON *options, Error *err)
 {
-    const PolicyCheck c = { .policy = policy, .service = s->name, .line = s->line, .err = err };
+    const PolicyCheck c = {
+        .policy = policy, .service = compose_declared_name(s), .line = s->line, .err = err
+    };
 
     return check_drivers(&c, str_equal(kind, "network"), driver, options);
 }
@@ -665,7 +667,9 @@ int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *p
 {
     for (size_t i = 0; i < p->n_services; i++) {
         const ComposeService *s = &p->services[i];
-        const PolicyCheck c = { .policy = policy, .file = file, .service = s->name, .line = s->line, .err = err };
+        const PolicyCheck c = {
+            .policy = policy, .file = file, .service = compose_declared_name(s), .line = s->line, .err = err
+        };
         const cJSON *member;
         int r = check_image_name(&c, s->image);
 

@@ -10,6 +10,7 @@
 
 static const JsonField service_fields[] = {
     { JSON_FIELD(CurrentService, name, "name") },
+    { JSON_FIELD(CurrentService, replica_of, "replicaOf") },
     { JSON_FIELD(CurrentService, container, "container") },
     { JSON_FIELD(CurrentService, id, "id") },
     { JSON_FIELD(CurrentService, image, "image") },

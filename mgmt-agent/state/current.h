@@ -6,6 +6,7 @@
 
 typedef struct CurrentService {
     char *name, *container, *id;
+    char *replica_of;        /* the service that it is a further container of; NULL: it is no such one */
     char *image, *image_id;  /* the name in the compose file; what runs */
     char *previous_image_id; /* the last good one before that */
     char *previous_image;    /* its name in the compose file of that time; NULL: an older agent did not note it */

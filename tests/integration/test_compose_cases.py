@@ -138,11 +138,36 @@ def test_an_env_file_that_a_container_could_write_is_refused(box, folder):
 CASES = {
     "external-volume": ("volumes: [store:/data]", "volumes: {store: {external: true, name: not-there-yet}}\n",
                         "preflight.external-missing"),
-    "external-network": ("networks: [shared]", "networks: {shared: {external: true}}\n", "preflight.external-missing"),
+    "external-network": ("networks: [shared]", "networks: {shared: {external: true, name: not-there-yet}}\n",
+                         "preflight.external-missing"),
     "late-device": ("devices: [/dev/ttyUSB99:/dev/ttyUSB0]", "", "preflight.device-missing"),
     "late-log-driver": ("logging: {driver: syslog}", "", "policy.refused"),
     "multi-line-value": ('environment: {A: "a\\nb"}', "", "render.multi-line-value"),
 }
+
+
+@pytest.mark.parametrize("kind", ["network", "volume"])
+def test_an_external_one_is_made_by_nobody(box, lab, kind):
+    """The line says what to do, and that is enough, whatever makes the containers."""
+    mount = "networks: [shared]" if kind == "network" else "volumes: ['shared:/data']"
+    text = compose(service("app", more=f"stop_grace_period: 1s\n{mount}"),
+                   more=f"{kind}s: {{shared: {{external: true, name: of-others}}}}\n")
+    for engine in ("libpod", "podman-compose"):
+        box.set_engine(engine)
+        for answer in (box.plan(text), box.apply(text)):
+            assert answer["error"]["id"] == "preflight.external-missing", answer
+            assert f"podman {kind} create of-others" in answer["error"]["message"], answer
+        assert lab.podman(kind, "exists", "of-others", check=False).returncode == 1 and not box.ids()
+    lab.podman(kind, "create", "of-others")
+    for engine in ("podman-compose", "libpod"):
+        box.set_engine(engine)
+        push(box, text)
+    info = box.containers()["app"]
+    assert "of-others" in (info["NetworkSettings"]["Networks"] if kind == "network" else [m.get("Name") for m in info["Mounts"]])
+    push(box, compose(service("app", more="stop_grace_period: 1s")))
+    assert lab.podman(kind, "exists", "of-others", check=False).returncode == 0, "it is not ours to remove"
+    lab.podman(kind, "rm", "of-others")
+    box.set_engine(os.environ.get("BOX_COMPOSE_ENGINE"))
 
 
 @pytest.mark.parametrize("key,more,identifier", CASES.values(), ids=CASES)
@@ -157,7 +182,8 @@ def test_what_cannot_start_is_found_by_the_plan(box, lab, key, more, identifier)
     result = box.apply(text)
     assert result["error"]["id"] == identifier, result
     assert box.ids() == before and box.running() == {"app"}
-    assert lab.podman("volume", "exists", "not-there-yet", check=False).returncode == 1, "nothing is made"
+    for kind in ("volume", "network"):
+        assert lab.podman(kind, "exists", "not-there-yet", check=False).returncode == 1, "nothing is made"
     box.set_engine(os.environ.get("BOX_COMPOSE_ENGINE"))
 
 

@@ -71,10 +71,16 @@ static int add_update(Deploy *d, const CurrentService *s, const char *digest, us
     return set_reference(update, s->pull_policy, digest, err);
 }
 
+/* All containers of one service have one image. */
+static bool is_of_service(const CurrentService *s, const char *name)
+{
+    return name && (str_equal(s->name, name) || str_equal(s->replica_of, name));
+}
+
 /* The image of an order is the name in the compose file, or its repository. */
 static bool is_ordered(const CurrentService *s, const char *name, const char *image)
 {
-    if (name && !str_equal(s->name, name))
+    if (name && !is_of_service(s, name))
         return false;
     if (!image)
         return name != NULL;
@@ -95,27 +101,49 @@ static int take_ordered(Deploy *d, const cJSON *message, Error *err)
     return r;
 }
 
-/* The last good image before the one that runs: it is kept for this, and for rollbacks. */
-static int add_undo(Deploy *d, const CurrentService *s, Error *err)
+/* The last good image before the one that runs: it is kept for this, and for rollbacks. `named` is the service that is asked
+ * about, whose containers `s` is one of. */
+static int add_undo(Deploy *d, const CurrentService *s, const CurrentService *named, Error *err)
 {
     ImageUpdate *update;
     int r = add_update(d, s, NULL, 0, err);
 
     if (r < 0)
         return r;
-    if (!s->previous_image_id)
-        return error_set(err, ENOENT, "update.no-previous", "service %s has run no other image on this box", s->name);
+    if (!named->previous_image_id)
+        return error_set(err, ENOENT, "update.no-previous", "service %s has run no other image on this box",
+                         named->name);
     /* another release of it, or another program: its settings of now are not meant for that, nor is its name */
-    if (!str_equal(s->previous_image, s->image))
+    if (!str_equal(named->previous_image, named->image))
         return error_set(err, ENOENT, "update.no-previous",
                          "service %s ran its image before this one under another name (%.120s; now it is %.120s): "
                          "`secboxctl rollback` goes back to the file before this one",
-                         s->name, s->previous_image ? s->previous_image : "an older agent did not note it", s->image);
+                         named->name,
+                         named->previous_image ? named->previous_image : "an older agent did not note it", named->image);
     update = journal_find_update(&d->journal, s->name);
     if (!update)
         return 0;
     update->undo = true;
-    return json_set(&update->reference, s->previous_image_id);
+    return json_set(&update->reference, named->previous_image_id);
+}
+
+static int take_image(Deploy *d, const CurrentService *named, const cJSON *image, Error *err)
+{
+    const Current *current = d->before.current;
+    const char *seen_at = json_string(image, "seenAt");
+    usec_t at = 0;
+    int r = 0;
+
+    if (seen_at && timestamp_parse(seen_at, &at) < 0)
+        at = 0;
+    for (size_t i = 0; r == 0 && i < current->n_services; i++) {
+        const CurrentService *s = &current->services[i];
+
+        if (is_of_service(s, named->name))
+            r = json_bool(image, "undo", false) ? add_undo(d, s, named, err)
+                                                : add_update(d, s, json_string(image, "digest"), at, err);
+    }
+    return r;
 }
 
 static int take_found(Deploy *d, const cJSON *images, Error *err)
@@ -124,15 +152,10 @@ static int take_found(Deploy *d, const cJSON *images, Error *err)
     int r = 0;
 
     cJSON_ArrayForEach(image, images) {
-        const CurrentService *s = current_find(d->before.current, json_string(image, "service"));
-        const char *seen_at = json_string(image, "seenAt");
-        usec_t at = 0;
+        const CurrentService *named = current_find(d->before.current, json_string(image, "service"));
 
-        if (seen_at && timestamp_parse(seen_at, &at) < 0)
-            at = 0;
-        if (r == 0 && s)
-            r = json_bool(image, "undo", false) ? add_undo(d, s, err)
-                                                : add_update(d, s, json_string(image, "digest"), at, err);
+        if (r == 0 && named)
+            r = take_image(d, named, image, err);
     }
     return r;
 }

@@ -11,6 +11,7 @@
 #include "compose/plan/plan.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/current.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
@@ -124,7 +125,7 @@ static const BindUse *find_writer(const BindUse *use, const BindUses *all)
     return NULL;
 }
 
-static int check_use(const Box *box, const char *project, const BindUse *use, Error *err)
+static int check_use(const Box *box, const char *project, const char *declared, const BindUse *use, Error *err)
 {
     _cleanup_(policy_freep) ComposePolicy *policy = NULL;
     _cleanup_(freep) char *real = realpath(use->source, NULL);
@@ -142,7 +143,7 @@ static int check_use(const Box *box, const char *project, const BindUse *use, Er
     if (deploy_load_policy(&policy, NULL) < 0)
         return 0;
     policy_keep_old_meaning(policy);
-    if (policy_allows_link(policy, use->service, use->source, real, !use->writable))
+    if (policy_allows_link(policy, declared, use->source, real, !use->writable))
         return 0;
     return error_set(
         err, EPERM, "bind.replaced",
@@ -151,8 +152,18 @@ static int check_use(const Box *box, const char *project, const BindUse *use, Er
         use->service, use->source, real, writer->service);
 }
 
+/* The name that policy and run folder go by: of several containers of a service, that of the first. */
+static const char *declared_name(const Current *current, const char *service)
+{
+    const CurrentService *s = current_find(current, service);
+
+    return s && s->replica_of ? s->replica_of : service;
+}
+
 static int check_uses(const Box *box, const char *project, const char *service, const cJSON *info, Error *err)
 {
+    _cleanup_(current_freep) Current *current = NULL;
+    const char *declared = current_load(&current, NULL) < 0 ? service : declared_name(current, service);
     _cleanup_(bind_uses_done) BindUses uses = {};
     int r = bind_uses_of_container(info, service ? service : "", &uses);
 
@@ -160,8 +171,8 @@ static int check_uses(const Box *box, const char *project, const char *service, 
         _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR "/");
 
         if (services && str_starts(uses.items[i].source, services))
-            deploy_make_run_folder(&box->user, uses.items[i].service);
-        r = check_use(box, project, &uses.items[i], err);
+            deploy_make_run_folder(&box->user, declared ? declared : "");
+        r = check_use(box, project, declared, &uses.items[i], err);
     }
     return r;
 }

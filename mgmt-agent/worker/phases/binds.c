@@ -61,7 +61,7 @@ static int follow_link(const PodmanUser *user, DeployTarget *t, const ComposeSer
 
     if (!real)
         return missing_error(s, source, err);
-    if (!policy_allows_link(t->policy, s->name, source, real, read_only))
+    if (!policy_allows_link(t->policy, compose_declared_name(s), source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
@@ -115,7 +115,7 @@ static bool may_be_made(const ComposePolicy *policy, const ComposeService *s, co
 {
     const char *source = json_string(volume, "source");
 
-    return is_run_dir(source, s->name) ||
+    return is_run_dir(source, compose_declared_name(s)) ||
            (!policy_is_lenient(policy) && policy_is_new_volume(policy, source) &&
             !is_mounted_already(running, source) && !names_a_file(json_string(volume, "target")));
 }
@@ -130,7 +130,7 @@ static int check_missing(const Box *box, const DeployTarget *t, const ComposeSer
     if (str_equal(source, SECBOX_ENV_PATH)) /* a push makes it before this is asked; a plan makes nothing */
         return 0;
     if (may_be_made(t->policy, s, volume, running))
-        return is_run_dir(source, s->name) ? 0 : deploy_data_owner(box, t, s, &owner, err);
+        return is_run_dir(source, compose_declared_name(s)) ? 0 : deploy_data_owner(box, t, s, &owner, err);
     if (!names_a_file(target) || policy_is_lenient(t->policy))
         return missing_error(s, source, err);
     return error_set_at(err, ENOENT, "preflight.bind-missing", NULL, s->line, s->name,
@@ -166,7 +166,7 @@ static int check_old_source(const ComposePolicy *policy, const ComposeService *s
 
     if (!real)
         return missing_error(s, source, err);
-    if (!str_equal(real, source) && !policy_allows_link(policy, s->name, source, real, read_only))
+    if (!str_equal(real, source) && !policy_allows_link(policy, compose_declared_name(s), source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
@@ -251,7 +251,7 @@ static int explain_folder(const Box *box, const DeployTarget *t, const ComposeSe
     bool is_new = r == 0 && !w.exists && may_be_made(t->policy, s, volume, running);
 
     bind_walk_done(&w);
-    if (!is_new || is_run_dir(source, s->name))
+    if (!is_new || is_run_dir(source, compose_declared_name(s)))
         return 0;
     text = str_format("makes %s", source);
     return text ? plan_add_reason(plan, s->name, text) : -ENOMEM;
@@ -302,7 +302,7 @@ static int make_source(const Box *box, const DeployTarget *t, const ComposeServi
     if (r < 0)
         return r;
     if (!w.exists) {
-        r = is_run_dir(source, s->name) ? 0 : deploy_data_owner(box, t, s, &owner, err);
+        r = is_run_dir(source, compose_declared_name(s)) ? 0 : deploy_data_owner(box, t, s, &owner, err);
         if (r == 0)
             r = bind_make_folder(&w, source, FOLDER_MODE, owner.uid, owner.gid, err);
         if (r == 0)

@@ -30,8 +30,8 @@ static int check_external(Podman *podman, const DeployTarget *t _unused_, const 
     if (r != 0)
         return r < 0 ? r : 0;
     return error_set_at(err, ENOENT, "preflight.external-missing", NULL, s->line, s->name,
-                        "service %s uses the external %s %s, which does not exist on this box; make it (podman %s "
-                        "create %s), or remove `external` from its definition",
+                        "service %s uses the external %s %s, which does not exist on this box; make it as the podman user "
+                        "(podman %s create %s), or remove `external` from its definition",
                         s->name, kind, name, kind, name);
 }
 
