@@ -48,7 +48,8 @@ static int name_volume(ComposeProject *p, ComposeService *s, cJSON *mount, const
 int resolve_anonymous_volumes(ComposeProject *p, const Place *services)
 {
     for (size_t i = 0; i < p->n_services; i++) {
-        Place service = place_member(services, compose_declared_name(&p->services[i])), list = place_member(&service, "volumes");
+        Place service = place_member(services, compose_declared_name(&p->services[i])),
+              list = place_member(&service, "volumes");
         cJSON *mount;
         size_t k = 0;
 

@@ -102,9 +102,10 @@ static int choose(Claims *c, ComposeService *s, cJSON *entry, uint64_t first, ui
         return strv_add(&s->host_ports, text);
     }
     if (s->replica_of)
-        message = str_format("the host's ports from %u to %u are too few: each container of the service %s takes one, and "
-                             "other entries of the file may, too",
-                             (unsigned) first, (unsigned) last, s->replica_of);
+        message =
+            str_format("the host's ports from %u to %u are too few: each container of the service %s takes one, and "
+                       "other entries of the file may, too",
+                       (unsigned) first, (unsigned) last, s->replica_of);
     else
         message = str_format("every port of the host from %u to %u is taken by other entries of the file",
                              (unsigned) first, (unsigned) last);

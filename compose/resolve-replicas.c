@@ -91,9 +91,10 @@ static int check_name(const Place *services, const ComposeService *s)
     }
     if (!name.node || yaml_is_null(name.node))
         return 0;
-    message = str_format("%u containers of the service %s cannot all be called %s; remove `container_name`, and they are "
-                         "numbered",
-                         s->replicas, s->name, s->container_name);
+    message =
+        str_format("%u containers of the service %s cannot all be called %s; remove `container_name`, and they are "
+                   "numbered",
+                   s->replicas, s->name, s->container_name);
     return fail_member(services, s, "container_name", message);
 }
 
@@ -102,7 +103,7 @@ static int check_addresses(const Place *services, const ComposeService *s)
     const cJSON *network;
 
     cJSON_ArrayForEach(network, cJSON_GetObjectItemCaseSensitive(s->config, "networks")) {
-        static const char *const keys[] = { "ipv4_address", "ipv6_address" };
+        static const char *const keys[] = { "ipv4_address", "ipv6_address", "mac_address" };
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
             const char *address = json_string(network, keys[i]);
@@ -133,10 +134,11 @@ static int check_ports(const Place *services, const ComposeService *s)
 
         if (!wanted || !str_equal(wanted, number) || str_to_u64(host, 1, 65535, &first) < 0)
             continue;
-        message = str_format("%u containers of the service %s cannot all have the port %s of the host; write a range that "
-                             "has one for each (\"%llu-%llu:%s\"), or the container's port alone (\"%s\") for any free one",
-                             s->replicas, s->name, *port == ':' ? port + 1 : port, (unsigned long long) first,
-                             (unsigned long long) first + s->replicas - 1, container, container);
+        message =
+            str_format("%u containers of the service %s cannot all have the port %s of the host; write a range that "
+                       "has one for each (\"%llu-%llu:%s\"), or the container's port alone (\"%s\") for any free one",
+                       s->replicas, s->name, *port == ':' ? port + 1 : port, (unsigned long long) first,
+                       (unsigned long long) first + s->replicas - 1, container, container);
         break;
     }
     return fail_member(services, s, "ports", message);
@@ -158,15 +160,16 @@ static int check_common(const ComposeProject *p, const Place *services, const Co
             return -ENOMEM;
         if (!compose_service_find(p, name))
             continue;
-        message = str_format("the container number %u of the service %s goes by the name %s, and there is another service "
-                             "of that name; rename one of them",
-                             k, s->name, name);
+        message =
+            str_format("the container number %u of the service %s goes by the name %s, and there is another service "
+                       "of that name; rename one of them",
+                       k, s->name, name);
         return fail_member(services, s, "deploy", message);
     }
     if (r < 0 || total <= COMPOSE_SERVICES_MAX)
         return r;
-    message = str_format("with %u containers of the service %s there would be %zu; at most %d are accepted", s->replicas,
-                         s->name, total, COMPOSE_SERVICES_MAX);
+    message = str_format("with %u containers of the service %s there would be %zu; at most %d are accepted",
+                         s->replicas, s->name, total, COMPOSE_SERVICES_MAX);
     return fail_member(services, s, "deploy", message);
 }
 

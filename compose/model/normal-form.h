@@ -9,7 +9,7 @@
  *   annotations          map
  *   cap_add, cap_drop    set, upper case without CAP_ ("NET_ADMIN", "ALL")
  *   command              strings; a string in the file is split into words as a shell does (quotes, backslashes)
- *   cpu_shares           N
+ *   cpu_period, cpu_quota, cpu_shares   N
  *   cpus                 decimal number as a string ("0.5"); also from deploy.resources.limits.cpus
  *   devices              set of "HOST:CONTAINER:PERMISSIONS" ("/dev/dri:/dev/dri:rwm"; paths may have colons, see
  *                        compose/model/device.h) and of CDI names ("nvidia.com/gpu=all"); also from gpus, deploy.resources
@@ -25,9 +25,10 @@
  *   logging              {"driver": string, "options": map}, both optional
  *   mem_limit, mem_reservation   BYTES; also from deploy.resources
  *   network_mode         "host", "none", "service:NAME" or "container:NAME"; then there are no networks, and with "host" no ports
- *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address"}, each
+ *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address", "mac_address"}, each
  *                        only when set; {"default": {}} when the file names none
  *   pid, ipc             a word, "service:NAME" or "container:NAME"
+ *   platform             "linux/ARCHITECTURE[/VARIANT]"
  *   ports                array of {"address", "host", "container", "protocol"}, all strings; address "" means all,
  *                        host "" means any free port; ranges are spread, one entry per port, and of
  *                        a range on the host's side alone resolve_ports() has chosen one

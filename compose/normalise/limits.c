@@ -49,6 +49,13 @@ int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s
     return put_integer(at, s, at->key, 2, 262144);
 }
 
+/* Microseconds, within what the kernel takes. */
+int normalise_cpu_time(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_integer(at, s, at->key, 1000, str_equal(at->key, "cpu_period") ? 1000000 : INT32_MAX);
+}
+
 /* -1 is no limit; 0 limits nothing in podman, and everything elsewhere */
 int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s)
 {
@@ -78,6 +85,10 @@ static int put_cpus(const Place *at, ComposeService *s)
 
     if (r < 0)
         return r;
+    if (cJSON_HasObjectItem(s->config, "cpu_quota") || cJSON_HasObjectItem(s->config, "cpu_period"))
+        return place_fail(
+            at, EINVAL, "compose.bad-value",
+            "the service sets `cpu_quota` or `cpu_period`, too, which say the same; remove them or `cpus`");
     value += strspn(value, "0");
     whole = strspn(value, "0123456789");
     if (value[whole] == '.')
@@ -171,20 +182,65 @@ static int put_resource(const Place *at, const char *key, const char *as, Compos
     return put_size(&member, s, as);
 }
 
+/* It counts, and not `restart`; `delay` and `window` are a swarm's. */
+static int take_restart_policy(const Place *at, ComposeService *s)
+{
+    static const char *const words[][2] = {
+        { "none", "no" },    { "no", "no" },         { "on-failure", "on-failure" },
+        { "any", "always" }, { "always", "always" }, { "unless-stopped", "unless-stopped" },
+    };
+    Place condition = place_member(at, "condition"), attempts = place_member(at, "max_attempts");
+    const char *text = "any", *word = NULL;
+    _cleanup_(freep) char *restart = NULL;
+    int64_t times = 0;
+    int r = condition.node && !yaml_is_null(condition.node) ? take_text(&condition, &text) : 0;
+
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(words); i++)
+        word = str_equal(text, words[i][0]) ? words[i][1] : word;
+    if (r >= 0 && !word)
+        return place_fail(&condition, EINVAL, "compose.bad-value", "\"%s\" is not none, on-failure or any", text);
+    if (r >= 0 && attempts.node && !yaml_is_null(attempts.node))
+        r = take_integer(&attempts, 0, 1000000, &times);
+    if (r < 0)
+        return r;
+    restart =
+        times > 0 && str_equal(word, "on-failure") ? str_format("%s:%lld", word, (long long) times) : strdup(word);
+    if (!restart)
+        return -ENOMEM;
+    cJSON_DeleteItemFromObjectCaseSensitive(s->config, "restart");
+    free(s->restart);
+    s->restart = TAKE_PTR(restart);
+    return put_text(s->config, "restart", s->restart);
+}
+
+static int put_pids(const Place *at, ComposeService *s)
+{
+    if (!at->node || yaml_is_null(at->node))
+        return 0;
+    if (cJSON_GetObjectItemCaseSensitive(s->config, "pids_limit"))
+        return place_fail(at, EINVAL, "compose.bad-value", "the service sets `pids_limit`, too; remove one of them");
+    return put_integer(at, s, "pids_limit", 1, INT32_MAX);
+}
+
 /* Runs last, so that it can see what the service itself says. */
 int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place replicas = place_member(at, "replicas"), mode = place_member(at, "mode");
-    Place resources = place_member(at, "resources");
+    Place resources = place_member(at, "resources"), policy = place_member(at, "restart_policy");
     Place limits = place_member(&resources, "limits"), reservations = place_member(&resources, "reservations");
-    Place devices = place_member(&reservations, "devices");
+    Place devices = place_member(&reservations, "devices"), pids = place_member(&limits, "pids");
     const char *text = NULL;
     int r = replicas.node ? normalise_scale(&replicas, n, s) : 0;
 
     if (r >= 0 && mode.node)
         r = take_text(&mode, &text);
-    if (r >= 0 && text && !str_equal(text, "replicated"))
-        return place_fail(&mode, EINVAL, "compose.unsupported-key", "only the mode replicated makes sense on one box");
+    if (r >= 0 && text && !str_equal(text, "replicated") && !str_equal(text, "global"))
+        return place_fail(&mode, EINVAL, "compose.unsupported-key", "\"%s\" makes no sense on one box; remove `mode`",
+                          text);
+    if (r >= 0 && policy.node && !yaml_is_null(policy.node))
+        r = take_restart_policy(&policy, s);
+    if (r >= 0)
+        r = put_pids(&pids, s);
     if (r >= 0)
         r = put_resource(&limits, "cpus", "cpus", s);
     if (r >= 0)

@@ -2,6 +2,7 @@
 /* Networks that a service is on, and the definitions of networks and volumes. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "compose/normalise/normalise.h"
@@ -24,9 +25,42 @@ static int take_address(const Place *at, const char *key, int family, cJSON *ret
     return put_text(ret, key, text);
 }
 
+/* 48 bits, written with colons, of one network card: the lowest bit of the first byte would make it a group's. */
+static int take_mac(const Place *at, cJSON *ret)
+{
+    unsigned b[6] = {};
+    char text[sizeof("00:00:00:00:00:00")];
+    const char *value = NULL;
+    int end = 0, r = take_text(at, &value);
+
+    if (r < 0)
+        return r;
+    if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &end) != 6 ||
+        end != (int) sizeof(text) - 1 || value[end] || strspn(value, "0123456789abcdefABCDEF:") != strlen(value) ||
+        (b[0] & 1))
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is no address of a network card, like 02:42:ac:11:65:43", value);
+    snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", b[0] & 0xff, b[1] & 0xff, b[2] & 0xff, b[3] & 0xff,
+             b[4] & 0xff, b[5] & 0xff);
+    return put_text(ret, "mac_address", text);
+}
+
+int normalise_mac_address(const Place *at, ComposeService *s)
+{
+    cJSON *networks = cJSON_GetObjectItemCaseSensitive(s->config, "networks");
+
+    if (cJSON_GetArraySize(networks) != 1)
+        return place_fail(at, EINVAL, "compose.network-mode",
+                          networks ? "the service has several networks: write `mac_address` under one of them"
+                                   : "a service without networks of its own has no `mac_address`");
+    if (cJSON_HasObjectItem(networks->child, "mac_address"))
+        return place_fail(at, EINVAL, "compose.bad-value", "its network says `mac_address`, too; remove one of them");
+    return take_mac(at, networks->child);
+}
+
 static int take_attachment(const Place *at, cJSON *ret)
 {
-    Place aliases = place_member(at, "aliases");
+    Place aliases = place_member(at, "aliases"), mac = place_member(at, "mac_address");
     int r = 0;
 
     if (aliases.node && aliases.node->n_items > 0) {
@@ -37,7 +71,8 @@ static int take_attachment(const Place *at, cJSON *ret)
             set_normalise(list);
     }
     r = r < 0 ? r : take_address(at, "ipv4_address", AF_INET, ret);
-    return r < 0 ? r : take_address(at, "ipv6_address", AF_INET6, ret);
+    r = r < 0 ? r : take_address(at, "ipv6_address", AF_INET6, ret);
+    return r < 0 || !mac.node || yaml_is_null(mac.node) ? r : take_mac(&mac, ret);
 }
 
 static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks, const char *name)

@@ -165,6 +165,25 @@ int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeService *
     return s->pull_policy ? 0 : -ENOMEM;
 }
 
+/* "linux/arm64/v8"; whether it is the box's, is asked there (mgmt-agent/worker/phases/needs.c). */
+int normalise_platform(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    static const char *const others[][2] = { { "linux/x86_64", "linux/amd64" }, { "linux/aarch64", "linux/arm64" } };
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (!str_starts(text, "linux/") || !isalnum((unsigned char) text[strlen("linux/")]))
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is no platform of a box; write it like linux/amd64 or linux/arm64", text);
+    for (size_t i = 0; i < ELEMENTSOF(others); i++)
+        if (str_equal(text, others[i][0]))
+            text = others[i][1];
+    return put_text(s->config, at->key, text);
+}
+
 /* What others look at comes first, and `deploy`, which yields to the keys of the service itself, last. */
 static const char *const first[] = { "image", "container_name", "pull_policy", "network_mode" };
 static const char *const last[] = { "deploy" };
@@ -253,7 +272,7 @@ static int check_hosts(const Place *at, const ComposeService *s)
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place depends_on = place_member(at, "depends_on"), networks = place_member(at, "networks");
-    Place configs = place_member(at, "configs");
+    Place configs = place_member(at, "configs"), mac = place_member(at, "mac_address");
     int r = 0;
 
     s->line = place_line(at);
@@ -271,6 +290,8 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
         r = check_hosts(at, s);
     if (r >= 0)
         r = normalise_networks(&networks, n, s);
+    if (r >= 0 && mac.node && !yaml_is_null(mac.node))
+        r = normalise_mac_address(&mac, s);
     if (r >= 0)
         r = normalise_depends_on(&depends_on, n, s);
     if (r >= 0)

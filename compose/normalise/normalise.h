@@ -82,10 +82,12 @@ int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s) _m
 int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_size(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_cpu_time(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_cpus(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_platform(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_configs(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
@@ -93,6 +95,8 @@ int normalise_environment(const Place *service, const Normaliser *n, ComposeServ
 int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+/* The service's own `mac_address`, after its networks have been read. */
+int normalise_mac_address(const Place *at, ComposeService *s) _must_check_;
 /* After depends_on has been read. */
 /* What it shares with other services goes when their containers do. */
 int normalise_owners(ComposeService *s) _must_check_;

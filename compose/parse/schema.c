@@ -62,11 +62,11 @@ static const ComposeKey limit_keys[] = {
       .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
     { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "memory", .shape = &shape_text_or_null },
-    { .key = "pids", .shape = &shape_text_or_null, .unsupported = IGNORED },
+    { .key = "pids", .shape = &shape_text_or_null },
     {},
 };
 static const ComposeKey reservation_keys[] = {
-    { .key = "cpus", .shape = &shape_text_or_null, .unsupported = IGNORED },
+    { .key = "cpus", .shape = &shape_text_or_null },
     { .key = "devices", .shape = &gpu_list },
     { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "memory", .shape = &shape_text_or_null },
@@ -80,24 +80,25 @@ static const ComposeKey resources_keys[] = {
     {},
 };
 static const Shape resources = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = resources_keys };
+static const ComposeKey restart_policy_keys[] = {
+    { .key = "condition", .shape = &text },
+    { .key = "delay", .shape = &text },
+    { .key = "max_attempts", .shape = &text },
+    { .key = "window", .shape = &text },
+    {},
+};
+static const Shape restart_policy = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = restart_policy_keys };
+/* What speaks of a swarm's nodes, and of how it replaces containers, says nothing to one machine: here as in docker compose. */
 static const ComposeKey deploy_keys[] = {
-    { .key = "endpoint_mode", .shape = &shape_anything, .unsupported = IGNORED },
-    { .key = "labels",
-      .shape = &shape_anything,
-      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `labels`" },
+    { .key = "endpoint_mode", .shape = &shape_anything },
+    { .key = "labels", .shape = &shape_anything },
     { .key = "mode", .shape = &text },
-    { .key = "placement", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "placement", .shape = &shape_anything },
     { .key = "replicas", .shape = &text },
     { .key = "resources", .shape = &resources },
-    { .key = "restart_policy",
-      .shape = &shape_anything,
-      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `restart`" },
-    { .key = "rollback_config",
-      .shape = &shape_anything,
-      .unsupported = "rolling back is the agent's own work; remove it" },
-    { .key = "update_config",
-      .shape = &shape_anything,
-      .unsupported = "how a service is replaced is the agent's own work; remove it" },
+    { .key = "restart_policy", .shape = &restart_policy },
+    { .key = "rollback_config", .shape = &shape_anything },
+    { .key = "update_config", .shape = &shape_anything },
     {},
 };
 const Shape shape_deploy = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = deploy_keys };
@@ -145,7 +146,7 @@ static const ComposeKey attachment_keys[] = {
     { .key = "ipv4_address", .shape = &text },
     { .key = "ipv6_address", .shape = &text },
     { .key = "link_local_ips", .shape = &shape_anything, .unsupported = IGNORED },
-    { .key = "mac_address", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "mac_address", .shape = &text },
     { .key = "priority", .shape = &shape_anything, .unsupported = IGNORED },
     {},
 };

@@ -511,9 +511,7 @@ static int check_definition(const PolicyCheck *c, const char *kind, const char *
 int compose_policy_check_present(const ComposePolicy *policy, const ComposeService *s, const char *kind,
                                  const char *driver, const cJSON *options, Error *err)
 {
-    const PolicyCheck c = {
-        .policy = policy, .service = compose_declared_name(s), .line = s->line, .err = err
-    };
+    const PolicyCheck c = { .policy = policy, .service = compose_declared_name(s), .line = s->line, .err = err };
 
     return check_drivers(&c, str_equal(kind, "network"), driver, options);
 }

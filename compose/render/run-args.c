@@ -100,6 +100,8 @@ static const struct {
 } options[] = {
     { "cgroup", "--cgroupns", "private" },
     { "cgroup_parent", "--cgroup-parent", NULL },
+    { "cpu_period", "--cpu-period", NULL },
+    { "cpu_quota", "--cpu-quota", NULL },
     { "cpuset", "--cpuset-cpus", NULL },
     { "device_cgroup_rules", "--device-cgroup-rule", NULL },
     { "dns", "--dns", NULL },

@@ -35,7 +35,8 @@ static int attach(const SpecService *r, const cJSON *network, cJSON *all)
             e = json_append(aliases, cJSON_CreateString(alias->valuestring));
     }
     e = e < 0 ? e : add_static_ip(network, "ipv4_address", out);
-    return e < 0 ? e : add_static_ip(network, "ipv6_address", out);
+    e = e < 0 ? e : add_static_ip(network, "ipv6_address", out);
+    return e < 0 ? e : json_add_string(out, "static_mac", json_string(network, "mac_address"));
 }
 
 int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value)

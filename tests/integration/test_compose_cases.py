@@ -141,6 +141,7 @@ CASES = {
     "external-network": ("networks: [shared]", "networks: {shared: {external: true, name: not-there-yet}}\n",
                          "preflight.external-missing"),
     "late-device": ("devices: [/dev/ttyUSB99:/dev/ttyUSB0]", "", "preflight.device-missing"),
+    "another-platform": ("platform: linux/sparc64", "", "preflight.platform"),
     "late-log-driver": ("logging: {driver: syslog}", "", "policy.refused"),
     "multi-line-value": ('environment: {A: "a\\nb"}', "", "render.multi-line-value"),
 }
@@ -247,7 +248,7 @@ def test_short_names_by_an_alias_and_by_what_is_here(box, lab):
 def test_keys_that_podman_compose_has_no_words_for(box, lab):
     box.write_policy({"services": {"app": {"allow": ["group_add", "pid:host", "uts:host"]}}})
     more = ("stop_grace_period: 1s\ndns: [192.0.2.53]\ndns_search: [lan.example]\ndns_opt: [ndots:2]\ngroup_add: ['4242']\n"
-            "pid: host\nuts: host\nipc: private\npids_limit: 77\noom_score_adj: 300\nmem_limit: 64m\nmemswap_limit: 128m\n"
+            "pid: host\nuts: host\nipc: private\npids_limit: 77\ncpu_quota: 50000\ncpu_period: 200000\noom_score_adj: 300\nmem_limit: 64m\nmemswap_limit: 128m\n"
             "entrypoint: []\ncommand: [/bin/sh, -c, 'exec sleep 1000']\nnetworks: {default: {aliases: [also]}}")
     push(box, compose(service("app", more=more)))
     app = box.containers()["app"]
@@ -256,6 +257,7 @@ def test_keys_that_podman_compose_has_no_words_for(box, lab):
     assert (host["PidMode"], host["UTSMode"], host["PidsLimit"], host["OomScoreAdj"]) == ("host", "host", 77, 300)
     assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 128 << 20)
     assert "4242" in host["GroupAdd"]
+    assert (host["CpuQuota"], host["CpuPeriod"]) == (50000, 200000)
     assert not app["Config"]["Entrypoint"]
     network = app["NetworkSettings"]["Networks"]["secbox_default"]
     assert {"app", "also"} <= set(network["Aliases"])

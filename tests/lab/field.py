@@ -92,6 +92,7 @@ def facts(info, volumes):
         "network_mode": host["NetworkMode"], "networks": sorted(networks), "pid": host["PidMode"], "ipc": host["IpcMode"],
         "aliases": [a for n in networks.values() for a in n.get("Aliases") or []],
         "addresses": {name: n["IPAddress"] for name, n in networks.items()},
+        "macs": {name: n["MacAddress"] for name, n in networks.items()},
         "shm": host["ShmSize"], "memory": host["Memory"], "memory_swap": host["MemorySwap"], "cpus": host["NanoCpus"] / 10**9,
         "pids": host["PidsLimit"], "hosts": host["ExtraHosts"] or [], "log_driver": host["LogConfig"]["Type"],
         "sysctls": {}, "ulimits": {u["Name"].removeprefix("RLIMIT_").lower(): f"{u['Soft']}:{u['Hard']}"
@@ -101,7 +102,7 @@ def facts(info, volumes):
 
 # of these podman shows more than a file says
 PARTS = {"env", "labels", "ports", "mounts", "read_only_mounts", "tmpfs", "ulimits", "sysctls", "aliases", "security", "hosts",
-         "caps", "devices", "addresses"}
+         "caps", "devices", "addresses", "macs"}
 
 
 def matches(fact, wanted, shown):

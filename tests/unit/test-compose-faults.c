@@ -78,7 +78,7 @@ static void test_many_faults(void **state)
            "9 compose.missing-dependency services.web.front.depends_on[0]\n"
            "10 compose.unsupported-key services.web.front.label_file\n"
            "13 compose.bad-value services.db.mem_limit\n"
-           "14 compose.unsupported-key services.db.networks.n.mac_address\n"
+           "14 compose.bad-value services.db.networks.n.mac_address\n"
            "15 compose.bad-value services.db.restart\n"
            "17 compose.bad-value networks.n\n"
            "18 compose.unknown-key colour\n",

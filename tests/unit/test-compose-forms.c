@@ -64,6 +64,43 @@ static void test_check_of_the_image(void **state)
     assert_string_equal(json_string(p->services[1].healthcheck, "interval_usec"), "5000000");
 }
 
+/* Files that were written for a swarm: what counts on one machine counts, and the rest says nothing to it. */
+static void test_what_a_swarm_would_read(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p = resolve_good(
+        "services:\n"
+        "  a: {image: x, restart: always, deploy: {mode: global, placement: {constraints: [node.role == manager]},\n"
+        "      update_config: {parallelism: 2}, rollback_config: {}, endpoint_mode: vip, labels: {l: v},\n"
+        "      restart_policy: {condition: on-failure, max_attempts: 3, delay: 5s},\n"
+        "      resources: {limits: {pids: 50}, reservations: {cpus: '0.5'}}}}\n"
+        "  b: {image: x, restart: always, deploy: {restart_policy: {condition: none, max_attempts: 3}}}\n"
+        "  c: {image: x, deploy: {restart_policy: {max_attempts: 3}}}\n");
+
+    (void) state;
+    assert_string_equal(p->services[0].restart, "on-failure:3");
+    assert_string_equal(json_string(p->services[0].config, "restart"), "on-failure:3");
+    assert_string_equal(json_string(p->services[0].config, "pids_limit"), "50");
+    assert_null(cJSON_GetObjectItem(p->services[0].config, "labels"));
+    assert_string_equal(p->services[1].restart, "no");
+    assert_string_equal(p->services[2].restart, "always");
+}
+
+/* Of a network card, on the service's only network or on the one that it is written at. */
+static void test_addresses_of_network_cards(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n  a: {image: x, mac_address: '02:42:AC:11:65:43', platform: linux/x86_64}\n"
+                     "  b: {image: x, networks: {n: {mac_address: '02:42:ac:11:65:44'}, o: }}\nnetworks: {n: , o: }\n");
+    const cJSON *a = cJSON_GetObjectItem(p->services[0].config, "networks"),
+                *b = cJSON_GetObjectItem(p->services[1].config, "networks");
+
+    (void) state;
+    assert_string_equal(json_string(a->child, "mac_address"), "02:42:ac:11:65:43");
+    assert_string_equal(json_string(b->child, "mac_address"), "02:42:ac:11:65:44");
+    assert_null(cJSON_GetObjectItem(b->child->next, "mac_address"));
+    assert_string_equal(json_string(p->services[0].config, "platform"), "linux/amd64");
+}
+
 /* What the file calls itself elsewhere changes no name on the box. */
 static void test_name_of_the_file(void **state)
 {
@@ -297,6 +334,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_check_of_the_image),
+        cmocka_unit_test(test_what_a_swarm_would_read),
+        cmocka_unit_test(test_addresses_of_network_cards),
         cmocka_unit_test(test_name_of_the_file),
         cmocka_unit_test(test_names_of_variables),
         cmocka_unit_test(test_links_are_aliases),

@@ -62,12 +62,11 @@ static const struct {
     { "services: {a: {build: .}}\n", "compose.unsupported-key", 1, "services.a.build", "`image`" },
     { "services: {a: {secrets: [s]}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {external_links: [b]}}\n", "compose.unsupported-key", 1, NULL, NULL },
-    { "services: {a: {platform: linux/arm64}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {credential_spec: {}}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {volumes_from: [b]}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {label_file: x}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {use_api_socket: true}}\n", "compose.unsupported-key", 1, NULL, NULL },
-    { "services: {a: {deploy: {restart_policy: {}}}}\n", "compose.unsupported-key", 1, NULL, "`restart`" },
+    { "services: {a: {deploy: {restart_policy: {every: 5s}}}}\n", "compose.unknown-key", 1, NULL, NULL },
     { "services: {a: {volumes: [{type: volume, volume: {subpath: x}}]}}\n", "compose.unsupported-key", 1, NULL, NULL },
     /* shapes */
     { "services: {a: {image: [x]}}\n", "compose.bad-type", 1, "services.a.image", "a list where text is expected" },
@@ -91,11 +90,10 @@ static const struct {
       NULL, 0, NULL, NULL },
     /* what podman-compose 1.0.3 would lose is told here, not when a box renders the file */
     { "services: {a: {image: x, domainname: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
-    { "services: {a: {image: x, mac_address: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
-    { "services: {a: {image: x, networks: {n: {mac_address: a}}}}\n", "compose.unsupported-key", 1, NULL,
+    { "services: {a: {image: x, networks: {n: {priority: 1}}}}\n", "compose.unsupported-key", 1, NULL,
       "ignores it; remove it" },
-    { "services: {a: {image: x, deploy: {resources: {limits: {pids: 9}}}}}\n", "compose.unsupported-key", 1, NULL,
-      "ignores it; remove it" },
+    { "services: {a: {image: x, deploy: {resources: {limits: {generic_resources: []}}}}}\n", "compose.unsupported-key",
+      1, NULL, "ignores it; remove it" },
     /* strict YAML comes first */
     { "services: {a: {image: x, image: y}}\n", "yaml.duplicate-key", 1, NULL, NULL },
     { "", "yaml.empty", 1, NULL, NULL },

@@ -82,8 +82,8 @@ static const char *some_image(const char *service _unused_, void *userdata _unus
 
 static void one_more_changes_nothing_else(void **state _unused_)
 {
-    _cleanup_(compose_project_freep) ComposeProject *before =
-        resolve_good("services:\n  web: {image: x, ports: ['8000-8009:80']}\n  b: {image: x, ports: ['8000-8009:80']}\n");
+    _cleanup_(compose_project_freep) ComposeProject *before = resolve_good(
+        "services:\n  web: {image: x, ports: ['8000-8009:80']}\n  b: {image: x, ports: ['8000-8009:80']}\n");
     _cleanup_(compose_project_freep) ComposeProject *after =
         resolve_good("services:\n  web: {image: x, ports: ['8000-8009:80'], scale: 2}\n"
                      "  b: {image: x, ports: ['8000-8009:80']}\n");
@@ -98,9 +98,9 @@ static void one_more_changes_nothing_else(void **state _unused_)
 
 static void who_depends_on_it_depends_on_all(void **state _unused_)
 {
-    _cleanup_(compose_project_freep) ComposeProject *p =
-        resolve_good("services:\n  app: {image: x, depends_on: {web: {condition: service_healthy, restart: true}}}\n"
-                     "  web: {image: x, scale: 2, depends_on: [db]}\n  db: {image: x, links: [log]}\n  log: {image: x, scale: 2}\n");
+    _cleanup_(compose_project_freep) ComposeProject *p = resolve_good(
+        "services:\n  app: {image: x, depends_on: {web: {condition: service_healthy, restart: true}}}\n"
+        "  web: {image: x, scale: 2, depends_on: [db]}\n  db: {image: x, links: [log]}\n  log: {image: x, scale: 2}\n");
     const ComposeService *app = find(p, "app");
 
     assert_int_equal(strv_length(app->depends_on), 2);
@@ -180,12 +180,9 @@ static void what_containers_cannot_share(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbered_as_podman_compose_does),
-        cmocka_unit_test(one_more_changes_nothing_else),
-        cmocka_unit_test(who_depends_on_it_depends_on_all),
-        cmocka_unit_test(volumes_without_a_name_are_its_own),
-        cmocka_unit_test(the_policy_knows_the_service),
-        cmocka_unit_test(what_containers_cannot_share),
+        cmocka_unit_test(numbered_as_podman_compose_does),  cmocka_unit_test(one_more_changes_nothing_else),
+        cmocka_unit_test(who_depends_on_it_depends_on_all), cmocka_unit_test(volumes_without_a_name_are_its_own),
+        cmocka_unit_test(the_policy_knows_the_service),     cmocka_unit_test(what_containers_cannot_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -289,6 +289,7 @@ static void options_for_podman(void **state _unused_)
         { "\"dns\":[\"1.1.1.1\",\"::1\"],\"group_add\":[\"video\"]",
           "'--dns=1.1.1.1'|'--dns=::1'|'--group-add=video'" },
         { "\"pid\":\"host\",\"uts\":\"private\",\"ipc\":\"private\"", "'--ipc=private'|'--pid=host'" },
+        { "\"cpu_period\":\"100000\",\"cpu_quota\":\"50000\"", "'--cpu-period=100000'|'--cpu-quota=50000'" },
         { "\"memswap_limit\":\"-1\",\"pids_limit\":\"9\"", "'--memory-swap=-1'|'--pids-limit=9'" },
         { "\"entrypoint\":[]", "--entrypoint=" },
         { "\"networks\":{\"default\":{\"aliases\":[\"other\"]}}", "'--network-alias=other'" },

@@ -105,6 +105,10 @@ static void keys_become_members(void **state _unused_)
           "[{\"allow\":true,\"type\":\"c\",\"access\":\"rmw\",\"major\":188}]" },
         { "\"networks\":{\"front\":{\"ipv4_address\":\"10.1.2.3\"}}", "Networks.box_front.static_ips",
           "[\"10.1.2.3\"]" },
+        { "\"networks\":{\"front\":{\"mac_address\":\"02:42:ac:11:65:43\"}}", "Networks.box_front.static_mac",
+          "\"02:42:ac:11:65:43\"" },
+        { "\"cpu_quota\":\"50000\",\"cpu_period\":\"100000\"", "resource_limits.cpu",
+          "{\"period\":100000,\"quota\":50000}" },
         { "\"network_mode\":\"service:web\"", "netns", "{\"nsmode\":\"container\",\"value\":\"box_web_1\"}" },
         { "\"network_mode\":\"container:far\"", "netns", "{\"nsmode\":\"container\",\"value\":\"far\"}" },
         { "\"pid\":\"host\"", "pidns.nsmode", "\"host\"" },
@@ -143,7 +147,7 @@ static void what_podman_has_no_word_for(void **state _unused_)
                                          "\"volumes\":[{\"type\":\"bind\",\"source\":\"a\",\"target\":\"/c\"}]",
                                          "\"volumes\":[{\"type\":\"volume\",\"source\":\"none\",\"target\":\"/c\"}]",
                                          "\"networks\":{\"none\":{}}",
-                                         "\"mac_address\":\"1\"",
+                                         "\"storage_opt\":\"1\"",
                                          "\"command\":[]",
                                          "\"pod\":\"mine\"",
                                          "\"mem_limit\":\"1e3\"" };
@@ -164,6 +168,8 @@ static void what_podman_has_no_word_for(void **state _unused_)
 static const char *const harmless[] = {
     "cap_drop",
     "command",
+    "cpu_period",
+    "cpu_quota",
     "cpu_shares",
     "cpus",
     "cpuset",

@@ -118,8 +118,8 @@ static int add_undo(Deploy *d, const CurrentService *s, const CurrentService *na
         return error_set(err, ENOENT, "update.no-previous",
                          "service %s ran its image before this one under another name (%.120s; now it is %.120s): "
                          "`secboxctl rollback` goes back to the file before this one",
-                         named->name,
-                         named->previous_image ? named->previous_image : "an older agent did not note it", named->image);
+                         named->name, named->previous_image ? named->previous_image : "an older agent did not note it",
+                         named->image);
     update = journal_find_update(&d->journal, s->name);
     if (!update)
         return 0;

@@ -44,10 +44,9 @@ static int describe_service(const ComposeService *s, CurrentService *ret)
     ret->environment = cJSON_Duplicate(s->environment, 1);
     ret->config = cJSON_Duplicate(s->config, 1);
     return !ret->environment || !ret->config || json_set(&ret->name, s->name) < 0 ||
-                   json_set(&ret->replica_of, s->replica_of) < 0 ||
-                   json_set(&ret->container, s->container_name) < 0 || json_set(&ret->image, s->image) < 0 ||
-                   json_set(&ret->hash, s->config_hash) < 0 || json_set(&ret->pull_policy, s->pull_policy) < 0 ||
-                   copy_strings(s->host_ports, &ret->host_ports) < 0
+                   json_set(&ret->replica_of, s->replica_of) < 0 || json_set(&ret->container, s->container_name) < 0 ||
+                   json_set(&ret->image, s->image) < 0 || json_set(&ret->hash, s->config_hash) < 0 ||
+                   json_set(&ret->pull_policy, s->pull_policy) < 0 || copy_strings(s->host_ports, &ret->host_ports) < 0
                ? -ENOMEM
                : 0;
 }
@@ -197,7 +196,8 @@ static int load_service(const CurrentService *from, ComposeService *s)
     s->stop_grace_seconds = grace_from_config(s->config);
     if (from->hash)
         snprintf(s->config_hash, sizeof(s->config_hash), "%s", from->hash);
-    return s->name && (s->replica_of || !from->replica_of) && s->container_name && s->image && s->restart && s->environment && s->config
+    return s->name && (s->replica_of || !from->replica_of) && s->container_name && s->image && s->restart &&
+                   s->environment && s->config
                ? copy_strings(from->host_ports, &s->host_ports)
                : -ENOMEM;
 }

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "compose/model/device.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/data/image-manifest.h"
 #include "lib/data/json.h"
 
 /* podman resolves `host-gateway` from then on */
@@ -29,10 +31,11 @@ static int check_external(Podman *podman, const DeployTarget *t _unused_, const 
     r = podman_exists(podman, kind, name, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    return error_set_at(err, ENOENT, "preflight.external-missing", NULL, s->line, s->name,
-                        "service %s uses the external %s %s, which does not exist on this box; make it as the podman user "
-                        "(podman %s create %s), or remove `external` from its definition",
-                        s->name, kind, name, kind, name);
+    return error_set_at(
+        err, ENOENT, "preflight.external-missing", NULL, s->line, s->name,
+        "service %s uses the external %s %s, which does not exist on this box; make it as the podman user "
+        "(podman %s create %s), or remove `external` from its definition",
+        s->name, kind, name, kind, name);
 }
 
 /* It is there, and may have been made for another service, or by hand: what counts is what it is. */
@@ -131,6 +134,32 @@ static int check_devices(const ComposeService *s, Error *err)
                                 s->name, parts.host);
     }
     return 0;
+}
+
+/* Podman pulls what is for this machine, so another platform's would not be what is asked for. */
+static int check_platform(const ComposeService *s, Error *err)
+{
+    const char *wanted = json_string(s->config, "platform");
+    _cleanup_(freep) char *any = NULL;
+    struct utsname machine;
+    Platform own;
+
+    if (!wanted || uname(&machine) < 0)
+        return 0;
+    own = platform_of_machine(machine.machine);
+    any = str_format("%s/%s", own.os, own.architecture);
+    if (str_equal(wanted, any))
+        return 0;
+    for (size_t i = 0; i < ELEMENTSOF(own.variants) && own.variants[i]; i++) {
+        _cleanup_(freep) char *name =
+            str_format("%s/%s%s%s", own.os, own.architecture, *own.variants[i] ? "/" : "", own.variants[i]);
+
+        if (str_equal(name, wanted))
+            return 0;
+    }
+    return error_set_at(err, ENOTSUP, "preflight.platform", NULL, s->line, s->name,
+                        "service %s says `platform: %s`, and this box is %s/%s; remove it, or use an image for that",
+                        s->name, wanted, own.os, own.architecture);
 }
 
 static int check_init(const ComposeService *s, Error *err)
@@ -246,6 +275,8 @@ static int check_new(const Box *box, const DeployTarget *t, const ComposeService
         r = check_devices(s, err);
     if (r >= 0)
         r = check_init(s, err);
+    if (r >= 0)
+        r = check_platform(s, err);
     return r < 0 ? r : check_host_gateway(podman, s, err);
 }
 
