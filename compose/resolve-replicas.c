@@ -119,29 +119,41 @@ static int check_addresses(const Place *services, const ComposeService *s)
     return 0;
 }
 
+/* "127.0.0.1:8080-8081:80/udp", and what leaves the choice to podman: "127.0.0.1::80/udp". */
+static char *advise_ports(const ComposeService *s, const cJSON *port)
+{
+    const char *address = json_string(port, "address"), *container = json_string(port, "container");
+    const char *protocol = json_string(port, "protocol");
+    bool everywhere = str_empty(address), v6 = !everywhere && strchr(address, ':');
+    _cleanup_(freep) char *front =
+        everywhere ? strdup("") : str_format("%s%s%s:", v6 ? "[" : "", address, v6 ? "]" : "");
+    _cleanup_(freep) char *back =
+        str_equal(protocol, "tcp") ? strdup(container) : str_format("%s/%s", container, protocol);
+    uint64_t first = 0;
+
+    if (!front || !back || str_to_u64(json_string(port, "host"), 1, 65535, &first) < 0)
+        return NULL;
+    return str_format("write a range that has one for each (\"%s%llu-%llu:%s\"), or let podman choose (\"%s%s%s\")",
+                      front, (unsigned long long) first, (unsigned long long) first + s->replicas - 1, back, front,
+                      everywhere ? "" : ":", back);
+}
+
 static int check_ports(const Place *services, const ComposeService *s)
 {
-    const char *port = s->host_ports ? s->host_ports[0] : NULL, *number = port ? strrchr(port, ':') + 1 : NULL;
-    _cleanup_(freep) char *message = NULL;
-    uint64_t first = 0;
-    const cJSON *entry;
+    const cJSON *port;
 
-    if (!port)
-        return 0;
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(s->config, "ports")) {
-        const char *host = json_string(entry, "host"), *container = json_string(entry, "container");
-        _cleanup_(freep) char *wanted = str_format("%s/%s", host, json_string(entry, "protocol"));
+    cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(s->config, "ports")) {
+        const char *host = json_string(port, "host");
+        _cleanup_(freep) char *advice = NULL, *message = NULL;
 
-        if (!wanted || !str_equal(wanted, number) || str_to_u64(host, 1, 65535, &first) < 0)
+        if (str_empty(host) || cJSON_HasObjectItem(port, "up_to"))
             continue;
-        message =
-            str_format("%u containers of the service %s cannot all have the port %s of the host; write a range that "
-                       "has one for each (\"%llu-%llu:%s\"), or the container's port alone (\"%s\") for any free one",
-                       s->replicas, s->name, *port == ':' ? port + 1 : port, (unsigned long long) first,
-                       (unsigned long long) first + s->replicas - 1, container, container);
-        break;
+        advice = advise_ports(s, port);
+        message = str_format("%u containers of the service %s cannot all have the port %s of the host; %s", s->replicas,
+                             s->name, host, advice ? advice : "");
+        return fail_member(services, s, "ports", message);
     }
-    return fail_member(services, s, "ports", message);
+    return 0;
 }
 
 static int check_common(const ComposeProject *p, const Place *services, const ComposeService *s, size_t total)

@@ -142,8 +142,11 @@ static const struct {
     const char *text, *id, *key, *says;
 } refused[] = {
     { "services: {web: {image: x, scale: 2, ports: ['127.0.0.1:8080:80']}}\n", "compose.replicas", "services.web.ports",
-      "\"8080-8081:80\"" },
-    { "services: {web: {image: x, scale: 3, ports: ['8000-8001:80-81']}}\n", "compose.replicas", NULL, "8000-8002:80" },
+      "(\"127.0.0.1:8080-8081:80\"), or let podman choose (\"127.0.0.1::80\")" },
+    { "services: {web: {image: x, scale: 3, ports: ['8000-8001:80-81']}}\n", "compose.replicas", NULL,
+      "(\"8000-8002:80\"), or let podman choose (\"80\")" },
+    { "services: {web: {image: x, scale: 2, ports: ['[::1]:53:53/udp']}}\n", "compose.replicas", NULL,
+      "(\"[::1]:53-54:53/udp\"), or let podman choose (\"[::1]::53/udp\")" },
     { "services: {web: {image: x, scale: 3, ports: ['8000-8001:80']}}\n", "compose.bad-port", "services.web.ports",
       "too few" },
     { "services: {web: {image: x, scale: 2, container_name: w}}\n", "compose.replicas", "services.web.container_name",
