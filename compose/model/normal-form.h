@@ -25,7 +25,8 @@
  *   logging              {"driver": string, "options": map}, both optional
  *   mem_limit, mem_reservation   BYTES; also from deploy.resources
  *   network_mode         "host", "none", "service:NAME" or "container:NAME"; then there are no networks, and with "host" no ports
- *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address", "mac_address"}, each
+ *   networks *           object: name of a top-level network →
+ *                        {"aliases": set, "ipv4_address", "ipv6_address", "mac_address"}, each
  *                        only when set; {"default": {}} when the file names none
  *   pid, ipc             a word, "service:NAME" or "container:NAME"
  *   platform             "linux/ARCHITECTURE[/VARIANT]"

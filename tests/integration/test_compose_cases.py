@@ -248,7 +248,8 @@ def test_short_names_by_an_alias_and_by_what_is_here(box, lab):
 def test_keys_that_podman_compose_has_no_words_for(box, lab):
     box.write_policy({"services": {"app": {"allow": ["group_add", "pid:host", "uts:host"]}}})
     more = ("stop_grace_period: 1s\ndns: [192.0.2.53]\ndns_search: [lan.example]\ndns_opt: [ndots:2]\ngroup_add: ['4242']\n"
-            "pid: host\nuts: host\nipc: private\npids_limit: 77\ncpu_quota: 50000\ncpu_period: 200000\noom_score_adj: 300\nmem_limit: 64m\nmemswap_limit: 128m\n"
+            "pid: host\nuts: host\nipc: private\npids_limit: 77\noom_score_adj: 300\nmem_limit: 64m\nmemswap_limit: 128m\n"
+            "cpu_quota: 50000\ncpu_period: 200000\n"
             "entrypoint: []\ncommand: [/bin/sh, -c, 'exec sleep 1000']\nnetworks: {default: {aliases: [also]}}")
     push(box, compose(service("app", more=more)))
     app = box.containers()["app"]

@@ -89,7 +89,8 @@ def test_what_does_not_fit_is_told_by_the_plan(box):
 
 def test_a_heartbeat_folder_and_the_policys_word_are_the_services(box):
     box.write_policy({"services": {"web": {"allow": ["group_add"]}}})
-    push(box, compose(service("web", more=QUICK + "scale: 2\ngroup_add: ['7']\nvolumes: ['/run/tucomunidad/services/web:/beat']")))
+    run = box.path("run/tucomunidad/services/web")
+    push(box, compose(service("web", more=QUICK + f"scale: 2\ngroup_add: ['7']\nvolumes: ['{run}:/beat']")))
     sources = {s: [m["Source"] for m in c["Mounts"]] for s, c in box.containers().items()}
     assert sources["web"] == sources["web_2"] and os.listdir(box.path("run/tucomunidad/services")) == ["web"]
 

@@ -101,6 +101,41 @@ static void test_addresses_of_network_cards(void **state)
     assert_string_equal(json_string(p->services[0].config, "platform"), "linux/amd64");
 }
 
+static void test_what_cannot_be_so(void **state)
+{
+    static const struct {
+        const char *service, *id, *key, *says;
+    } cases[] = {
+        { "mac_address: '01:00:5e:00:00:01'", "compose.bad-value", "services.a.mac_address", "network card" },
+        { "mac_address: '2:42:ac:11:65:43'", "compose.bad-value", "services.a.mac_address", "network card" },
+        { "mac_address: '02:42:ac:11:65:43', network_mode: host", "compose.network-mode", "services.a.mac_address",
+          "without networks" },
+        { "mac_address: '02:42:ac:11:65:43', networks: [n, o]", "compose.network-mode", "services.a.mac_address",
+          "under one of them" },
+        { "platform: windows/amd64", "compose.bad-value", "services.a.platform", "linux/amd64" },
+        { "deploy: {restart_policy: {condition: often}}", "compose.bad-value",
+          "services.a.deploy.restart_policy.condition", "often" },
+        { "pids_limit: 5, deploy: {resources: {limits: {pids: 6}}}", "compose.bad-value",
+          "services.a.deploy.resources.limits.pids", "pids_limit" },
+    };
+    const ComposeResolveOptions options = { .project = "box", .base_dir = "/srv/box", .lookup = lookup };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text =
+            str_format("services: {a: {image: x, %s}}\nnetworks: {n: , o: }\n", cases[i].service);
+        _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+        _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+        _cleanup_(error_done) Error err = {};
+        int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
+
+        r = r < 0 ? r : compose_resolve(f, &options, &p, &err);
+        if (r >= 0 || !str_equal(error_id(&err), cases[i].id) || !str_equal(err.key, cases[i].key) ||
+            !strstr(error_message(&err, r), cases[i].says))
+            fail_msg("%s: %s at %s: %s", text, error_id(&err), err.key, error_message(&err, r));
+    }
+}
+
 /* What the file calls itself elsewhere changes no name on the box. */
 static void test_name_of_the_file(void **state)
 {
@@ -336,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_check_of_the_image),
         cmocka_unit_test(test_what_a_swarm_would_read),
         cmocka_unit_test(test_addresses_of_network_cards),
+        cmocka_unit_test(test_what_cannot_be_so),
         cmocka_unit_test(test_name_of_the_file),
         cmocka_unit_test(test_names_of_variables),
         cmocka_unit_test(test_links_are_aliases),

@@ -107,7 +107,7 @@ static void keys_become_members(void **state _unused_)
           "[\"10.1.2.3\"]" },
         { "\"networks\":{\"front\":{\"mac_address\":\"02:42:ac:11:65:43\"}}", "Networks.box_front.static_mac",
           "\"02:42:ac:11:65:43\"" },
-        { "\"cpu_quota\":\"50000\",\"cpu_period\":\"100000\"", "resource_limits.cpu",
+        { "\"cpu_period\":\"100000\",\"cpu_quota\":\"50000\"", "resource_limits.cpu",
           "{\"period\":100000,\"quota\":50000}" },
         { "\"network_mode\":\"service:web\"", "netns", "{\"nsmode\":\"container\",\"value\":\"box_web_1\"}" },
         { "\"network_mode\":\"container:far\"", "netns", "{\"nsmode\":\"container\",\"value\":\"far\"}" },
