@@ -67,7 +67,14 @@ static int find_any_file(const char *path, bool read_only, char **ret, void *use
     return *ret ? 0 : -ENOMEM;
 }
 
-const ComposeFiles compose_any_files = { .find = find_any_file };
+static bool has_any_file(const char *path, void *userdata)
+{
+    (void) path;
+    (void) userdata;
+    return true;
+}
+
+const ComposeFiles compose_any_files = { .find = find_any_file, .has = has_any_file };
 
 /* A box may still refuse more: with its values, its policy and what is on its disk. */
 static int check_known_part(const ComposeFile *file, const ComposeFiles *files, const char *engine, Error *err)
@@ -83,6 +90,7 @@ static int check_known_part(const ComposeFile *file, const ComposeFiles *files, 
         .lookup = lookup_anything,
         .read_env_file = read_any_env_file,
         .find_file = files ? files->find : NULL,
+        .has_file = files ? files->has : NULL,
         .files = files ? files->userdata : NULL,
     };
     r = compose_resolve(known, &resolve, &p, err);

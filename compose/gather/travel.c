@@ -17,16 +17,8 @@ int project_pack(const Gathered *g, BundlePack **ret, Error *err)
     _cleanup_(bundle_pack_freep) BundlePack *pack = g->n_files > 0 ? bundle_pack_new() : NULL;
     int r = g->n_files > 0 && !pack ? -ENOMEM : 0;
 
-    for (size_t i = 0; r == 0 && i < g->n_files; i++) {
-        const GatheredFile *f = &g->files[i];
-
-        r = f->kind == GATHERED_SECRET
-                ? error_set(err, EPERM, "gather.secret",
-                            "%s is a secret's file, and those do not travel; put it on the box, and mount it from "
-                            "there by its absolute path",
-                            f->path)
-                : bundle_pack_add(pack, f->path, f->source, err);
-    }
+    for (size_t i = 0; r == 0 && i < g->n_files; i++)
+        r = bundle_pack_add(pack, g->files[i].path, g->files[i].source, err);
     if (r == 0 && pack && bundle_pack_count(pack) > 0) /* folders alone, with nothing in them, are none */
         *ret = TAKE_PTR(pack);
     return r;
@@ -61,9 +53,16 @@ static int find_gathered(const char *path, bool read_only, char **ret, void *use
     return 0;
 }
 
+static bool has_gathered(const char *path, void *userdata)
+{
+    _cleanup_(freep) char *found = NULL;
+
+    return find_gathered(path, false, &found, userdata, NULL) == 0 && found;
+}
+
 ComposeFiles project_files(const Gathered *g)
 {
-    return (ComposeFiles) { .find = find_gathered, .userdata = (void *) (uintptr_t) g };
+    return (ComposeFiles) { .find = find_gathered, .has = has_gathered, .userdata = (void *) (uintptr_t) g };
 }
 
 static bool is_env_file(const Gathered *g, const char *path)
@@ -94,6 +93,13 @@ int project_pack_check_open(const Gathered *g, const BundlePack *pack, Error *er
 {
     int r = 0;
 
+    for (size_t i = 0; i < g->n_files; i++)
+        if (g->files[i].kind == GATHERED_SECRET)
+            return error_set(err, EPERM, "gather.secret",
+                             "%s is a secret's file, and a file that travels with a push passes through the cloud; take "
+                             "the secret from the box's secbox.env with `environment: VARIABLE`, or put the file on the "
+                             "box and name it by its absolute path",
+                             g->files[i].path);
     for (size_t i = 0; r == 0 && i < bundle_pack_count(pack); i++) {
         const char *path = bundle_pack_path(pack, i);
         size_t len = 0;

@@ -46,6 +46,7 @@
  *   tmpfs                strings ("/run" or "/run:size=64m,mode=755")
  *   ulimits              object: name → {"soft": N, "hard": N}; -1 is unlimited
  *   user                 string
+ *                        (`configs` and `secrets` are among the volumes: files, mounted for reading)
  *   volumes              array of {"type", "source", "target", "read_only", "options"}:
  *                          type "bind":   source an absolute, clean host path
  *                          type "volume": source the key of a top-level volume; one without a name has got one

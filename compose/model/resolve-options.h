@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/error.h"
 
@@ -13,9 +14,27 @@ typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
  * below base_dir. Of folders only those that are mounted `read_only`: others hold data. */
 typedef int (*compose_find_file_t)(const char *path, bool read_only, char **ret, void *userdata, Error *err);
 
+/* Whether a file came along under that path. */
+typedef bool (*compose_has_file_t)(const char *path, void *userdata);
+
+/* A file that a service mounts for reading and that is not simply one that came along: a config or a secret whose text stands in
+ * the compose file or in a variable, or one that came along and is to have rights of its own. */
+typedef struct ComposeMadeFile {
+    const char *service, *name; /* the name is that of the config or secret */
+    const char *content;        /* NULL: it is that of the file that came along as `path` */
+    const char *path;           /* clean, and below base_dir */
+    bool is_secret;
+    int64_t uid, gid; /* in the container; -1: not said */
+    int64_t mode;     /* without rights to write; -1: not said */
+} ComposeMadeFile;
+
+/* Where such a file is going to be on this box; *ret is a new string. Nothing is written: what is resolved is not run yet. */
+typedef int (*compose_make_file_t)(const ComposeMadeFile *f, char **ret, void *userdata, Error *err);
+
 /* The files that come with a compose file, as far as somebody knows who is not the box. */
 typedef struct ComposeFiles {
     compose_find_file_t find; /* *ret is any path */
+    compose_has_file_t has;
     void *userdata;
 } ComposeFiles;
 
@@ -31,5 +50,7 @@ typedef struct ComposeResolveOptions {
      * file has a relative one, else absolute, for the callback to judge. NULL: env_file is refused. */
     int (*read_env_file)(const char *path, char **ret, void *userdata, Error *err);
     compose_find_file_t find_file; /* NULL: no files come along, or it is not known which do */
-    void *files;                   /* its userdata */
+    compose_has_file_t has_file;   /* for what must not be put where containers mount it, as find_file may do; NULL likewise */
+    compose_make_file_t make_file; /* NULL: any path below FILES_DIR stands for the file */
+    void *files;                   /* the userdata of these three */
 } ComposeResolveOptions;

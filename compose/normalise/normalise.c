@@ -272,7 +272,8 @@ static int check_hosts(const Place *at, const ComposeService *s)
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place depends_on = place_member(at, "depends_on"), networks = place_member(at, "networks");
-    Place configs = place_member(at, "configs"), mac = place_member(at, "mac_address");
+    Place configs = place_member(at, "configs"), secrets = place_member(at, "secrets");
+    Place mac = place_member(at, "mac_address");
     int r = 0;
 
     s->line = place_line(at);
@@ -284,6 +285,8 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
     r = normalise_keys(at, n, s);
     if (r >= 0 && configs.node) /* behind the volumes */
         r = normalise_configs(&configs, n, s);
+    if (r >= 0 && secrets.node)
+        r = normalise_secrets(&secrets, n, s);
     if (r >= 0)
         r = check_networks(at, s);
     if (r >= 0)

@@ -91,6 +91,7 @@ int normalise_platform(const Place *at, const Normaliser *n, ComposeService *s) 
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_configs(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_secrets(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_environment(const Place *service, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;

@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 
 #define SOME_IMAGE "localhost/unknown"
+#define SOME_ORIGIN "/unknown" /* a file, a text or a variable */
 
 static bool is_unknown(const YamlNode *node)
 {
@@ -77,12 +78,38 @@ static int reduce_service(YamlNode *service)
     return 0;
 }
 
-/* A definition stays, since services name it; what hangs on a variable in it does not. */
-static void reduce_definitions(YamlNode *definitions)
+/* What a config or secret is made of stays, with any value: it is where the file comes from. */
+static int make_up_origin(YamlNode *definition)
 {
-    for (size_t i = 0; i < definitions->n_items; i++)
-        if (definitions->items[i]->type != YAML_SCALAR)
-            drop_unknown_items(definitions->items[i]);
+    for (size_t i = 0; i < definition->n_items; i++) {
+        YamlNode *member = definition->items[i];
+        char *value;
+
+        if (member->type != YAML_SCALAR || !is_unknown(member))
+            continue;
+        value = strdup(SOME_ORIGIN);
+        if (!value)
+            return -ENOMEM;
+        free(member->value);
+        member->value = value;
+    }
+    return 0;
+}
+
+/* A definition stays, since services name it; what hangs on a variable in it does not. */
+static int reduce_definitions(YamlNode *section)
+{
+    bool files = str_equal(section->key, "configs") || str_equal(section->key, "secrets");
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < section->n_items; i++) {
+        if (section->items[i]->type == YAML_SCALAR)
+            continue;
+        if (files)
+            r = make_up_origin(section->items[i]);
+        drop_unknown_items(section->items[i]);
+    }
+    return r;
 }
 
 static int reduce(YamlNode *root)
@@ -91,7 +118,7 @@ static int reduce(YamlNode *root)
     for (size_t i = 0; r >= 0 && i < root->n_items; i++) {
         YamlNode *section = root->items[i];
         if (!str_equal(section->key, "services")) {
-            reduce_definitions(section);
+            r = reduce_definitions(section);
             continue;
         }
         for (size_t k = 0; r >= 0 && k < section->n_items; k++)

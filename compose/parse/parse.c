@@ -96,6 +96,10 @@ static int check_file(ComposeFile *f, Error *err)
         r = check_names(&top, "networks");
     if (r >= 0)
         r = check_names(&top, "volumes");
+    if (r >= 0)
+        r = check_names(&top, "configs");
+    if (r >= 0)
+        r = check_names(&top, "secrets");
     if (r < 0)
         return r;
     services = place_member(&top, "services");

@@ -263,17 +263,23 @@ static const ComposeKey volume_keys[] = {
 static const Shape volume = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = volume_keys };
 
 static const ComposeKey config_keys[] = {
-    { .key = "content",
-      .shape = &shape_anything,
-      .unsupported = "write the text into a file beside this one, and name it with `file`" },
-    { .key = "environment",
-      .shape = &shape_anything,
-      .unsupported = "give the service the variable itself by `environment`, or name a file with `file`" },
+    { .key = "content", .shape = &text },
+    { .key = "environment", .shape = &text },
     { .key = "external", .shape = &shape_anything, .unsupported = "name a file beside this one with `file`" },
     { .key = "file", .shape = &text },
     {},
 };
 static const Shape config = { .allowed = SHAPE_MAP, .members = config_keys };
+
+static const ComposeKey secret_keys[] = {
+    { .key = "environment", .shape = &text },
+    { .key = "external",
+      .shape = &shape_anything,
+      .unsupported = "take its value from secbox.env with `environment: VARIABLE`, or name a file with `file`" },
+    { .key = "file", .shape = &text },
+    {},
+};
+static const Shape secret = { .allowed = SHAPE_MAP, .members = secret_keys };
 
 /* --- the file --- */
 
@@ -282,6 +288,7 @@ static const Shape networks = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &ne
 static const Shape volumes = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &volume };
 
 static const Shape configs = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &config };
+static const Shape secrets = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &secret };
 
 static const ComposeKey top_keys[] = {
     { .key = "configs", .shape = &configs },
@@ -291,9 +298,7 @@ static const ComposeKey top_keys[] = {
     { .key = "models", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "name", .shape = &shape_text_or_null },
     { .key = "networks", .shape = &networks },
-    { .key = "secrets",
-      .shape = &shape_anything,
-      .unsupported = "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
+    { .key = "secrets", .shape = &secrets },
     { .key = "services", .shape = &services },
     { .key = "version", .shape = &shape_text_or_null },
     { .key = "volumes", .shape = &volumes },

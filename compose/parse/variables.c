@@ -119,6 +119,23 @@ static int add_passed_through(const YamlNode *service, Missing *m)
     return r;
 }
 
+/* A config or secret that is the value of a variable, when the service has it. */
+static int add_origins(const YamlNode *root, const YamlNode *service, const char *section, Missing *m)
+{
+    const YamlNode *grants = yaml_get(service, section), *definitions = yaml_get(root, section);
+    int r = 0;
+
+    for (size_t i = 0; grants && r >= 0 && i < grants->n_items; i++) {
+        const YamlNode *grant = grants->items[i], *name = grant->type == YAML_SCALAR ? grant : yaml_get(grant, "source");
+        const YamlNode *definition = name && name->value && definitions ? yaml_get(definitions, name->value) : NULL;
+        const YamlNode *variable = definition ? yaml_get(definition, "environment") : NULL;
+
+        if (variable && !str_empty(variable->value) && !m->lookup(variable->value, m->userdata))
+            r = add_missing(variable->value, m);
+    }
+    return r;
+}
+
 int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret, Error *err)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
@@ -127,8 +144,13 @@ int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *u
     int r = compose_interpolate(f, lookup_for_missing, &m, add_missing, &root, err);
 
     services = yaml_get(root, "services");
-    for (size_t i = 0; r >= 0 && i < services->n_items; i++)
+    for (size_t i = 0; r >= 0 && i < services->n_items; i++) {
         r = add_passed_through(services->items[i], &m);
+        if (r >= 0)
+            r = add_origins(root, services->items[i], "configs", &m);
+        if (r >= 0)
+            r = add_origins(root, services->items[i], "secrets", &m);
+    }
     if (r >= 0 && !m.keys) {
         m.keys = calloc(1, sizeof(*m.keys));
         r = m.keys ? 0 : -ENOMEM;

@@ -583,7 +583,8 @@ static int check_file_definitions(const PolicyCheck *outer, const char *kind, co
 
 static int check_file(const ComposeFile *f, PolicyCheck c)
 {
-    static const char *const known[] = { "configs", "version", "name", "services", "networks", "volumes", NULL };
+    static const char *const known[] = { "configs",  "secrets",  "version", "name",
+                                         "services", "networks", "volumes", NULL };
     const YamlNode *root = compose_file_root(f);
     const YamlNode *services = yaml_get(root, "services");
     int r = 0;

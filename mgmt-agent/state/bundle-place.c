@@ -35,12 +35,19 @@ KeptKind kept_bundle_find(const KeptBundle *b, const char *path)
     return S_ISREG(st.st_mode) ? KEPT_FILE : S_ISDIR(st.st_mode) ? KEPT_FOLDER : KEPT_NOTHING;
 }
 
+int kept_bundle_read_bytes(const KeptBundle *b, const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(freep) char *full = b ? path_in_tree(b, path) : NULL;
+
+    return full ? file_read(full, max, ret, ret_len, err)
+                : error_set(err, ENOENT, "bundle.damaged", "the file %s did not come with the snapshot", path);
+}
+
 int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **ret, Error *err)
 {
-    _cleanup_(freep) char *full = path_in_tree(b, path);
     _cleanup_(secret_freep) char *text = NULL;
     size_t len = 0;
-    int r = full ? file_read(full, max, &text, &len, err) : -ENOENT;
+    int r = kept_bundle_read_bytes(b, path, max, &text, &len, err);
 
     if (r == 0 && memchr(text, '\0', len))
         return error_set(err, EBADMSG, "bundle.damaged", "the file %s, which came with the snapshot, is no text", path);

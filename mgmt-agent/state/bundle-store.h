@@ -26,6 +26,9 @@ typedef enum KeptKind { KEPT_NOTHING, KEPT_FILE, KEPT_FOLDER } KeptKind;
 KeptKind kept_bundle_find(const KeptBundle *b, const char *path);
 /* A text file; -ENOENT, bundle.damaged. */
 int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **ret, Error *err) _must_check_;
+/* Any file: `ret_len` bytes, which a NUL follows. */
+int kept_bundle_read_bytes(const KeptBundle *b, const char *path, size_t max, char **ret, size_t *ret_len,
+                           Error *err) _must_check_;
 /* What differs: an array of {"path", "change"}, with `added`, `changed` or `removed`, and how many more than `max` there are. NULL
  * is one without files. bundle.damaged. */
 int kept_bundle_compare(const KeptBundle *before, const KeptBundle *after, size_t max, cJSON **ret, size_t *ret_more,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A snapshot that a rollback may return to has its files; nothing else is kept. */
+/* A snapshot that a rollback may return to has its files, and so have the containers that run; nothing else is kept. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "mgmt-agent/state/bundle-store-impl.h"
 #include "mgmt-agent/state/current.h"
 #include "mgmt-agent/state/journal.h"
+#include "mgmt-agent/state/made-file.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 #define OLD "old-"
@@ -27,6 +28,7 @@
 /* Names below BUNDLES_DIR, and below FILES_DIR. */
 typedef struct Wanted {
     char **bundles, **places;
+    bool all_places; /* it is not known yet which are mounted */
 } Wanted;
 
 static void wanted_done(Wanted *w)
@@ -74,6 +76,26 @@ static int want_named(const char *version, Wanted *w)
     return r == -ENOENT ? 0 : r;
 }
 
+/* What the containers mount that this was made of. */
+static int want_mounted(const Current *c, Wanted *w)
+{
+    int r = 0;
+
+    for (size_t i = 0; c && i < c->n_services; i++) {
+        const cJSON *volume;
+
+        cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(c->services[i].config, "volumes")) {
+            _cleanup_(freep) char *place = NULL;
+
+            if (r == 0)
+                r = made_file_place(json_string(volume, "source"), &place);
+            if (r == 0 && place)
+                r = strv_add(&w->places, place);
+        }
+    }
+    return r;
+}
+
 /* By their names, too: the list of snapshots is a short one. */
 static int want_present(Wanted *w)
 {
@@ -87,6 +109,12 @@ static int want_present(Wanted *w)
         r = want_named(current->version, w);
     if (r == 0 && current)
         r = want_named(current->previous, w);
+    if (r == 0)
+        r = want_mounted(current, w);
+    if (r == 0 && journal.state != DEPLOY_IDLE)
+        r = want_mounted(journal.project, w);
+    /* what becomes current is written down when it is proved, and made before that */
+    w->all_places = journal.state != DEPLOY_IDLE && journal.state != DEPLOY_PREPARING && !journal.project;
     return r == 0 ? want_named(journal.version, w) : r;
 }
 
@@ -161,5 +189,6 @@ void bundle_store_sweep(void)
         return;
     }
     remove_others(BUNDLES_DIR, wanted.bundles);
-    remove_others(FILES_DIR, wanted.places);
+    if (!wanted.all_places)
+        remove_others(FILES_DIR, wanted.places);
 }

@@ -135,10 +135,10 @@ static void test_what_no_policy_allows(void **state)
            "    volumes: ['/srv/../etc:/e:exec,suid', '/var/lib/tucomunidad/volumes:/v', "
            "'/var/lib/tucomunidad/volumes/a/b:/w']\n"
            "    tmpfs: ['/t:exec,dev', '/u:suid']\n"
-           "    secrets: [c]\n"
+           "    secrets: [d]\n"
            "networks:\n"
            "  n: {name: host, driver: macvlan}\n"
-           "secrets: {c: {file: f}}\n",
+           "secrets: {c: {external: true}}\n",
            "4 compose.bad-value services.a.env_file[2]\n"
            "4 policy.refused services.a.env_file\n"
            "4 policy.refused services.a.env_file\n"
@@ -148,9 +148,9 @@ static void test_what_no_policy_allows(void **state)
            "7 compose.bad-value services.a.volumes[0]\n"
            "7 policy.bind-outside services.a.volumes\n"
            "7 policy.bind-outside services.a.volumes\n"
-           "9 compose.unsupported-key services.a.secrets\n"
+           "9 compose.bad-value services.a.secrets[0]\n"
            "11 policy.refused networks.n.name\n"
-           "12 compose.unsupported-key secrets\n",
+           "12 compose.unsupported-key secrets.c.external\n",
            "6 policy.refused services.a.logging\n"
            "6 policy.refused services.a.logging\n"
            "7 policy.refused services.a.volumes\n"

@@ -274,6 +274,127 @@ static int find_came(const char *path, bool read_only, char **ret, void *userdat
     return *ret ? 0 : -ENOMEM;
 }
 
+static bool has_came(const char *path, void *userdata)
+{
+    (void) userdata;
+    return str_starts(path, "came/") && !str_equal(path, "came/folder");
+}
+
+/* The path tells what was asked for. */
+static int make_any(const ComposeMadeFile *f, char **ret, void *userdata, Error *err)
+{
+    (void) userdata;
+    (void) err;
+    *ret = str_format("/%s/%s.%s.%s.%lld.%lld.%llo", f->is_secret ? "secret" : "config", f->service, f->name,
+                      f->content ? f->content : f->path, (long long) f->uid, (long long) f->gid,
+                      f->mode < 0 ? 0 : (unsigned long long) f->mode);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static const char *lookup_password(const char *key, void *userdata)
+{
+    (void) userdata;
+    return str_equal(key, "PASSWORD") ? "hunter2" : str_equal(key, "EMPTY") ? "" : NULL;
+}
+
+/* The mounts of the first service as SOURCE:TARGET:ro|rw, or the error's id. A new string. */
+static char *mounts_of(const char *text, const ComposeResolveOptions *options)
+{
+    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+    _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+    _cleanup_(strv_freep) char **mounts = NULL;
+    _cleanup_(error_done) Error err = {};
+    const cJSON *m;
+    int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
+
+    if (r == 0)
+        r = compose_resolve(f, options, &p, &err);
+    if (r < 0)
+        return strdup(error_id(&err));
+    cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(p->services[0].config, "volumes"))
+        assert_int_equal(strv_addf(&mounts, "%s:%s:%s", json_string(m, "source"), json_string(m, "target"),
+                                   json_bool(m, "read_only", false) ? "ro" : "rw"),
+                         0);
+    return strv_join(mounts, " ");
+}
+
+/* What a text or a variable holds, and what is to have rights of its own, the box makes a file of. */
+static void test_files_that_are_made(void **state)
+{
+    static const struct {
+        const char *service, *top, *wanted;
+    } cases[] = {
+        { "configs: [c]", "configs: {c: {content: one}}", "/config/a.c.one.-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {content: '${PASSWORD} $$x ${NONE:-d}'}}",
+          "/config/a.c.hunter2 $x d.-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {content: \"a\\nb\\n\"}}", "/config/a.c.a\nb\n.-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {content: ''}}", "/config/a.c..-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {environment: PASSWORD}}", "/config/a.c.hunter2.-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {environment: EMPTY}}", "/config/a.c..-1.-1.0:/c:ro" },
+        { "configs: [c]", "configs: {c: {environment: NONE}}", "interpolate.unset" },
+        { "configs: [{source: c, target: /etc/c, uid: \"103\", gid: \"104\", mode: 0640}]", "configs: {c: {content: x}}",
+          "/config/a.c.x.103.104.440:/etc/c:ro" },
+        { "configs: [{source: c, mode: 0o400}]", "configs: {c: {file: ./came/c.yml}}",
+          "/config/a.c.came/c.yml.-1.-1.400:/c:ro" },
+        { "configs: [{source: c, uid: 103}]", "configs: {c: {file: ./came/c.yml}}",
+          "/config/a.c.came/c.yml.103.-1.0:/c:ro" },
+        { "configs: [{source: c, uid: 103}]", "configs: {c: {file: /srv/c.yml}}", "compose.bad-value" },
+        { "configs: [{source: c, mode: 0440}]", "configs: {c: {file: /srv/c.yml}}", "/srv/c.yml:/c:ro" },
+        { "configs: [{source: c, mode: 256}]", "configs: {c: {content: x}}", "compose.bad-value" },
+        { "configs: [{source: c, mode: 0222}]", "configs: {c: {content: x}}", "compose.bad-value" },
+        { "configs: [{source: c, mode: 04755}]", "configs: {c: {content: x}}", "compose.bad-value" },
+        { "configs: [{source: c, uid: haproxy}]", "configs: {c: {content: x}}", "compose.bad-value" },
+        { "configs: [c]", "configs: {c: {content: x, file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [c]", "configs: {c: {}}", "compose.bad-value" },
+        { "configs: [{source: c, target: c}, c]", "configs: {c: {content: x}}", "compose.bad-value" },
+        { "secrets: [s]", "secrets: {s: {environment: PASSWORD}}", "/secret/a.s.hunter2.-1.-1.0:/run/secrets/s:ro" },
+        { "secrets: [{source: s, target: db}]", "secrets: {s: {environment: PASSWORD}}",
+          "/secret/a.s.hunter2.-1.-1.0:/run/secrets/db:ro" },
+        { "secrets: [{source: s, target: /etc/s, uid: 0, mode: 0440}]", "secrets: {s: {file: ./came/s}}",
+          "/secret/a.s.came/s.0.-1.440:/etc/s:ro" },
+        { "secrets: [s]", "secrets: {s: {file: ./came/folder}}", "compose.file-missing" },
+        { "secrets: [s]", "secrets: {s: {file: ./stayed}}", "compose.file-missing" },
+        { "secrets: [s]", "secrets: {s: {file: /srv/s}}", "/srv/s:/run/secrets/s:ro" },
+        { "secrets: [{source: s, mode: 0400}]", "secrets: {s: {file: /srv/s}}", "compose.bad-value" },
+        { "secrets: [s]", "secrets: {s: {environment: NONE}}", "interpolate.unset" },
+        { "secrets: [t]", "secrets: {s: {environment: PASSWORD}}", "compose.bad-value" },
+        { "secrets: [s], configs: [{source: c, target: /run/secrets/s}]",
+          "secrets: {s: {file: /srv/s}}\nconfigs: {c: {content: x}}", "compose.bad-value" },
+    };
+    const ComposeResolveOptions options = { .project = "box",
+                                            .base_dir = "/srv",
+                                            .lookup = lookup_password,
+                                            .find_file = find_came,
+                                            .has_file = has_came,
+                                            .make_file = make_any };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", cases[i].service, cases[i].top);
+        _cleanup_(freep) char *found = mounts_of(text, &options);
+
+        if (!str_equal(found, cases[i].wanted))
+            fail_msg("%s: %s, not %s", text, found, cases[i].wanted);
+    }
+}
+
+/* A variable that only a config or a secret names is one that the box has to have. */
+static void test_variables_of_files(void **state)
+{
+    static const char text[] = "services: {a: {image: x, configs: [c, {source: d}], secrets: [s, {source: t}]}}\n"
+                               "configs: {c: {environment: ONE}, d: {environment: PASSWORD}, e: {environment: UNUSED}}\n"
+                               "secrets: {s: {environment: TWO}, t: {file: ./t}}\n";
+    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+    _cleanup_(strv_freep) char **keys = NULL;
+    _cleanup_(freep) char *names = NULL;
+
+    (void) state;
+    assert_int_equal(compose_parse(text, strlen(text), "c.yml", &f, NULL), 0);
+    assert_int_equal(compose_required_keys(f, lookup_password, NULL, &keys, NULL), 0);
+    names = strv_join(keys, " ");
+    assert_string_equal(names, "ONE TWO");
+}
+
 /* What came along is mounted from where it is, for reading; the rest is data, as ever. */
 static void test_files_that_came_along(void **state)
 {
@@ -299,12 +420,10 @@ static void test_files_that_came_along(void **state)
           "/files/c.yml:/etc/c.yml:ro" },
         { "configs: [{source: c, target: c.yml}], volumes: ['./d:/d']", "configs: {c: {file: ./came/c.yml}}",
           "/srv/d:/d:rw /files/c.yml:/c.yml:ro" },
-        { "configs: [{source: c, mode: 0400}]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
-        { "configs: [{source: c, uid: \"103\"}]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [{source: c, mode: 0440}]", "configs: {c: {file: ./came/c.yml}}", "/files/c.yml:/c:ro" },
         { "configs: [c, c]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
         { "configs: [other]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
         { "configs: [c]", "configs: {c: {file: ./stayed.yml}}", "compose.file-missing" },
-        { "configs: [c]", "configs: {c: {content: x}}", "compose.unsupported-key" },
         { "configs: [c]", "configs: {c: {external: true}}", "compose.unsupported-key" },
     };
     const ComposeResolveOptions options = {
@@ -314,22 +433,8 @@ static void test_files_that_came_along(void **state)
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", cases[i].service, cases[i].top);
-        _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-        _cleanup_(compose_project_freep) ComposeProject *p = NULL;
-        _cleanup_(strv_freep) char **mounts = NULL;
-        _cleanup_(freep) char *found = NULL;
-        _cleanup_(error_done) Error err = {};
-        const cJSON *m;
-        int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
+        _cleanup_(freep) char *found = mounts_of(text, &options);
 
-        if (r == 0)
-            r = compose_resolve(f, &options, &p, &err);
-        if (r == 0)
-            cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(p->services[0].config, "volumes"))
-                assert_int_equal(strv_addf(&mounts, "%s:%s:%s", json_string(m, "source"), json_string(m, "target"),
-                                           json_bool(m, "read_only", false) ? "ro" : "rw"),
-                                 0);
-        found = r < 0 ? strdup(error_id(&err)) : strv_join(mounts, " ");
         if (!str_equal(found, cases[i].wanted))
             fail_msg("%s: %s, not %s", text, found, cases[i].wanted);
     }
@@ -380,6 +485,8 @@ int main(void)
         cmocka_unit_test(test_what_is_shared),
         cmocka_unit_test(test_how_often_a_check_looks_at_first),
         cmocka_unit_test(test_a_nested_folder),
+        cmocka_unit_test(test_files_that_are_made),
+        cmocka_unit_test(test_variables_of_files),
         cmocka_unit_test(test_files_that_came_along),
         cmocka_unit_test(test_expansion_is_bounded),
     };

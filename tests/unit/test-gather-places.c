@@ -103,6 +103,11 @@ static void test_files_for_the_checks(void **state)
           "compose.bad-value" },
         { "a: {image: x, configs: [c]}\nconfigs: {c: {file: ./conf/app.yml}}", NULL },
         { "a: {image: x, configs: [c]}\nconfigs: {c: {file: ./none}}", "compose.file-missing" },
+        { "a: {image: x, secrets: [s]}\nsecrets: {s: {file: ./conf/app.yml}}", NULL },
+        { "a: {image: x, secrets: [s]}\nsecrets: {s: {file: ./none}}", "compose.file-missing" },
+        { "a: {image: x, configs: [c], secrets: [s]}\nconfigs: {c: {content: '${A}'}}\nsecrets: {s: {environment: '${B}'}}",
+          NULL },
+        { "a: {image: x, configs: [c]}\nconfigs: {c: {file: '${A}/c'}}", NULL },
     };
 
     (void) state;

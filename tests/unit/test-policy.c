@@ -207,7 +207,6 @@ static void top_level_refused(void **state _unused_)
 {
     static const char *const files[] = {
         "include: [other.yml]\nservices: {web: {image: a}}\n",
-        "secrets: {s: {file: /etc/shadow}}\nservices: {web: {image: a}}\n",
         ("services: {web: {image: a, volumes: [\"v:/x\"]}}\n"
          "volumes: {v: {driver_opts: {type: none, o: bind, device: /}}}\n"),
         "services: {web: {image: a, volumes: [\"v:/x\"]}}\nvolumes: {v: {external: true, name: /etc}}\n",

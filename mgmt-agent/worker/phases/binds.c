@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
@@ -15,6 +16,7 @@
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
 #include "mgmt-agent/worker/phases/data-owner.h"
+#include "mgmt-agent/worker/phases/made-files.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define FOLDER_MODE 0755
@@ -146,8 +148,11 @@ static int check_source(const Box *box, DeployTarget *t, const ComposeService *s
     bool read_only = json_bool(volume, "read_only", false);
     _cleanup_(error_done) Error reason = {};
     BindWalk w;
-    int r = bind_walk(source, &box->user, &w, &reason);
+    int r;
 
+    if (deploy_makes(t, source) && access(source, F_OK) < 0) /* nor the folders above it, maybe */
+        return 0;
+    r = bind_walk(source, &box->user, &w, &reason);
     if (r < 0)
         return service_error(s, source, &reason, r, err);
     if (!w.exists)
@@ -295,7 +300,7 @@ int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before
 static int make_source(const Box *box, const DeployTarget *t, const ComposeService *s, const char *source,
                        Report *report, Error *err)
 {
-    DataOwner owner = { box->user.uid, box->user.gid };
+    DataOwner owner = { .uid = box->user.uid, .gid = box->user.gid };
     BindWalk w;
     int r = bind_walk(source, &box->user, &w, err);
 
@@ -334,6 +339,8 @@ int deploy_ready_binds(const Box *box, DeployTarget *t, const ComposeService *s,
 {
     int r = make_binds(box, t, s, report, err);
 
+    if (r == 0)
+        r = deploy_write_made(box, t, s, err);
     /* once more, now that the old container has stopped: nothing that could change it runs between this and the start */
     return r == 0 ? check_service(box, t, s, NULL, err) : r;
 }

@@ -17,6 +17,7 @@
 #include "lib/data/digest.h"
 #include "mgmt-agent/host/data-folder.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/made-files.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/service-env-file.h"
 
@@ -278,6 +279,8 @@ static int resolve(const DeployTarget *t, const char *project, ComposeProject **
                                       .userdata = (void *) t,
                                       .read_env_file = read_env_file,
                                       .find_file = find_file,
+                                      .has_file = deploy_has_file,
+                                      .make_file = deploy_make_file,
                                       .files = (void *) t,
                                       .is_nested = is_nested };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);

@@ -52,21 +52,21 @@ static int find_user(const Box *box, const DeployTarget *t, const ComposeService
     return r;
 }
 
-int deploy_data_owner(const Box *box, const DeployTarget *t, const ComposeService *s, DataOwner *ret, Error *err)
+static bool keeps_own_id(const Box *box, const ComposeService *s)
 {
-    bool keeps_id = box->user.uid != 0 && str_equal(json_string(s->config, "userns_mode"), "keep-id");
-    _cleanup_(freep) char *user = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *maps = NULL;
-    uint32_t uid = 0, gid = 0, host_uid, host_gid;
-    int r;
+    return box->user.uid != 0 && str_equal(json_string(s->config, "userns_mode"), "keep-id");
+}
 
-    *ret = (DataOwner) { box->user.uid, box->user.gid };
-    r = find_user(box, t, s, keeps_id, &user, err);
-    if (r < 0 || !user)
-        return r;
-    r = data_owner_parse(user, &uid, &gid);
-    if (r < 0 || (uid == 0 && gid == 0 && !keeps_id))
-        return r == -ENOMEM ? r : 0;
+int deploy_owner_of(const Box *box, const ComposeService *s, uint32_t uid, uint32_t gid, DataOwner *ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *maps = NULL;
+    bool keeps_id = keeps_own_id(box, s);
+    uint32_t host_uid, host_gid;
+    int r = 0;
+
+    *ret = (DataOwner) { .uid = box->user.uid, .gid = box->user.gid };
+    if (uid == 0 && gid == 0 && !keeps_id)
+        return 0;
     if (box->user.uid != 0)
         r = podman_id_maps(box->podman, &maps, err);
     if (r < 0)
@@ -74,9 +74,27 @@ int deploy_data_owner(const Box *box, const DeployTarget *t, const ComposeServic
     if (podman_answer_host_id(maps, "uidmap", shift(uid, box->user.uid, keeps_id), &host_uid) < 0 ||
         podman_answer_host_id(maps, "gidmap", shift(gid, box->user.gid, keeps_id), &host_gid) < 0)
         return error_set_at(err, ERANGE, "preflight.no-id", NULL, s->line, s->name,
-                            "service %s runs as %s, and %s has no such id for its containers; give it more "
-                            "(see /etc/subuid and /etc/subgid), or another `user`",
-                            s->name, user, box->user.name);
-    *ret = (DataOwner) { host_uid, host_gid };
+                            "service %s has to do with user %u:%u, and %s has no such id for its containers; give it "
+                            "more (see /etc/subuid and /etc/subgid), or write other numbers",
+                            s->name, (unsigned) uid, (unsigned) gid, box->user.name);
+    *ret = (DataOwner) { .uid = host_uid, .gid = host_gid };
     return 0;
+}
+
+int deploy_data_owner(const Box *box, const DeployTarget *t, const ComposeService *s, DataOwner *ret, Error *err)
+{
+    _cleanup_(freep) char *user = NULL;
+    uint32_t uid = 0, gid = 0;
+    int r;
+
+    *ret = (DataOwner) { .uid = box->user.uid, .gid = box->user.gid };
+    r = find_user(box, t, s, keeps_own_id(box, s), &user, err);
+    if (r < 0 || !user)
+        return r;
+    r = data_owner_parse(user, &uid, &gid);
+    if (r == -EINVAL) {
+        ret->is_named = !str_equal(user, "root") && !str_starts(user, "root:");
+        return 0;
+    }
+    return r < 0 ? r : deploy_owner_of(box, s, uid, gid, ret, err);
 }

@@ -25,6 +25,7 @@ void deploy_done(Deploy *d)
     compose_project_free(d->target.project);
     compose_project_free(d->before.project);
     current_free(d->before.current);
+    map_free(d->target.made);
     map_free(d->target.bind_targets);
     map_free(d->target.image_ids);
     map_free(d->proof.inspections);

@@ -43,6 +43,7 @@ typedef struct DeployTarget {
     ComposeProject *project;
     KeptBundle *bundle; /* the files that came with it; NULL: none did */
     gid_t files_gid;    /* who may enter the folder in which containers' copies of them are */
+    Map *made;          /* path → MadeFile: what the box itself writes for containers to mount */
     Map *bind_targets;  /* source that is a link → what it leads to */
     Map *image_ids;     /* service → image id */
 } DeployTarget;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* `configs` and `secrets` that the box makes of a text, a variable or a file that came along: mgmt-agent/state/made-file.h. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+/* For ComposeResolveOptions; the userdata is the DeployTarget. What it names is remembered there, and not written. A secret is
+ * hidden from then on wherever this process shows text. */
+int deploy_make_file(const ComposeMadeFile *f, char **ret, void *userdata, Error *err) _must_check_;
+bool deploy_has_file(const char *path, void *userdata);
+/* Whether this push makes what is mounted there. */
+bool deploy_makes(const DeployTarget *t, const char *source);
+/* Writes what this service mounts of it. */
+int deploy_write_made(const Box *box, const DeployTarget *t, const ComposeService *s, Error *err) _must_check_;
