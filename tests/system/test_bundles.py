@@ -235,3 +235,67 @@ def test_a_fetch_goes_on_where_it_was(gateway, box):
     assert seen(box, "/etc/site.conf") == "anew\n"
     assert "are not here yet" in read_text(log) and "the files of a push are here" in read_text(log)
     wait_until(lambda: not box.status_pending(), "the push has ended")
+
+
+MADE = """services:
+  web:
+    image: localhost/server:1
+    stop_grace_period: 1s
+    read_only: true
+    tmpfs: [/www]
+    configs: [{source: app, target: /etc/app.conf}]
+    secrets: [db, {source: api, target: /etc/api, uid: "99", gid: "98", mode: 0440}]
+  other:
+    image: localhost/server:1
+    stop_grace_period: 1s
+    secrets: [owned]
+    user: "99"
+configs:
+  app:
+    content: |
+      name: ${DEVICE_ID}
+      price: $$5
+secrets:
+  db: {environment: DB_ENTRY}
+  api: {file: ./api.txt}
+  owned: {environment: DB_ENTRY}
+"""
+
+
+def rights(box, service, path):
+    return box.lab.podman("exec", box.ids()[service], "busybox", "stat", "-c", "%a %u %g", path).stdout.strip()
+
+
+def test_texts_and_secrets(box, tmp_path):
+    """What the compose file itself holds, and what is in no container's environment and on nobody's screen."""
+    project = os.path.join(str(tmp_path), "project")
+    write_project(project, {"compose.yml": MADE, "api.txt": "api-key-of-the-lab\n"})
+    own = {k: box.agent_env[k] for k in ("CLOUD_BASE_URL", "DEVICE_ID", "BOOTSTRAP")}
+    box.write_env("secbox.env", own)
+    lacking = box.ctl("plan", project)
+    assert lacking.returncode == 1 and "DB_ENTRY" in lacking.stdout + lacking.stderr, lacking
+    box.write_env("secbox.env", {**own, "DB_ENTRY": "first-entry-of-the-lab"})
+    box.set_engine("podman-compose")
+    shown = box.ctl("plan", project).stdout + box.ctl("apply", project).stdout
+    assert seen(box, "/etc/app.conf") == f"name: {DEVICE}\nprice: $5\n" and rights(box, "web", "/etc/app.conf") == "444 0 0"
+    assert seen(box, "/run/secrets/db") == "first-entry-of-the-lab" and rights(box, "web", "/run/secrets/db") == "400 0 0"
+    assert seen(box, "/etc/api") == "api-key-of-the-lab\n" and rights(box, "web", "/etc/api") == "440 99 98"
+    assert rights(box, "other", "/run/secrets/owned").startswith("400 99 ")
+    files = box.path("var/lib/tucomunidad/files")
+    assert os.stat(files).st_mode & 0o7777 == 0o750 and os.stat(files).st_uid == 0 and len(kept(box, "var/lib/tucomunidad/files")) == 4
+    before = box.ids()
+    # the other engine makes the same
+    box.set_engine("libpod")
+    assert box.ctl("apply", project).returncode == 0 and box.ids() == before
+    # another value is another file: who has it is made anew, and the old one goes
+    box.write_env("secbox.env", {**own, "DB_ENTRY": "second-entry-of-the-lab"})
+    write_project(project, {"compose.yml": MADE.replace("$$5", "$$6")})
+    shown += box.ctl("plan", project).stdout + box.ctl("apply", project).stdout
+    assert seen(box, "/run/secrets/db") == "second-entry-of-the-lab" and "price: $6" in seen(box, "/etc/app.conf")
+    assert rights(box, "web", "/etc/api") == "440 99 98" and len(kept(box, "var/lib/tucomunidad/files")) == 4
+    before = box.ids()
+    assert box.ctl("rollback").returncode == 0 and "price: $5" in seen(box, "/etc/app.conf")
+    assert box.ids()["other"] == before["other"] and len(kept(box, "var/lib/tucomunidad/files")) == 4
+    shown += box.log() + box.ctl("history", "--json").stdout + box.ctl("status", "--json").stdout + str(box.containers())
+    for secret in ("first-entry-of-the-lab", "second-entry-of-the-lab", "api-key-of-the-lab"):
+        assert secret not in shown
