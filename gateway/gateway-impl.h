@@ -74,6 +74,7 @@ struct Gateway {
     Webhooks *webhooks;
     Photos *photos;
     Bundles *bundles;
+    BundleKeys *bundle_keys;
     DeviceHealth *health;
     HealthApi health_api;
     CertificatesApi certificates_api;

@@ -135,6 +135,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         box_cameras_sweep(g->cameras);
         box_recordings_sweep(g->recordings);
         bundles_sweep(g->bundles);
+        bundle_keys_sweep(g->bundle_keys);
         host_keys_sweep(g->host_keys);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
@@ -258,7 +259,8 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
         return -ENOMEM;
-    g->queries = (DeviceQueries) { g->store, g->conns, g->requests, g->registry, bundles_offer, NULL };
+    g->queries = (DeviceQueries) { g->store, g->conns, g->requests, g->registry, bundles_offer, NULL,
+                                   bundle_keys_find, NULL };
     if (device_queries_listen(&g->queries) < 0)
         return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
@@ -282,6 +284,19 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras && g->recordings
                ? 0
                : -ENOMEM;
+}
+
+static int make_bundles(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    int r = bundles_new(g->event, o->state_dir, g->store, g->requests, g->tokens, &g->bundles, err);
+    if (r >= 0)
+        r = bundle_keys_new(g->event, o->state_dir, g->requests, g->bundles, &g->bundle_keys, err);
+    if (r < 0)
+        return r;
+    g->queries.offer_userdata = g->bundles;
+    g->queries.key_userdata = g->bundle_keys;
+    deployments_take_keys(g->deployments, g->bundle_keys);
+    return 0;
 }
 
 static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
@@ -318,6 +333,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { lan_certificate_routes, &g->queries },
         { deployment_routes, &g->deployments_api },
         { bundle_routes, g->bundles },
+        { bundle_key_routes, g->bundle_keys },
         { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },
         { rollout_start_routes, &g->rollouts_api },
@@ -374,9 +390,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_photos(g, options, err);
     if (r >= 0)
-        r = bundles_new(event, options->state_dir, g->store, g->requests, g->tokens, &g->bundles, err);
-    if (r >= 0)
-        g->queries.offer_userdata = g->bundles;
+        r = make_bundles(g, options, err);
     if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)
@@ -414,6 +428,7 @@ Gateway *gateway_free(Gateway *g)
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);
     photos_free(g->photos);
+    bundle_keys_free(g->bundle_keys);
     bundles_free(g->bundles);
     device_health_free(g->health);
     rollouts_free(g->rollouts);

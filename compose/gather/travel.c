@@ -89,30 +89,87 @@ static int check_env_file(const char *path, const char *text, size_t len, Error 
     return 0;
 }
 
-int project_pack_check_open(const Gathered *g, const BundlePack *pack, Error *err)
+static bool is_secret(const Gathered *g, const char *path)
+{
+    for (size_t i = 0; i < g->n_files; i++)
+        if (g->files[i].kind == GATHERED_SECRET && str_equal(g->files[i].path, path))
+            return true;
+    return false;
+}
+
+bool project_has_secrets(const Gathered *g)
+{
+    for (size_t i = 0; i < g->n_files; i++)
+        if (g->files[i].kind == GATHERED_SECRET)
+            return true;
+    return false;
+}
+
+static int refuse_secret(const char *path, Error *err)
+{
+    return error_set(err, EPERM, "gather.secret",
+                     "%s is a secret's file, and goes through the cloud only with `push` and `plan`, sealed for one box; "
+                     "take the secret from the boxes' secbox.env with `environment: VARIABLE`, or put the file on the boxes "
+                     "and name it by its absolute path",
+                     path);
+}
+
+/* One that is going to be sealed may hold anything. */
+static int check_content(const Gathered *g, const char *path, const char *content, size_t len, Error *err)
+{
+    if (memmem(content, len, PRIVATE_KEY, strlen(PRIVATE_KEY)))
+        return error_set(err, EPERM, "gather.secret",
+                         "%s holds a private key, and a file that travels with a push passes through the cloud; name it "
+                         "under `secrets`, or put it on the box and mount it from there by its absolute path",
+                         path);
+    return is_env_file(g, path) ? check_env_file(path, content, len, err) : 0;
+}
+
+int project_pack_check_open(const Gathered *g, const BundlePack *pack, bool seals, Error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; i < g->n_files; i++)
-        if (g->files[i].kind == GATHERED_SECRET)
-            return error_set(err, EPERM, "gather.secret",
-                             "%s is a secret's file, and a file that travels with a push passes through the cloud; take "
-                             "the secret from the box's secbox.env with `environment: VARIABLE`, or put the file on the "
-                             "box and name it by its absolute path",
-                             g->files[i].path);
     for (size_t i = 0; r == 0 && i < bundle_pack_count(pack); i++) {
         const char *path = bundle_pack_path(pack, i);
         size_t len = 0;
         const char *content = bundle_pack_content(pack, i, &len);
 
-        if (memmem(content, len, PRIVATE_KEY, strlen(PRIVATE_KEY)))
-            r = error_set(
-                err, EPERM, "gather.secret",
-                "%s holds a private key, and a file that travels with a push passes through the cloud; put it "
-                "on the box, and mount it from there by its absolute path",
-                path);
-        else if (is_env_file(g, path))
-            r = check_env_file(path, content, len, err);
+        if (!is_secret(g, path))
+            r = check_content(g, path, content, len, err);
+        else if (!seals)
+            r = refuse_secret(path, err);
+    }
+    return r;
+}
+
+/* Who mounts the folder would get what is sealed. */
+static int check_folders(const Gathered *g, const char *path, Error *err)
+{
+    for (size_t i = 0; i < g->n_files; i++)
+        if (g->files[i].kind == GATHERED_FOLDER && is_below(path, g->files[i].path))
+            return error_set(err, EPERM, "gather.secret",
+                             "%s is a secret's file, and lies in %s, which a service mounts; move it out of there", path,
+                             g->files[i].path);
+    return 0;
+}
+
+int project_pack_seal(const Gathered *g, BundlePack *pack, const uint8_t key[static SEAL_KEY_SIZE], Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < bundle_pack_count(pack); i++) {
+        const char *path = bundle_pack_path(pack, i);
+        size_t len = 0, sealed_len = 0;
+        const char *content = bundle_pack_content(pack, i, &len);
+        char *sealed = NULL;
+
+        if (!is_secret(g, path))
+            continue;
+        r = check_folders(g, path, err);
+        if (r == 0)
+            r = error_from_errno(err, seal_file(key, path, content, len, &sealed, &sealed_len), "seal %s", path);
+        if (r == 0)
+            bundle_pack_replace(pack, i, sealed, sealed_len);
     }
     return r;
 }

@@ -2,6 +2,7 @@
 /* One open deployment. Private to this folder. */
 #pragma once
 
+#include "gateway/deployments/bundle-keys.h"
 #include "gateway/deployments/deployment-events.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -11,6 +12,7 @@ struct Deployments {
     Store *store;
     Requests *requests;
     DeviceConns *conns;
+    BundleKeys *keys;
     Map *open;    /* device → its open Deployment, owned */
     Map *waiting; /* devices that a push waits for; values are not used */
     bool has_templates;

@@ -21,17 +21,21 @@ static Request *deployment_starter(const Deployment *d)
     return d->starter[0] ? requests_find(d->owner->requests, d->starter) : NULL;
 }
 
-static int add_bundle(cJSON *m, const char *digest)
+/* key: that of its sealed secrets, wrapped for the box, or NULL. */
+static int add_bundle(cJSON *m, const char *digest, const char *key)
 {
     cJSON *bundle = digest ? cJSON_AddObjectToObject(m, "bundle") : NULL;
 
-    return !digest ? 0 : bundle ? json_add_string(bundle, "digest", digest) : -ENOMEM;
+    if (!digest)
+        return 0;
+    return !bundle || json_add_string(bundle, "digest", digest) < 0 || json_add_string(bundle, "key", key) < 0 ? -ENOMEM
+                                                                                                               : 0;
 }
 
-static int add_content(const Deployment *d, cJSON *m)
+static int add_content(const Deployment *d, const char *key, cJSON *m)
 {
     if (d->kind == DEPLOYMENT_COMPOSE)
-        return json_add_string(m, "compose", d->compose) < 0 ? -ENOMEM : add_bundle(m, d->digest);
+        return json_add_string(m, "compose", d->compose) < 0 ? -ENOMEM : add_bundle(m, d->digest, key);
     if (d->kind == DEPLOYMENT_ROLLBACK || d->kind == DEPLOYMENT_AGENT)
         return json_add_string(m, "to", d->target);
     return json_add_string(m, "image", d->image) < 0 || json_add_string(m, "digest", d->digest) < 0 ||
@@ -50,7 +54,15 @@ static int add_envelope(const Deployment *d, cJSON *m)
     return r < 0 ? r : json_add_item(m, "order", envelope);
 }
 
-static cJSON *deployment_message(const Deployment *d)
+/* Of the files' secrets; an agent that knows nothing of them would take what is sealed for the secret. */
+static int find_key(const Deployments *ds, const DeviceConn *s, const char *digest, char **ret, Error *err)
+{
+    int r = bundle_keys_find(device_conn_device(s), digest, ret, ds->keys, err);
+
+    return r < 0 || !*ret ? r : device_conn_check_takes(s, ORDER_SEALED, err);
+}
+
+static cJSON *deployment_message(const Deployment *d, const char *key)
 {
     static const char *const types[] = {
         [DEPLOYMENT_COMPOSE] = "compose.snapshot",
@@ -61,7 +73,7 @@ static cJSON *deployment_message(const Deployment *d)
     char now[TIMESTAMP_SIZE];
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(types[d->kind]);
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
-        json_add_string(m, "deviceId", d->device) < 0 || add_content(d, m) < 0 ||
+        json_add_string(m, "deviceId", d->device) < 0 || add_content(d, key, m) < 0 ||
         json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
         json_add_string(m, "nonce", d->nonce) < 0 ||
         json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0 || add_envelope(d, m) < 0)
@@ -73,19 +85,24 @@ static cJSON *deployment_message(const Deployment *d)
 static void deployment_send(Deployment *d)
 {
     DeviceConn *s = device_conn_find(d->owner->conns, d->device, ROLE_MGMT);
-    _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);
+    _cleanup_(cJSON_Deletep) cJSON *m = NULL;
+    _cleanup_(freep) char *key = NULL;
     Error err = {};
     /* an agent that does not look at the signature would take the order as it is */
-    int r = !m ? -ENOMEM : !s ? -ENOTCONN : d->envelope ? device_conn_check_takes(s, ORDER_SIGNED, &err) : 0;
+    int r = !s ? -ENOTCONN : d->envelope ? device_conn_check_takes(s, ORDER_SIGNED, &err) : 0;
     if (r >= 0 && d->kind == DEPLOYMENT_COMPOSE && d->digest)
         r = device_conn_check_takes(s, ORDER_BUNDLE, &err);
+    if (r >= 0 && d->kind == DEPLOYMENT_COMPOSE && d->digest)
+        r = find_key(d->owner, s, d->digest, &key, &err);
+    if (r >= 0 && !(m = deployment_message(d, key)))
+        r = -ENOMEM;
     if (r >= 0)
         r = device_conn_send(s, m);
     d->unsent = false;
     if (r < 0) {
         if (!err.id)
             device_offline_error(d->device, &err);
-        deployment_end_here(d, r == -EBADMSG ? 422 : 503, r, &err);
+        deployment_end_here(d, r == -EBADMSG || r == -EINVAL ? 422 : 503, r, &err);
         error_done(&err);
         return;
     }
@@ -240,7 +257,10 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
     AgentOrder order = request->kind == DEPLOYMENT_AGENT      ? ORDER_AGENT
                        : request->kind == DEPLOYMENT_ROLLBACK ? ORDER_ROLLBACK
                                                               : ORDER_BUNDLE;
+    _cleanup_(freep) char *key = NULL;
     int r = request->kind == DEPLOYMENT_COMPOSE && !request->bundle ? 0 : device_conn_check_takes(s, order, &err);
+    if (r >= 0 && request->bundle)
+        r = find_key(ds, s, request->bundle, &key, &err);
     if (r >= 0 && request->envelope)
         r = device_conn_check_takes(s, ORDER_SIGNED, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);

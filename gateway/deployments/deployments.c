@@ -223,6 +223,11 @@ Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conn
     return ds;
 }
 
+void deployments_take_keys(Deployments *ds, BundleKeys *keys)
+{
+    ds->keys = keys;
+}
+
 Deployments *deployments_free(Deployments *ds)
 {
     void *value;

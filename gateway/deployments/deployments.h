@@ -4,10 +4,13 @@
  * loses nothing. They are opened in deployments-send.h; what is written when is in deployments-save.h. */
 #pragma once
 
+#include "gateway/deployments/bundle-keys.h"
 #include "gateway/deployments/deployment-events.h"
 
 /* Listens to the boxes. NULL when out of memory; what is given is borrowed. */
 Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conns);
+/* The keys of pushes' secrets, borrowed; has to be there before the first deployment. */
+void deployments_take_keys(Deployments *ds, BundleKeys *keys);
 /* NULL-safe. */
 Deployments *deployments_free(Deployments *ds);
 /* One listener, which has to be there before the first deployment. */

@@ -21,6 +21,8 @@ static const struct {
                        "update it first, or leave --key away" },
     [ORDER_BUNDLE] = { "bundle", "bundle.unsupported", "for files beside the compose file",
                        "update it, or put the files on the box and push the compose file alone" },
+    [ORDER_SEALED] = { "secrets.sealed", "bundle.unsupported", "for secrets that come through the cloud",
+                       "update it, or give them to the box in its secbox.env" },
 };
 
 static bool accepts(const cJSON *status, const char *type)

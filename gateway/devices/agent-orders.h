@@ -15,6 +15,7 @@ typedef enum AgentOrder {
     ORDER_AGENT,    /* agent.update */
     ORDER_SIGNED,   /* none of its own: that a signature is checked */
     ORDER_BUNDLE,   /* files beside a compose file */
+    ORDER_SEALED,   /* secrets among them that are sealed */
     _ORDER_MAX,
 } AgentOrder;
 

@@ -68,6 +68,23 @@ static void get_status(Request *c)
     ask(c, "status.get", NULL, NULL, STATUS_TIMEOUT, on_status_report);
 }
 
+/* What the box is told of its files: with the key of its sealed secrets, if it has any. NULL in *ret stays when it has not. */
+static int add_key(const DeviceQueries *q, const char *device, const DeviceConn *s, const cJSON *bundle, cJSON **ret,
+                   Error *err)
+{
+    _cleanup_(freep) char *key = NULL;
+    int r = q->key(device, json_string(bundle, "digest"), &key, q->key_userdata, err);
+
+    if (r >= 0 && key && s)
+        r = device_conn_check_takes(s, ORDER_SEALED, err);
+    if (r < 0 || !key)
+        return r;
+    *ret = cJSON_CreateObject();
+    return json_add_string(*ret, "digest", json_string(bundle, "digest")) < 0 || json_add_string(*ret, "key", key) < 0
+               ? -ENOMEM
+               : 0;
+}
+
 static void plan(Request *c)
 {
     Error err = {};
@@ -83,10 +100,13 @@ static void plan(Request *c)
         r = device_conn_check_takes(s, ORDER_BUNDLE, &err);
     if (r >= 0)
         r = q->offer(c->args[0], bundle, q->offer_userdata, &err);
+    _cleanup_(cJSON_Deletep) cJSON *sealed = NULL;
+    if (r >= 0 && bundle)
+        r = add_key(q, c->args[0], s, bundle, &sealed, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
-        ask(c, "compose.plan", compose, bundle, PLAN_TIMEOUT, on_plan_result);
+        ask(c, "compose.plan", compose, sealed ? sealed : bundle, PLAN_TIMEOUT, on_plan_result);
     error_done(&err);
 }
 

@@ -13,6 +13,9 @@ typedef struct DeviceQueries {
     /* Whether the files of a question (its `bundle`, or NULL) are here; the box may then fetch them. */
     int (*offer)(const char *device, const cJSON *bundle, void *userdata, Error *err);
     void *offer_userdata;
+    /* The key of its sealed secrets, wrapped for this box; NULL when it has none. */
+    int (*key)(const char *device, const char *digest, char **ret, void *userdata, Error *err);
+    void *key_userdata;
 } DeviceQueries;
 
 /* Listens to what boxes answer. */

@@ -8,6 +8,7 @@
 #include "gateway/fleet/gateway-client.h"
 #include "lib/cli/cli.h"
 #include "lib/data/digest.h"
+#include "lib/data/seal.h"
 
 #define PROGRAM "secbox-fleet"
 /* for what the gateway answers by itself */
@@ -75,10 +76,15 @@ int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 char *fleet_config_path(const char *name);
 
 /* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
- * none, or with --no-files. ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*,
- * fleet.no-files, those of api_send(). */
-int fleet_send_files(Fleet *fleet, const Gathered *g, cJSON *request, char ret_digest[static SHA256_HEX_SIZE],
-                     Error *err) _must_check_;
+ * none, or with --no-files. Files of secrets are sealed for `device`; NULL: it goes to many, and they are refused.
+ * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
+ * fleet_seal_key() and api_send(). */
+int fleet_send_files(Fleet *fleet, const Gathered *g, const char *device, cJSON *request,
+                     char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
+
+/* The public key that secrets for this box are sealed with: as the gateway tells it, and as it was told before, since whoever has
+ * the gateway could tell one of his own. fleet.no-seal-key, fleet.seal-key-changed. */
+int fleet_seal_key(Fleet *fleet, const char *device, uint8_t ret[static HPKE_KEY_SIZE], Error *err) _must_check_;
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
 int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

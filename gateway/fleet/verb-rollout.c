@@ -82,7 +82,7 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
             r = json_add_string(request, "compose", gathered.text);
-        return r < 0 ? r : fleet_send_files(fleet, &gathered, request, sha256, err);
+        return r < 0 ? r : fleet_send_files(fleet, &gathered, NULL, request, sha256, err);
     }
     if (!fleet->to)
         return error_set(err, EINVAL, "usage", "say with --to which digest the image shall have, sha256:…");

@@ -38,6 +38,8 @@
  * what containers mount of them */
 #define LINK_BUNDLES_DIR LINK_STATE_DIR "/bundles"
 #define BUNDLES_DIR AGENT_STATE_DIR "/bundles"
+/* this box's own: secrets that come through the cloud are sealed to it (lib/data/seal.h) */
+#define SEAL_KEY_PATH AGENT_STATE_DIR "/seal.key"
 /* with the digits of its digest behind it: an archive that secboxctl leaves for the job that it asks for */
 #define LOCAL_BUNDLE_NAME "local-"
 #define LOCAL_BUNDLE BUNDLES_DIR "/" LOCAL_BUNDLE_NAME

@@ -62,6 +62,14 @@ const char *bundle_pack_content(const BundlePack *p, size_t i, size_t *ret_len)
     return p->files[i].content;
 }
 
+void bundle_pack_replace(BundlePack *p, size_t i, char *content, size_t len)
+{
+    explicit_bzero(p->files[i].content, p->files[i].len);
+    free(p->files[i].content);
+    p->files[i].content = content;
+    p->files[i].len = len;
+}
+
 static int read_error(const char *source, int code, Error *err)
 {
     return error_set(err, code, "bundle.read", "%s cannot be read: %s", source, strerror(code));

@@ -32,6 +32,8 @@ int bundle_pack_add(BundlePack *p, const char *path, const char *source, Error *
 size_t bundle_pack_count(const BundlePack *p);
 const char *bundle_pack_path(const BundlePack *p, size_t i);
 const char *bundle_pack_content(const BundlePack *p, size_t i, size_t *ret_len);
+/* Puts this content, which it takes, in the place of another one. */
+void bundle_pack_replace(BundlePack *p, size_t i, char *content, size_t len);
 /* The archive, and its digest. bundle.too-large. */
 int bundle_pack_finish(BundlePack *p, char **ret, size_t *ret_len, char ret_digest[static BUNDLE_DIGEST_SIZE],
                        Error *err) _must_check_;

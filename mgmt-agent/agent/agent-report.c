@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "env/env-rules.h"
+#include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
+#include "lib/data/seal.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/package-update.h"
@@ -104,7 +106,8 @@ static int add_last(cJSON *o)
 static int add_accepts(cJSON *o)
 {
     static const char *const types[] = { "image.update", "updates.halted", "compose.rollback",
-                                         "doctor.ask",   "orders.signed",  "bundle" };
+                                         "doctor.ask",   "orders.signed",  "bundle",
+                                         "secrets.sealed" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
     if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
@@ -179,6 +182,22 @@ static int add_host_keys(cJSON *o)
     return json_add_item(o, "hostKeys", keys);
 }
 
+/* Absent where there is no key, and none can be made. */
+static int add_seal_key(cJSON *o)
+{
+    _cleanup_(freep) char *path = path_in_root(SEAL_KEY_PATH), *text = NULL;
+    _cleanup_(hpke_key_freep) HpkeKey *key = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = path ? hpke_key_load_or_make(path, &key, &err) : -ENOMEM;
+
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Secrets cannot be sealed for this box");
+        return 0;
+    }
+    text = seal_public_print(key);
+    return text ? json_add_string(o, "sealKey", text) : -ENOMEM;
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
@@ -187,6 +206,7 @@ cJSON *agent_make_status(const Agent *a)
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
         add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
+        add_seal_key(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

@@ -222,6 +222,21 @@ int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err)
     return env_derive_secbox(box->agent_env, ret, err);
 }
 
+static int unwrap_key(const char *wrapped, const char *device, DeployTarget *t, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SEAL_KEY_PATH);
+    _cleanup_(hpke_key_freep) HpkeKey *key = NULL;
+    int r = path ? hpke_key_load_or_make(path, &key, err) : -ENOMEM;
+
+    if (r == 0)
+        r = seal_unwrap(wrapped, key, device ? device : "", t->seal_key);
+    t->has_seal_key = r == 0;
+    return r == -EBADMSG ? error_set(err, EBADMSG, "bundle.sealed",
+                                     "the secrets of this push are not sealed for this box, or for the key that it had "
+                                     "before; push again")
+                         : r;
+}
+
 int deploy_open_bundle(const DeployOrder *order, Box *box, DeployTarget *t, Error *err)
 {
     int r = order->bundle ? box_load_env(box, err) : 0;
@@ -233,7 +248,9 @@ int deploy_open_bundle(const DeployOrder *order, Box *box, DeployTarget *t, Erro
     if (r < 0)
         return r;
     t->files_gid = box->user.gid;
-    return kept_bundle_open(order->bundle, &t->bundle, err);
+    if (order->bundle_key)
+        r = unwrap_key(order->bundle_key, env_get(box->agent_env, "DEVICE_ID"), t, err);
+    return r < 0 ? r : kept_bundle_open(order->bundle, &t->bundle, err);
 }
 
 static const char *lookup_env(const char *key, void *userdata)
@@ -267,6 +284,9 @@ static int find_file(const char *path, bool read_only, char **ret, void *userdat
     const DeployTarget *t = userdata;
     KeptKind kind = kept_bundle_find(t->bundle, path);
 
+    if (kind == KEPT_FILE && t->has_seal_key && deploy_is_sealed(t, path))
+        return error_set(err, EPERM, "bundle.sealed",
+                         "%s came sealed, since it is the file of a secret, and can be nothing else besides", path);
     return kind == KEPT_FILE || (kind == KEPT_FOLDER && read_only)
                ? kept_bundle_place(t->bundle, path, t->files_gid, ret, err)
                : 0;

@@ -14,6 +14,7 @@ void deploy_done(Deploy *d)
     free(d->order.sha256);
     free(d->order.nonce);
     free(d->order.bundle);
+    free(d->order.bundle_key);
     kept_bundle_free(d->target.bundle);
     strv_free(d->order.only);
     strv_free(d->order.again);
@@ -32,6 +33,7 @@ void deploy_done(Deploy *d)
     observed_free_all(d->before.observed, d->before.n_observed);
     plan_free(d->plan);
     journal_done(&d->journal);
+    explicit_bzero(d->target.seal_key, sizeof(d->target.seal_key));
     *d = (Deploy) {};
 }
 
@@ -63,7 +65,9 @@ int deploy_take_bundle(DeployOrder *order, const cJSON *snapshot, Error *err)
     if (r < 0 || !digest)
         return r;
     free(order->bundle);
+    free(order->bundle_key);
     order->bundle = strdup(digest);
+    order->bundle_key = copy_member(cJSON_GetObjectItemCaseSensitive(snapshot, "bundle"), "key", NULL);
     return order->bundle ? 0 : -ENOMEM;
 }
 

@@ -10,6 +10,7 @@
 #include "compose/policy/policy.h"
 #include "lib/base/map.h"
 #include "lib/base/paths.h"
+#include "lib/data/seal.h"
 #include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/worker/phases/box.h"
@@ -26,7 +27,8 @@ typedef struct WorkerOptions {
 /* What was asked. */
 typedef struct DeployOrder {
     char *text, *sha256, *nonce;
-    char *bundle; /* the digest of the files that come with it; NULL: none do */
+    char *bundle;     /* the digest of the files that come with it; NULL: none do */
+    char *bundle_key; /* with which its secrets are sealed, wrapped for this box; or NULL */
     bool from_cloud;
     bool goes_back; /* to a snapshot that this box ran before */
     usec_t confirm_usec;
@@ -42,6 +44,8 @@ typedef struct DeployTarget {
     ComposePolicy *policy;
     ComposeProject *project;
     KeptBundle *bundle; /* the files that came with it; NULL: none did */
+    uint8_t seal_key[SEAL_KEY_SIZE];
+    bool has_seal_key;  /* its secrets are sealed with that */
     gid_t files_gid;    /* who may enter the folder in which containers' copies of them are */
     Map *made;          /* path → MadeFile: what the box itself writes for containers to mount */
     Map *bind_targets;  /* source that is a link → what it leads to */

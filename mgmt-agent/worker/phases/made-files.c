@@ -11,6 +11,7 @@
 
 #define CONFIG_MODE 0444
 #define SECRET_MODE 0400
+#define SEALED_MAX (MADE_FILE_MAX + 64)
 
 static void free_made(void *value)
 {
@@ -28,10 +29,39 @@ static void hide(const char *content, size_t len)
         redact_add_secret(line);
 }
 
+bool deploy_is_sealed(const DeployTarget *t, const char *path)
+{
+    _cleanup_(secret_freep) char *data = NULL;
+    size_t len = 0;
+
+    return kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, NULL) == 0 && seal_is_sealed(data, len);
+}
+
+/* As it came along: sealed when it came through the cloud. */
+static int read_file(const DeployTarget *t, const char *path, MadeFile *made, Error *err)
+{
+    _cleanup_(freep) char *data = NULL;
+    size_t len = 0;
+    int r = kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, err);
+
+    if (r < 0)
+        return r;
+    if (!seal_is_sealed(data, len)) {
+        made->content = TAKE_PTR(data);
+        made->len = len;
+        return 0;
+    }
+    r = t->has_seal_key ? seal_open_file(t->seal_key, path, data, len, &made->content, &made->len) : -ENOKEY;
+    return r >= 0 || r == -ENOMEM
+               ? r
+               : error_set(err, -r, "bundle.sealed", "the secret %s came sealed, and %s; push again", path,
+                           r == -ENOKEY ? "without its key" : "cannot be opened with the key that came with it");
+}
+
 static int read_content(const DeployTarget *t, const ComposeMadeFile *f, MadeFile *made, Error *err)
 {
     if (!f->content)
-        return kept_bundle_read_bytes(t->bundle, f->path, MADE_FILE_MAX, &made->content, &made->len, err);
+        return read_file(t, f->path, made, err);
     made->content = strdup(f->content);
     made->len = strlen(f->content);
     return made->content ? 0 : -ENOMEM;

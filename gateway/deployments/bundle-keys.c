@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/deployments/bundle-keys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/map.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
+#include "lib/data/json.h"
+#include "lib/data/seal.h"
+#include "lib/event/saver.h"
+
+#define SELF "/proc/self/exe"
+#define FOLDER "bundle-keys"
+#define TOPIC "bundle keys %s"
+#define SAVE_WAIT (120 * USEC_PER_SEC)
+#define TIDY_INTERVAL USEC_PER_HOUR
+
+struct BundleKeys {
+    char *folder;
+    Requests *requests;
+    const Bundles *bundles;
+    Saver *saver;
+    Map *saving; /* digest → Saving, owned */
+    usec_t tidied;
+};
+
+typedef struct Saving {
+    BundleKeys *owner;
+    char digest[BUNDLE_DIGEST_SIZE];
+} Saving;
+
+static char *path_of(const BundleKeys *k, const char *digest)
+{
+    return path_join(k->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
+}
+
+static int read_keys(const char *path, cJSON **ret)
+{
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+    int r = file_read(path, HTTP_BODY_MAX, &text, &len, NULL);
+
+    return r < 0 ? r : json_parse_object(text, len, ret, NULL);
+}
+
+int bundle_keys_find(const char *device, const char *digest, char **ret, void *keys, Error *err)
+{
+    const BundleKeys *k = keys;
+    _cleanup_(freep) char *path = path_of(k, digest);
+    _cleanup_(cJSON_Deletep) cJSON *all = NULL;
+    int r = path ? read_keys(path, &all) : -ENOMEM;
+    const char *key = r < 0 ? NULL : json_string(all, device);
+
+    *ret = NULL;
+    if (r == -ENOENT)
+        return 0;
+    if (r == -ENOMEM)
+        return error_from_errno(err, r, "look for the key of a push");
+    if (!key)
+        return error_set(err, EINVAL, "bundle.no-key",
+                         "the secrets of this push are not sealed for the device %s: push to it by itself", device);
+    *ret = strdup(key);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for the key of a push");
+}
+
+/* an operator brings them */
+
+static void fail(Request *c, int status, int code, const char *id, const char *sentence)
+{
+    _cleanup_(error_done) Error err = {};
+
+    request_fail_status(c, status, error_set(&err, code, id, "%s", sentence), &err);
+}
+
+static int check_keys(const cJSON *keys, Error *err)
+{
+    const cJSON *key;
+
+    if (!cJSON_IsObject(keys) || !keys->child)
+        return error_set(err, EINVAL, "bundle.bad-key", "the body needs \"keys\": an object with a key for each device");
+    cJSON_ArrayForEach(key, keys)
+        if (!cJSON_IsString(key) || !seal_wrapped_is_valid(key->valuestring))
+            return error_set(err, EINVAL, "bundle.bad-key", "what is for \"%.64s\" is no wrapped key", key->string);
+    return 0;
+}
+
+static int check_bundle(const BundleKeys *k, const char *digest, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *bundle = cJSON_CreateObject();
+    const char *unused = NULL;
+
+    return !bundle || json_add_string(bundle, "digest", digest) < 0 ? -ENOMEM
+                                                                    : bundles_check(k->bundles, bundle, &unused, err);
+}
+
+static void on_save_news(Request *c, const void *news)
+{
+    cJSON *body = news && *(const bool *) news ? cJSON_CreateObject() : NULL;
+
+    if (!body)
+        fail(c, 507, ENOSPC, "bundle.not-kept", "the gateway cannot keep these keys now: is its disk full?");
+    else
+        request_answer(c, 200, body);
+}
+
+static void on_saved(bool written, void *userdata)
+{
+    Saving *s = userdata;
+    BundleKeys *k = s->owner;
+    char digest[BUNDLE_DIGEST_SIZE];
+
+    memcpy(digest, s->digest, sizeof(digest));
+    map_remove(k->saving, digest);
+    requests_tell(k->requests, &written, TOPIC, digest);
+}
+
+static int save(BundleKeys *k, const char *digest, const cJSON *keys)
+{
+    _cleanup_(freep) char *path = path_of(k, digest), *text = json_print(keys);
+    Saving *s = path && text ? calloc(1, sizeof(*s)) : NULL;
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    *s = (Saving) { .owner = k };
+    memcpy(s->digest, digest, sizeof(s->digest));
+    r = map_put(k->saving, digest, s);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    r = dir_make(k->folder, 0700, (uid_t) -1, (gid_t) -1, NULL);
+    if (r == 0)
+        r = saver_write(k->saver, path, text, on_saved, s);
+    if (r < 0)
+        map_remove(k->saving, digest);
+    return r;
+}
+
+static void bring(Request *c)
+{
+    BundleKeys *k = c->module;
+    _cleanup_(error_done) Error err = {};
+    const cJSON *body = request_parse_body(c), *keys;
+    int r;
+
+    if (!body)
+        return;
+    keys = cJSON_GetObjectItemCaseSensitive(body, "keys");
+    r = check_bundle(k, c->args[0], &err);
+    if (r >= 0)
+        r = check_keys(keys, &err);
+    if (r < 0) {
+        request_fail(c, r, &err);
+        return;
+    }
+    r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys);
+    if (r < 0)
+        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+    else
+        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+}
+
+const Route bundle_key_routes[] = {
+    { "POST", "/v1/bundles/*/keys", ACCESS_OPERATOR, bring, "who may read its secrets" },
+    {},
+};
+
+/* all of them */
+
+static bool has_archive(const BundleKeys *k, const char *name)
+{
+    _cleanup_(freep) char *digest = str_format(BUNDLE_DIGEST_PREFIX "%s", name);
+
+    return !digest || check_bundle(k, digest, NULL) >= 0;
+}
+
+void bundle_keys_sweep(BundleKeys *k)
+{
+    usec_t now = boottime_usec();
+    DIR *dir;
+
+    if (k->tidied > 0 && now - k->tidied < TIDY_INTERVAL)
+        return;
+    k->tidied = now;
+    dir = opendir(k->folder);
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (e->d_name[0] != '.' && !has_archive(k, e->d_name) && unlinkat(dirfd(dir), e->d_name, 0) < 0)
+            log_warning("%s in %s stays: %s", e->d_name, k->folder, strerror(errno));
+    if (dir)
+        closedir(dir);
+}
+
+int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles, BundleKeys **ret,
+                    Error *err)
+{
+    _cleanup_(bundle_keys_freep) BundleKeys *k = calloc(1, sizeof(*k));
+    int r;
+
+    if (!k)
+        return -ENOMEM;
+    k->folder = path_join(state_dir, FOLDER);
+    k->requests = requests;
+    k->bundles = bundles;
+    k->saving = map_new(free);
+    if (!k->folder || !k->saving)
+        return -ENOMEM;
+    (void) tmp_sweep(k->folder, false);
+    r = saver_new(event, SELF, &k->saver, err);
+    if (r == 0)
+        *ret = TAKE_PTR(k);
+    return r;
+}
+
+BundleKeys *bundle_keys_free(BundleKeys *k)
+{
+    if (!k)
+        return NULL;
+    saver_free(k->saver);
+    map_free(k->saving);
+    free(k->folder);
+    free(k);
+    return NULL;
+}
