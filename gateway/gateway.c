@@ -259,8 +259,8 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
         return -ENOMEM;
-    g->queries = (DeviceQueries) { g->store, g->conns, g->requests, g->registry, bundles_offer, NULL,
-                                   bundle_keys_find, NULL };
+    g->queries =
+        (DeviceQueries) { g->store, g->conns, g->requests, g->registry, bundles_offer, NULL, bundle_keys_find, NULL };
     if (device_queries_listen(&g->queries) < 0)
         return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);

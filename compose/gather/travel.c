@@ -107,21 +107,23 @@ bool project_has_secrets(const Gathered *g)
 
 static int refuse_secret(const char *path, Error *err)
 {
-    return error_set(err, EPERM, "gather.secret",
-                     "%s is a secret's file, and goes through the cloud only with `push` and `plan`, sealed for one box; "
-                     "take the secret from the boxes' secbox.env with `environment: VARIABLE`, or put the file on the boxes "
-                     "and name it by its absolute path",
-                     path);
+    return error_set(
+        err, EPERM, "gather.secret",
+        "%s is a secret's file, and goes through the cloud only with `push` and `plan`, sealed for one box; "
+        "take the secret from the boxes' secbox.env with `environment: VARIABLE`, or put the file on the boxes "
+        "and name it by its absolute path",
+        path);
 }
 
 /* One that is going to be sealed may hold anything. */
 static int check_content(const Gathered *g, const char *path, const char *content, size_t len, Error *err)
 {
     if (memmem(content, len, PRIVATE_KEY, strlen(PRIVATE_KEY)))
-        return error_set(err, EPERM, "gather.secret",
-                         "%s holds a private key, and a file that travels with a push passes through the cloud; name it "
-                         "under `secrets`, or put it on the box and mount it from there by its absolute path",
-                         path);
+        return error_set(
+            err, EPERM, "gather.secret",
+            "%s holds a private key, and a file that travels with a push passes through the cloud; name it "
+            "under `secrets`, or put it on the box and mount it from there by its absolute path",
+            path);
     return is_env_file(g, path) ? check_env_file(path, content, len, err) : 0;
 }
 
@@ -148,8 +150,8 @@ static int check_folders(const Gathered *g, const char *path, Error *err)
     for (size_t i = 0; i < g->n_files; i++)
         if (g->files[i].kind == GATHERED_FOLDER && is_below(path, g->files[i].path))
             return error_set(err, EPERM, "gather.secret",
-                             "%s is a secret's file, and lies in %s, which a service mounts; move it out of there", path,
-                             g->files[i].path);
+                             "%s is a secret's file, and lies in %s, which a service mounts; move it out of there",
+                             path, g->files[i].path);
     return 0;
 }
 

@@ -50,7 +50,8 @@ typedef struct ComposeResolveOptions {
      * file has a relative one, else absolute, for the callback to judge. NULL: env_file is refused. */
     int (*read_env_file)(const char *path, char **ret, void *userdata, Error *err);
     compose_find_file_t find_file; /* NULL: no files come along, or it is not known which do */
-    compose_has_file_t has_file;   /* for what must not be put where containers mount it, as find_file may do; NULL likewise */
+    compose_has_file_t
+        has_file; /* for what must not be put where containers mount it, as find_file may do; NULL likewise */
     compose_make_file_t make_file; /* NULL: any path below FILES_DIR stands for the file */
     void *files;                   /* the userdata of these three */
 } ComposeResolveOptions;

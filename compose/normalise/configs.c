@@ -61,7 +61,8 @@ static int take_mode(const Place *at, int64_t *ret)
         mode = mode * 8 + (*digits - '0');
     if (mode > 0777 || !(mode & 0444))
         return place_fail(at, EINVAL, "compose.bad-value",
-                          "the mode \"%s\" has more than rights for owner, group and others, or lets nobody read", text);
+                          "the mode \"%s\" has more than rights for owner, group and others, or lets nobody read",
+                          text);
     *ret = mode & ~0222; /* it is mounted for reading */
     return 0;
 }
@@ -82,7 +83,8 @@ static int take_rights(const Place *at, Grant *g)
 static int take_grant(const Place *at, Grant *g)
 {
     bool is_long = at->node->type == YAML_MAPPING;
-    Place source = is_long ? place_member(at, "source") : *at, target = is_long ? place_member(at, "target") : (Place) {};
+    Place source = is_long ? place_member(at, "source") : *at,
+          target = is_long ? place_member(at, "target") : (Place) {};
     const char *path = NULL;
     int r;
 

@@ -126,7 +126,8 @@ static int add_origins(const YamlNode *root, const YamlNode *service, const char
     int r = 0;
 
     for (size_t i = 0; grants && r >= 0 && i < grants->n_items; i++) {
-        const YamlNode *grant = grants->items[i], *name = grant->type == YAML_SCALAR ? grant : yaml_get(grant, "source");
+        const YamlNode *grant = grants->items[i],
+                       *name = grant->type == YAML_SCALAR ? grant : yaml_get(grant, "source");
         const YamlNode *definition = name && name->value && definitions ? yaml_get(definitions, name->value) : NULL;
         const YamlNode *variable = definition ? yaml_get(definition, "environment") : NULL;
 

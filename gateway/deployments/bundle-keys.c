@@ -86,7 +86,8 @@ static int check_keys(const cJSON *keys, Error *err)
     const cJSON *key;
 
     if (!cJSON_IsObject(keys) || !keys->child)
-        return error_set(err, EINVAL, "bundle.bad-key", "the body needs \"keys\": an object with a key for each device");
+        return error_set(err, EINVAL, "bundle.bad-key",
+                         "the body needs \"keys\": an object with a key for each device");
     cJSON_ArrayForEach(key, keys)
         if (!cJSON_IsString(key) || !seal_wrapped_is_valid(key->valuestring))
             return error_set(err, EINVAL, "bundle.bad-key", "what is for \"%.64s\" is no wrapped key", key->string);
@@ -200,8 +201,8 @@ void bundle_keys_sweep(BundleKeys *k)
         closedir(dir);
 }
 
-int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles, BundleKeys **ret,
-                    Error *err)
+int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles,
+                    BundleKeys **ret, Error *err)
 {
     _cleanup_(bundle_keys_freep) BundleKeys *k = calloc(1, sizeof(*k));
     int r;

@@ -9,8 +9,8 @@
 typedef struct BundleKeys BundleKeys;
 
 /* In a folder below the state folder, which is made when there is something to keep. The rest is borrowed. */
-int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles, BundleKeys **ret,
-                    Error *err) _must_check_;
+int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles,
+                    BundleKeys **ret, Error *err) _must_check_;
 /* NULL-safe. */
 BundleKeys *bundle_keys_free(BundleKeys *k);
 DEFINE_CLEANUP(BundleKeys, bundle_keys_free)

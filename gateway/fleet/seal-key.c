@@ -19,9 +19,10 @@ static int path_for(const Fleet *fleet, const char *device, char **ret, Error *e
     int r;
 
     if (!folder)
-        return error_set(err, ENOENT, "fleet.no-seal-key",
-                         "there is no folder to remember boxes' keys in, without which the gateway could tell a key of its "
-                         "own: set HOME or XDG_CONFIG_HOME");
+        return error_set(
+            err, ENOENT, "fleet.no-seal-key",
+            "there is no folder to remember boxes' keys in, without which the gateway could tell a key of its "
+            "own: set HOME or XDG_CONFIG_HOME");
     r = name ? dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err) : error_from_errno(err, -ENOMEM, "look for a key");
     if (r < 0)
         return r;
@@ -39,10 +40,11 @@ static int ask(Fleet *fleet, const char *device, char **ret, Error *err)
     if (r < 0)
         return r;
     if (!key)
-        return error_set(err, EOPNOTSUPP, "fleet.no-seal-key",
-                         "%s has told no key to seal secrets for: its agent, or the gateway, is too old for that, or it was "
-                         "never here; take the secrets from its secbox.env with `environment: VARIABLE`",
-                         device);
+        return error_set(
+            err, EOPNOTSUPP, "fleet.no-seal-key",
+            "%s has told no key to seal secrets for: its agent, or the gateway, is too old for that, or it was "
+            "never here; take the secrets from its secbox.env with `environment: VARIABLE`",
+            device);
     *ret = strdup(key);
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a key");
 }
@@ -61,10 +63,11 @@ static int compare(const char *path, const char *device, const char *key, Error 
     known[strcspn(known, "\n")] = '\0';
     if (str_equal(known, key))
         return 0;
-    return error_set(err, EKEYREJECTED, "fleet.seal-key-changed",
-                     "%s has another key for secrets than before, and nothing was sent: if it was installed anew, or put in "
-                     "the place of another box, remove %s and try again; if not, somebody else wants to read them",
-                     device, path);
+    return error_set(
+        err, EKEYREJECTED, "fleet.seal-key-changed",
+        "%s has another key for secrets than before, and nothing was sent: if it was installed anew, or put in "
+        "the place of another box, remove %s and try again; if not, somebody else wants to read them",
+        device, path);
 }
 
 int fleet_seal_key(Fleet *fleet, const char *device, uint8_t ret[static HPKE_KEY_SIZE], Error *err)

@@ -134,7 +134,8 @@ int aes_gcm_seal(HpkeText key, const uint8_t nonce[static AES_GCM_NONCE_SIZE], H
     return -EIO;
 }
 
-int aes_gcm_open(HpkeText key, const uint8_t nonce[static AES_GCM_NONCE_SIZE], HpkeText aad, HpkeText sealed, uint8_t *ret)
+int aes_gcm_open(HpkeText key, const uint8_t nonce[static AES_GCM_NONCE_SIZE], HpkeText aad, HpkeText sealed,
+                 uint8_t *ret)
 {
     _cleanup_(EVP_CIPHER_CTX_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t tag[AES_GCM_TAG_SIZE], end[AES_GCM_TAG_SIZE];
@@ -179,7 +180,8 @@ static void wipe(Buf *b)
     buf_done(b);
 }
 
-static int labeled_extract(HpkeText suite, HpkeText salt, const char *label, HpkeText ikm, uint8_t ret[static HASH_SIZE])
+static int labeled_extract(HpkeText suite, HpkeText salt, const char *label, HpkeText ikm,
+                           uint8_t ret[static HASH_SIZE])
 {
     static const uint8_t no_salt[HASH_SIZE];
     Buf text = BUF_INIT(PART_MAX);
@@ -188,8 +190,8 @@ static int labeled_extract(HpkeText suite, HpkeText salt, const char *label, Hpk
     if (r == 0)
         r = put(&text, ikm);
     if (r == 0)
-        r = hmac_sha256(salt.len > 0 ? salt.data : no_salt, salt.len > 0 ? salt.len : sizeof(no_salt), text.data, text.len,
-                        ret);
+        r = hmac_sha256(salt.len > 0 ? salt.data : no_salt, salt.len > 0 ? salt.len : sizeof(no_salt), text.data,
+                        text.len, ret);
     wipe(&text);
     return r;
 }
@@ -223,7 +225,8 @@ static const uint8_t kem_suite[] = { 'K', 'E', 'M', 0x00, KEM_X25519_SHA256 };
 /* Diffie-Hellman: libcrypto refuses a result that is all zero, as RFC 7748 wants. */
 static int exchange(EVP_PKEY *own, const uint8_t public[static HPKE_KEY_SIZE], uint8_t ret[static HPKE_KEY_SIZE])
 {
-    _cleanup_(EVP_PKEY_freep) EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, public, HPKE_KEY_SIZE);
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *peer =
+        EVP_PKEY_new_raw_public_key_ex(NULL, "X25519", NULL, public, HPKE_KEY_SIZE);
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
     size_t len = HPKE_KEY_SIZE;
 
@@ -261,7 +264,9 @@ typedef struct Schedule {
 /* §5.1, KeySchedule() in mode_base; one message only, so that the nonce is the base nonce. */
 static int schedule(HpkeCipher cipher, const uint8_t secret[static HASH_SIZE], HpkeText info, Schedule *ret)
 {
-    const uint8_t suite_id[] = { 'H', 'P', 'K', 'E', 0x00, KEM_X25519_SHA256, 0x00, KDF_SHA256, 0x00, (uint8_t) cipher };
+    const uint8_t suite_id[] = {
+        'H', 'P', 'K', 'E', 0x00, KEM_X25519_SHA256, 0x00, KDF_SHA256, 0x00, (uint8_t) cipher
+    };
     const HpkeText suite = { suite_id, sizeof(suite_id) };
     uint8_t context[1 + 2 * HASH_SIZE] = { 0 }, prk[HASH_SIZE];
     const HpkeText whole = { context, sizeof(context) };

@@ -9,8 +9,9 @@
 
 #include "lib/base/error.h"
 
-#define HPKE_KEY_SIZE 32                   /* of a public key: RFC 7748, §5 */
-#define HPKE_OVERHEAD (HPKE_KEY_SIZE + 16) /* a sealed message is so much longer: the sender's key before it, a tag behind */
+#define HPKE_KEY_SIZE 32 /* of a public key: RFC 7748, §5 */
+#define HPKE_OVERHEAD                                                                                                  \
+    (HPKE_KEY_SIZE + 16) /* a sealed message is so much longer: the sender's key before it, a tag behind */
 
 typedef enum HpkeCipher {
     HPKE_AES_128_GCM = 1,
@@ -35,7 +36,8 @@ typedef struct HpkeText {
 int hpke_seal(HpkeCipher cipher, const uint8_t to[static HPKE_KEY_SIZE], HpkeText info, HpkeText aad, HpkeText message,
               uint8_t *ret) _must_check_;
 /* `ret` has room for sealed.len - HPKE_OVERHEAD. -EBADMSG: it is not for this key, info and aad, or was changed. */
-int hpke_open(HpkeCipher cipher, const HpkeKey *k, HpkeText info, HpkeText aad, HpkeText sealed, uint8_t *ret) _must_check_;
+int hpke_open(HpkeCipher cipher, const HpkeKey *k, HpkeText info, HpkeText aad, HpkeText sealed,
+              uint8_t *ret) _must_check_;
 
 /* AES-GCM (NIST SP 800-38D) with a key of 16 or 32 bytes, whose tag stands behind the text. */
 #define AES_GCM_NONCE_SIZE 12

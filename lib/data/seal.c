@@ -51,8 +51,8 @@ bool seal_wrapped_is_valid(const char *text)
     return decode(text, unused, sizeof(unused)) == 0;
 }
 
-int seal_wrap(const uint8_t content_key[static SEAL_KEY_SIZE], const uint8_t to[static HPKE_KEY_SIZE], const char *device,
-              char **ret)
+int seal_wrap(const uint8_t content_key[static SEAL_KEY_SIZE], const uint8_t to[static HPKE_KEY_SIZE],
+              const char *device, char **ret)
 {
     uint8_t sealed[SEAL_KEY_SIZE + HPKE_OVERHEAD];
     int r = hpke_seal(HPKE_AES_256_GCM, to, info, text_of(device), (HpkeText) { content_key, SEAL_KEY_SIZE }, sealed);
@@ -78,8 +78,8 @@ bool seal_is_sealed(const char *data, size_t len)
     return len >= HEAD_SIZE + AES_GCM_TAG_SIZE && memcmp(data, MAGIC, MAGIC_SIZE) == 0;
 }
 
-int seal_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path, const char *data, size_t len, char **ret,
-              size_t *ret_len)
+int seal_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path, const char *data, size_t len,
+              char **ret, size_t *ret_len)
 {
     uint8_t *out = malloc(HEAD_SIZE + len + AES_GCM_TAG_SIZE);
     int r;
@@ -88,8 +88,8 @@ int seal_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path,
         return -ENOMEM;
     memcpy(out, MAGIC, MAGIC_SIZE);
     random_bytes(out + MAGIC_SIZE, AES_GCM_NONCE_SIZE);
-    r = aes_gcm_seal((HpkeText) { content_key, SEAL_KEY_SIZE }, out + MAGIC_SIZE, text_of(path), (HpkeText) { data, len },
-                     out + HEAD_SIZE);
+    r = aes_gcm_seal((HpkeText) { content_key, SEAL_KEY_SIZE }, out + MAGIC_SIZE, text_of(path),
+                     (HpkeText) { data, len }, out + HEAD_SIZE);
     if (r < 0) {
         free(out);
         return r;

@@ -21,16 +21,17 @@ char *seal_public_print(const HpkeKey *k);
 bool seal_wrapped_is_valid(const char *text);
 
 /* A new string in *ret. -EINVAL: that is no public key. */
-int seal_wrap(const uint8_t content_key[static SEAL_KEY_SIZE], const uint8_t to[static HPKE_KEY_SIZE], const char *device,
-              char **ret) _must_check_;
+int seal_wrap(const uint8_t content_key[static SEAL_KEY_SIZE], const uint8_t to[static HPKE_KEY_SIZE],
+              const char *device, char **ret) _must_check_;
 /* -EBADMSG: it is not for this box, or was changed. */
-int seal_unwrap(const char *wrapped, const HpkeKey *k, const char *device, uint8_t ret[static SEAL_KEY_SIZE]) _must_check_;
+int seal_unwrap(const char *wrapped, const HpkeKey *k, const char *device,
+                uint8_t ret[static SEAL_KEY_SIZE]) _must_check_;
 
 /* Whether that is what seal_file() makes. */
 bool seal_is_sealed(const char *data, size_t len);
 /* New memory in *ret. */
-int seal_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path, const char *data, size_t len, char **ret,
-              size_t *ret_len) _must_check_;
+int seal_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path, const char *data, size_t len,
+              char **ret, size_t *ret_len) _must_check_;
 /* The same, followed by a NUL. -EBADMSG: not with this key, or not for this path. */
 int seal_open_file(const uint8_t content_key[static SEAL_KEY_SIZE], const char *path, const char *data, size_t len,
                    char **ret, size_t *ret_len) _must_check_;

@@ -105,9 +105,8 @@ static int add_last(cJSON *o)
 /* What agents of an earlier time would have ignored without a word, and what not every box can do. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback",
-                                         "doctor.ask",   "orders.signed",  "bundle",
-                                         "secrets.sealed" };
+    static const char *const types[] = { "image.update",  "updates.halted", "compose.rollback", "doctor.ask",
+                                         "orders.signed", "bundle",         "secrets.sealed" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
     if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
@@ -205,8 +204,7 @@ cJSON *agent_make_status(const Agent *a)
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
-        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
-        add_seal_key(m) < 0 ||
+        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 || add_seal_key(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

@@ -58,8 +58,9 @@ static int load_key(uint8_t ret[static KEY_SIZE], Error *err)
 /* No two files have the same description: every part but the last ends with a byte that it cannot hold. */
 static int describe(const MadeFile *f, Buf *out)
 {
-    int r = buf_printf(out, "%s/%s/%s/%lld/%lld/%lld/", f->is_secret ? "secret" : "config", f->service ? f->service : "",
-                       f->name, (long long) f->uid, (long long) f->gid, (long long) f->mode);
+    int r =
+        buf_printf(out, "%s/%s/%s/%lld/%lld/%lld/", f->is_secret ? "secret" : "config", f->service ? f->service : "",
+                   f->name, (long long) f->uid, (long long) f->gid, (long long) f->mode);
 
     return r < 0 || f->len == 0 ? r : buf_append(out, f->content, f->len);
 }

@@ -111,11 +111,16 @@ def test_an_empty_folder_is_no_archive(ctl, agent):
     assert "bundle" not in agent.request("compose.snapshot")
 
 
-def test_what_does_not_go_along_is_refused_before_the_agent_is_asked(ctl, agent):
+def test_a_secrets_file_goes_along(ctl, agent):
     ctl.write("key", "a secret")
     path = ctl.write("compose.yaml", "services: {a: {image: x, secrets: [k]}}\nsecrets: {k: {file: ./key}}\n")
-    refused = ctl.run("apply", path)
-    assert refused.returncode == 1 and "a secret" not in refused.stderr, refused
+    found = agent.answers["compose.snapshot"] = Looker(ctl, result())
+    applied = ctl.run("apply", path)
+    assert applied.returncode == 0 and "a secret" not in applied.stdout + applied.stderr, applied
+    assert found.found == {"key": "a secret"} and found.left() == []
+
+
+def test_what_does_not_go_along_is_refused_before_the_agent_is_asked(ctl, agent):
     ctl.write("conf/app.yml", "x")
     half = ctl.write("compose.yaml", "services:\n  a: {image: x, volumes: ['./conf:/c', './conf/app.yml:/a']}\n"
                                      "  b:\n    image: x\n    volumes: ['./conf:/c:ro']\n")

@@ -332,8 +332,8 @@ static void test_files_that_are_made(void **state)
         { "configs: [c]", "configs: {c: {environment: PASSWORD}}", "/config/a.c.hunter2.-1.-1.0:/c:ro" },
         { "configs: [c]", "configs: {c: {environment: EMPTY}}", "/config/a.c..-1.-1.0:/c:ro" },
         { "configs: [c]", "configs: {c: {environment: NONE}}", "interpolate.unset" },
-        { "configs: [{source: c, target: /etc/c, uid: \"103\", gid: \"104\", mode: 0640}]", "configs: {c: {content: x}}",
-          "/config/a.c.x.103.104.440:/etc/c:ro" },
+        { "configs: [{source: c, target: /etc/c, uid: \"103\", gid: \"104\", mode: 0640}]",
+          "configs: {c: {content: x}}", "/config/a.c.x.103.104.440:/etc/c:ro" },
         { "configs: [{source: c, mode: 0o400}]", "configs: {c: {file: ./came/c.yml}}",
           "/config/a.c.came/c.yml.-1.-1.400:/c:ro" },
         { "configs: [{source: c, uid: 103}]", "configs: {c: {file: ./came/c.yml}}",
@@ -381,9 +381,10 @@ static void test_files_that_are_made(void **state)
 /* A variable that only a config or a secret names is one that the box has to have. */
 static void test_variables_of_files(void **state)
 {
-    static const char text[] = "services: {a: {image: x, configs: [c, {source: d}], secrets: [s, {source: t}]}}\n"
-                               "configs: {c: {environment: ONE}, d: {environment: PASSWORD}, e: {environment: UNUSED}}\n"
-                               "secrets: {s: {environment: TWO}, t: {file: ./t}}\n";
+    static const char text[] =
+        "services: {a: {image: x, configs: [c, {source: d}], secrets: [s, {source: t}]}}\n"
+        "configs: {c: {environment: ONE}, d: {environment: PASSWORD}, e: {environment: UNUSED}}\n"
+        "secrets: {s: {environment: TWO}, t: {file: ./t}}\n";
     _cleanup_(compose_file_freep) ComposeFile *f = NULL;
     _cleanup_(strv_freep) char **keys = NULL;
     _cleanup_(freep) char *names = NULL;

@@ -105,7 +105,8 @@ static void test_files_for_the_checks(void **state)
         { "a: {image: x, configs: [c]}\nconfigs: {c: {file: ./none}}", "compose.file-missing" },
         { "a: {image: x, secrets: [s]}\nsecrets: {s: {file: ./conf/app.yml}}", NULL },
         { "a: {image: x, secrets: [s]}\nsecrets: {s: {file: ./none}}", "compose.file-missing" },
-        { "a: {image: x, configs: [c], secrets: [s]}\nconfigs: {c: {content: '${A}'}}\nsecrets: {s: {environment: '${B}'}}",
+        { "a: {image: x, configs: [c], secrets: [s]}\nconfigs: {c: {content: '${A}'}}\nsecrets: {s: {environment: "
+          "'${B}'}}",
           NULL },
         { "a: {image: x, configs: [c]}\nconfigs: {c: {file: '${A}/c'}}", NULL },
     };

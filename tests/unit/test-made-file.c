@@ -35,7 +35,8 @@ static void a_path_is_one_files_alone(void **state)
 {
     MadeFile one = made("web", SECRET), changed = made("web", SECRET "!"), other = made("db", SECRET);
     MadeFile config = made(NULL, SECRET), moded = made("web", SECRET);
-    _cleanup_(freep) char *path = path_of(&one), *again = path_of(&one), *key = path_in_root(AGENT_STATE_DIR "/files.key");
+    _cleanup_(freep) char *path = path_of(&one), *again = path_of(&one),
+                          *key = path_in_root(AGENT_STATE_DIR "/files.key");
     _cleanup_(freep) char *files = path_in_root(FILES_DIR), *after = NULL;
     MadeFile *others[] = { &changed, &other, &config, &moded };
     struct stat st;
@@ -134,7 +135,8 @@ static char *write_made(const char *content)
 
 static Current *mounting(const char *source)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_Parse("{\"version\":\"1\",\"id\":\"x\",\"services\":[{\"name\":\"web\"}]}");
+    _cleanup_(cJSON_Deletep) cJSON *o =
+        cJSON_Parse("{\"version\":\"1\",\"id\":\"x\",\"services\":[{\"name\":\"web\"}]}");
     cJSON *service = cJSON_GetArrayItem(cJSON_GetObjectItem(o, "services"), 0);
     cJSON *config = cJSON_AddObjectToObject(service, "config"), *volumes = cJSON_AddArrayToObject(config, "volumes");
     cJSON *mount = cJSON_CreateObject();

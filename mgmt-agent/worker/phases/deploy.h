@@ -45,11 +45,11 @@ typedef struct DeployTarget {
     ComposeProject *project;
     KeptBundle *bundle; /* the files that came with it; NULL: none did */
     uint8_t seal_key[SEAL_KEY_SIZE];
-    bool has_seal_key;  /* its secrets are sealed with that */
-    gid_t files_gid;    /* who may enter the folder in which containers' copies of them are */
-    Map *made;          /* path → MadeFile: what the box itself writes for containers to mount */
-    Map *bind_targets;  /* source that is a link → what it leads to */
-    Map *image_ids;     /* service → image id */
+    bool has_seal_key; /* its secrets are sealed with that */
+    gid_t files_gid;   /* who may enter the folder in which containers' copies of them are */
+    Map *made;         /* path → MadeFile: what the box itself writes for containers to mount */
+    Map *bind_targets; /* source that is a link → what it leads to */
+    Map *image_ids;    /* service → image id */
 } DeployTarget;
 
 /* What is there already: as it was remembered, and as podman shows it. */
