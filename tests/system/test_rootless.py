@@ -228,3 +228,19 @@ def test_a_missing_folder_is_made_for_the_user_of_the_service(gateway, users_box
         folder = f"{base}/data+web{user[:1]}"
         assert (os.stat(folder).st_uid, os.stat(folder).st_gid) == owner, user
         wait_until(lambda f=folder: os.path.exists(f"{f}/file"), f"{user} has written")
+
+
+def test_a_secret_is_the_users_of_the_service(gateway, users_box):
+    """Neither the podman user nor anybody else of the host reads it, but in the container it can be read."""
+    def stack(more):
+        return compose(service("web", more=f"stop_grace_period: 1s\nuser: '1000'\ncommand: ['sleep', '1000']\n{more}"),
+                       more="secrets: {token: {environment: BOOTSTRAP}}\n")
+
+    status, result = push(gateway, stack("secrets: [{source: token, uid: '70000'}]\n"))
+    assert (status, result["error"]["id"]) == (422, "preflight.no-id") and users_box.ids() == {}, result
+    status, result = push(gateway, stack("secrets: [token]\n"))
+    assert status == 200, result
+    path = next(m["Source"] for m in users_box.containers()["web"]["Mounts"] if m["Destination"] == "/run/secrets/token")
+    assert os.stat(path).st_uid == 300999 and stat.S_IMODE(os.stat(path).st_mode) == 0o400
+    seen = users_box.lab.podman("exec", users_box.ids()["web"], "cat", "/run/secrets/token").stdout
+    assert seen == users_box.agent_env["BOOTSTRAP"]

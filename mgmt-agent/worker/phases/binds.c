@@ -150,8 +150,9 @@ static int check_source(const Box *box, DeployTarget *t, const ComposeService *s
     BindWalk w;
     int r;
 
-    if (deploy_makes(t, source) && access(source, F_OK) < 0) /* nor the folders above it, maybe */
-        return 0;
+    r = deploy_check_made(box, t, s, source, err);
+    if (r < 0 || (deploy_makes(t, source) && access(source, F_OK) < 0)) /* nor may the folders above it be there */
+        return r;
     r = bind_walk(source, &box->user, &w, &reason);
     if (r < 0)
         return service_error(s, source, &reason, r, err);

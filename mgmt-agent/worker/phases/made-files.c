@@ -133,6 +133,14 @@ static int find_owner(const Box *box, const DeployTarget *t, const ComposeServic
     return deploy_owner_of(box, s, 0, 0, ret, err);
 }
 
+int deploy_check_made(const Box *box, const DeployTarget *t, const ComposeService *s, const char *source, Error *err)
+{
+    const MadeFile *f = t->made ? map_get(t->made, source) : NULL;
+    DataOwner unused;
+
+    return f ? find_owner(box, t, s, f, &unused, err) : 0;
+}
+
 static int write_one(const Box *box, const DeployTarget *t, const ComposeService *s, const char *path,
                      const MadeFile *f, Error *err)
 {

@@ -12,5 +12,9 @@ bool deploy_has_file(const char *path, void *userdata);
 bool deploy_is_sealed(const DeployTarget *t, const char *path);
 /* Whether this push makes what is mounted there. */
 bool deploy_makes(const DeployTarget *t, const char *source);
+/* Whether podman has the ids of whom it is going to belong to; nothing else is asked of what this push does not make.
+ * preflight.no-id. */
+int deploy_check_made(const Box *box, const DeployTarget *t, const ComposeService *s, const char *source,
+                      Error *err) _must_check_;
 /* Writes what this service mounts of it. */
 int deploy_write_made(const Box *box, const DeployTarget *t, const ComposeService *s, Error *err) _must_check_;
