@@ -109,7 +109,7 @@ static int refuse_secret(const char *path, Error *err)
 {
     return error_set(
         err, EPERM, "gather.secret",
-        "%s is a secret's file, and goes through the cloud only with `push` and `plan`, sealed for one box; "
+        "%s is a secret's file, and goes through the cloud only sealed for boxes that are known; "
         "take the secret from the boxes' secbox.env with `environment: VARIABLE`, or put the file on the boxes "
         "and name it by its absolute path",
         path);

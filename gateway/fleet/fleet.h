@@ -75,16 +75,26 @@ int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 /* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */
 char *fleet_config_path(const char *name);
 
+/* Whom something is for: one box, or all that have these labels now; neither: nobody knows. */
+typedef struct FleetBoxes {
+    const char *device;
+    const cJSON *labels;
+} FleetBoxes;
+
+bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
+
 /* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
- * none, or with --no-files. Files of secrets are sealed for `device`; NULL: it goes to many, and they are refused.
+ * none, or with --no-files. Files of secrets are sealed for these boxes, and refused where nobody knows which they are.
  * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
- * fleet_seal_key() and api_send(). */
-int fleet_send_files(Fleet *fleet, const Gathered *g, const char *device, cJSON *request,
+ * fleet_wrap_key() and api_send(). */
+int fleet_send_files(Fleet *fleet, const Gathered *g, FleetBoxes to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
 
-/* The public key that secrets for this box are sealed with: as the gateway tells it, and as it was told before, since whoever has
- * the gateway could tell one of his own. fleet.no-seal-key, fleet.seal-key-changed. */
-int fleet_seal_key(Fleet *fleet, const char *device, uint8_t ret[static HPKE_KEY_SIZE], Error *err) _must_check_;
+/* The content key of sealed files, wrapped for each of the boxes: an object, by their ids. A box's public key is what the gateway tells,
+ * and has to be what it was told first, since whoever has the gateway could tell one of his own. Of several boxes those that
+ * have none are named and left out. fleet.no-seal-key, fleet.seal-key-changed. */
+int fleet_wrap_key(Fleet *fleet, FleetBoxes to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret,
+                   Error *err) _must_check_;
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
 int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

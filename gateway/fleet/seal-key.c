@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Boxes' keys for secrets, remembered for each gateway and box when they are first told: a file each. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 
 #define FOLDER "seal_keys.d"
 #define ASK_TIMEOUT (30 * USEC_PER_SEC)
@@ -30,23 +32,13 @@ static int path_for(const Fleet *fleet, const char *device, char **ret, Error *e
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a key");
 }
 
-static int ask(Fleet *fleet, const char *device, char **ret, Error *err)
+static int no_key(const char *device, Error *err)
 {
-    _cleanup_(freep) char *path = fleet_device_path(device, "");
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    int r = fleet_ask(fleet, "GET", path, NULL, ASK_TIMEOUT, &reply, err);
-    const char *key = r < 0 ? NULL : json_string(cJSON_GetObjectItemCaseSensitive(reply.body, "device"), "sealKey");
-
-    if (r < 0)
-        return r;
-    if (!key)
-        return error_set(
-            err, EOPNOTSUPP, "fleet.no-seal-key",
-            "%s has told no key to seal secrets for: its agent, or the gateway, is too old for that, or it was "
-            "never here; take the secrets from its secbox.env with `environment: VARIABLE`",
-            device);
-    *ret = strdup(key);
-    return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a key");
+    return error_set(
+        err, EOPNOTSUPP, "fleet.no-seal-key",
+        "%s has told no key to seal secrets for: its agent, or the gateway, is too old for that, or it was "
+        "never here; take the secrets from its secbox.env with `environment: VARIABLE`",
+        device);
 }
 
 /* 0: as before; 1: it was never told. */
@@ -70,15 +62,15 @@ static int compare(const char *path, const char *device, const char *key, Error 
         device, path);
 }
 
-int fleet_seal_key(Fleet *fleet, const char *device, uint8_t ret[static HPKE_KEY_SIZE], Error *err)
+/* As the gateway tells it, and as it was told before. */
+static int take_key(const Fleet *fleet, const char *device, const char *key, uint8_t ret[static HPKE_KEY_SIZE],
+                    Error *err)
 {
-    _cleanup_(freep) char *key = NULL, *path = NULL, *line = NULL;
-    int r = ask(fleet, device, &key, err);
+    _cleanup_(freep) char *path = NULL, *line = NULL;
+    int r = path_for(fleet, device, &path, err);
 
     if (r >= 0 && seal_public_parse(key, ret) < 0)
         r = error_set(err, EBADMSG, "fleet.no-seal-key", "what %s has told is no key to seal secrets for", device);
-    if (r >= 0)
-        r = path_for(fleet, device, &path, err);
     if (r >= 0)
         r = compare(path, device, key, err);
     if (r <= 0)
@@ -86,4 +78,71 @@ int fleet_seal_key(Fleet *fleet, const char *device, uint8_t ret[static HPKE_KEY
     line = str_format("%s\n", key);
     return line ? file_write_atomic(path, line, strlen(line), 0600, (uid_t) -1, (gid_t) -1, err)
                 : error_from_errno(err, -ENOMEM, "remember a key");
+}
+
+static int wrap_for(const Fleet *fleet, const cJSON *device, const char *id, const uint8_t key[static SEAL_KEY_SIZE],
+                    cJSON *keys, Error *err)
+{
+    const char *told = json_string(device, "sealKey");
+    _cleanup_(freep) char *wrapped = NULL;
+    uint8_t to[HPKE_KEY_SIZE];
+    int r = told ? take_key(fleet, id, told, to, err) : no_key(id, err);
+
+    if (r >= 0)
+        r = error_from_errno(err, seal_wrap(key, to, id, &wrapped), "seal the secrets for %s", id);
+    return r < 0 ? r : error_from_errno(err, json_add_string(keys, id, wrapped), "seal the secrets");
+}
+
+bool fleet_has_labels(const cJSON *device, const cJSON *wanted)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
+
+    cJSON_ArrayForEach(label, wanted)
+        if (!str_equal(json_string(labels, label->string), label->valuestring))
+            return false;
+    return true;
+}
+
+/* Those that have no key are passed over by the gateway, too. */
+static int wrap_for_all(const Fleet *fleet, const cJSON *devices, const cJSON *labels,
+                        const uint8_t key[static SEAL_KEY_SIZE], cJSON *keys, Error *err)
+{
+    const cJSON *device;
+    int r = 0;
+
+    cJSON_ArrayForEach(device, devices) {
+        const char *id = json_string(device, "id");
+        _cleanup_(freep) char *name = id ? text_printable(id) : NULL;
+
+        if (r < 0 || !id || !fleet_has_labels(device, labels))
+            continue;
+        if (json_string(device, "sealKey"))
+            r = wrap_for(fleet, device, id, key, keys, err);
+        else
+            fprintf(stderr, "%s: %s has told no key to seal secrets for, and gets nothing\n", PROGRAM,
+                    name ? name : id);
+    }
+    if (r >= 0 && !keys->child)
+        return error_set(err, ENOENT, "fleet.no-seal-key",
+                         "no box with these labels has told a key to seal secrets for");
+    return r;
+}
+
+int fleet_wrap_key(Fleet *fleet, FleetBoxes to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *path = to.device ? fleet_device_path(to.device, "") : strdup("/v1/devices");
+    _cleanup_(cJSON_Deletep) cJSON *keys = cJSON_CreateObject();
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    int r = keys ? fleet_ask(fleet, "GET", path, NULL, ASK_TIMEOUT, &reply, err)
+                 : error_from_errno(err, -ENOMEM, "seal the secrets");
+
+    if (r < 0)
+        return r;
+    if (to.device)
+        r = wrap_for(fleet, cJSON_GetObjectItemCaseSensitive(reply.body, "device"), to.device, key, keys, err);
+    else
+        r = wrap_for_all(fleet, cJSON_GetObjectItemCaseSensitive(reply.body, "devices"), to.labels, key, keys, err);
+    if (r >= 0)
+        *ret = TAKE_PTR(keys);
+    return r;
 }

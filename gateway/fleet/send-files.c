@@ -30,37 +30,33 @@ static int upload(Fleet *fleet, const char *digest, const char *data, size_t len
     return r;
 }
 
-/* One content key for what is sealed, and that wrapped for the box. */
-static int seal(Fleet *fleet, const Gathered *g, const char *device, BundlePack *pack, char **ret_wrapped, Error *err)
+/* One content key for what is sealed, and that wrapped for the boxes. */
+static int seal(Fleet *fleet, const Gathered *g, FleetBoxes to, BundlePack *pack, cJSON **ret_keys, Error *err)
 {
-    uint8_t key[SEAL_KEY_SIZE], to[HPKE_KEY_SIZE];
-    int r = fleet_seal_key(fleet, device, to, err);
+    uint8_t key[SEAL_KEY_SIZE];
+    int r;
 
-    if (r < 0)
-        return r;
     random_bytes(key, sizeof(key));
-    r = project_pack_seal(g, pack, key, err);
+    r = fleet_wrap_key(fleet, to, key, ret_keys, err);
     if (r >= 0)
-        r = error_from_errno(err, seal_wrap(key, to, device, ret_wrapped), "seal the secrets");
+        r = project_pack_seal(g, pack, key, err);
     explicit_bzero(key, sizeof(key));
     return r;
 }
 
-static int upload_key(Fleet *fleet, const char *digest, const char *device, const char *wrapped, Error *err)
+static int upload_keys(Fleet *fleet, const char *digest, cJSON *keys, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/v1/bundles/%s/keys", digest);
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     _cleanup_(api_reply_done) ApiReply reply = {};
-    cJSON *keys = body ? cJSON_AddObjectToObject(body, "keys") : NULL;
 
-    if (!keys || json_add_string(keys, device, wrapped) < 0)
+    if (json_add_item(body, "keys", keys) < 0)
         return error_from_errno(err, -ENOMEM, "make a request");
     return fleet_ask(fleet, "POST", path, body, KEYS_TIMEOUT, &reply, err);
 }
 
-/* `wrapped`: NULL when nothing is sealed. */
-static int send(Fleet *fleet, BundlePack *pack, const char *device, const char *wrapped,
-                char ret_digest[static BUNDLE_DIGEST_SIZE], Error *err)
+/* `keys` is taken; NULL when nothing is sealed. */
+static int send(Fleet *fleet, BundlePack *pack, cJSON *keys, char ret_digest[static BUNDLE_DIGEST_SIZE], Error *err)
 {
     _cleanup_(freep) char *data = NULL;
     size_t len = 0;
@@ -68,31 +64,36 @@ static int send(Fleet *fleet, BundlePack *pack, const char *device, const char *
 
     if (r >= 0)
         r = upload(fleet, ret_digest, data, len, err);
-    return r < 0 || !wrapped ? r : upload_key(fleet, ret_digest, device, wrapped, err);
+    if (r >= 0 && keys)
+        return upload_keys(fleet, ret_digest, keys, err);
+    cJSON_Delete(keys);
+    return r;
 }
 
-int fleet_send_files(Fleet *fleet, const Gathered *g, const char *device, cJSON *request,
+int fleet_send_files(Fleet *fleet, const Gathered *g, FleetBoxes to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err)
 {
     _cleanup_(bundle_pack_freep) BundlePack *pack = NULL;
-    _cleanup_(freep) char *wrapped = NULL;
     char digest[BUNDLE_DIGEST_SIZE];
+    cJSON *keys = NULL;
+    bool knows = to.device || to.labels, seals = knows && project_has_secrets(g);
     int r = fleet->no_files ? 0 : project_pack(g, &pack, err);
 
     if (r < 0)
         return r;
     if (!pack)
         return error_from_errno(err, bundle_snapshot_digest(g->text, NULL, ret_digest), "digest the compose file");
-    r = project_pack_check_open(g, pack, device != NULL, err);
-    if (r >= 0 && device && project_has_secrets(g))
-        r = seal(fleet, g, device, pack, &wrapped, err);
+    r = project_pack_check_open(g, pack, knows, err);
+    if (r >= 0 && seals)
+        r = seal(fleet, g, to, pack, &keys, err);
     if (r >= 0)
-        r = send(fleet, pack, device, wrapped, digest, err);
+        r = send(fleet, pack, TAKE_PTR(keys), digest, err);
+    cJSON_Delete(keys);
     if (r < 0)
         return r;
     if (!fleet->json)
         fprintf(stderr, "%zu of the files beside it travel with it%s\n", bundle_pack_count(pack),
-                wrapped ? ", secrets sealed" : "");
+                seals ? ", secrets sealed" : "");
     cJSON *bundle = cJSON_AddObjectToObject(request, "bundle");
     r = bundle && json_add_string(bundle, "digest", digest) >= 0 ? bundle_snapshot_digest(g->text, digest, ret_digest)
                                                                  : -ENOMEM;

@@ -82,7 +82,8 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
             r = json_add_string(request, "compose", gathered.text);
-        return r < 0 ? r : fleet_send_files(fleet, &gathered, NULL, request, sha256, err);
+        const FleetBoxes to = { .labels = cJSON_GetObjectItemCaseSensitive(request, "labels") };
+        return r < 0 ? r : fleet_send_files(fleet, &gathered, to, request, sha256, err);
     }
     if (!fleet->to)
         return error_set(err, EINVAL, "usage", "say with --to which digest the image shall have, sha256:…");
@@ -260,16 +261,6 @@ static int timeout_of(const Fleet *fleet, uint64_t *ret, Error *err)
     return fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, 0, ret, err);
 }
 
-static bool has_labels(const cJSON *device, const cJSON *wanted)
-{
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
-
-    cJSON_ArrayForEach(label, wanted)
-        if (!str_equal(json_string(labels, label->string), label->valuestring))
-            return false;
-    return true;
-}
-
 /* The boxes that the rollout may reach, by what the gateway says now: what it would add to them later is not signed. */
 static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *reply, Error *err)
 {
@@ -279,7 +270,8 @@ static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *
     if (r < 0)
         return r;
     cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply->body, "devices"))
-        if (json_string(device, "id") && has_labels(device, labels) && strv_add(ret, json_string(device, "id")) < 0)
+        if (json_string(device, "id") && fleet_has_labels(device, labels) &&
+            strv_add(ret, json_string(device, "id")) < 0)
             return error_from_errno(err, -ENOMEM, "sign a rollout");
     return strv_length(*ret) > 0 ? 0 : error_set(err, ENOENT, "rollout.no-boxes", "no box has these labels");
 }

@@ -87,7 +87,10 @@ static bool agent_takes(const Rollout *r, const DeviceConn *s)
         return false;
     if (r->target)
         return device_conn_takes(s, ORDER_AGENT);
-    return r->update ? device_conn_takes(s, ORDER_UPDATE) : !r->digest || device_conn_takes(s, ORDER_BUNDLE);
+    if (r->update)
+        return device_conn_takes(s, ORDER_UPDATE);
+    return !r->digest ||
+           (device_conn_takes(s, ORDER_BUNDLE) && deployments_may_read(r->owner->deployments, s, r->digest));
 }
 
 static void skip_old_agent(Rollout *r, RolloutBox *box)

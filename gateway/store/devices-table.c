@@ -23,7 +23,7 @@ Statement sql_device(const char *id)
         " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
         " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
         " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
-        " WHERE k.device = devices.id), 'hostKeys', NULLIF(host_keys, '{}'), 'sealKey', status->'sealKey',"
+        " WHERE k.device = devices.id), 'hostKeys', NULLIF(host_keys, '{}'),"
         " 'waiting', (SELECT jsonb_build_object('sha256', w.sha256, 'requestedBy', w.requested_by, 'reason', w.reason,"
         " 'createdAt', secbox_time(w.created_at)) FROM waiting_pushes w WHERE w.device = devices.id)"
         ")) FROM devices WHERE id = $1",

@@ -9,7 +9,7 @@
 #define DEVICE_COMMON                                                                                                  \
     "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"                       \
     " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"                     \
-    " 'state', status->'state', 'current', status->'current'"
+    " 'state', status->'state', 'current', status->'current', 'sealKey', status->'sealKey'"
 
 /* What is asked about devices answers with 0 id and 1 the device as JSON. */
 Statement sql_devices(void);

@@ -325,7 +325,7 @@ def test_secrets_through_the_cloud(gateway, box, tmp_path):
     fleet.run("push", DEVICE, project, "--wait", check=0)
     assert box.ids() == before
     write_project(project, {"api.pem": secret.replace("alone", "again")})
-    fleet.run("push", DEVICE, project, "--wait", check=0)
+    fleet.run("rollout", "start", "--compose", project, "--groups", "100%", "--soak", "0", "--wait", check=0)
     assert "again" in seen(box, "/run/secrets/api") and box.ids()["other"] == before["other"]
     assert gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {}).json["result"]["outcome"] == "done"
     assert seen(box, "/run/secrets/api") == secret
