@@ -76,10 +76,10 @@ int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 char *fleet_config_path(const char *name);
 
 /* Whom something is for: one box, or all that have these labels now; neither: nobody knows. */
-typedef struct FleetBoxes {
+typedef struct FleetTarget {
     const char *device;
     const cJSON *labels;
-} FleetBoxes;
+} FleetTarget;
 
 bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 
@@ -87,13 +87,13 @@ bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
  * none, or with --no-files. Files of secrets are sealed for these boxes, and refused where nobody knows which they are.
  * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
  * fleet_wrap_key() and api_send(). */
-int fleet_send_files(Fleet *fleet, const Gathered *g, FleetBoxes to, cJSON *request,
+int fleet_send_files(Fleet *fleet, const Gathered *g, FleetTarget to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
 
-/* The content key of sealed files, wrapped for each of the boxes: an object, by their ids. A box's public key is what the gateway tells,
- * and has to be what it was told first, since whoever has the gateway could tell one of his own. Of several boxes those that
+/* The content key of sealed files, wrapped for each of the boxes: an object, by their ids. A box's public key is what the gateway
+ * tells, and has to be what it told first, since whoever has the gateway could tell one of his own. Of several boxes those that
  * have none are named and left out. fleet.no-seal-key, fleet.seal-key-changed. */
-int fleet_wrap_key(Fleet *fleet, FleetBoxes to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret,
+int fleet_wrap_key(Fleet *fleet, FleetTarget to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret,
                    Error *err) _must_check_;
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */

@@ -128,7 +128,7 @@ static int wrap_for_all(const Fleet *fleet, const cJSON *devices, const cJSON *l
     return r;
 }
 
-int fleet_wrap_key(Fleet *fleet, FleetBoxes to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret, Error *err)
+int fleet_wrap_key(Fleet *fleet, FleetTarget to, const uint8_t key[static SEAL_KEY_SIZE], cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *path = to.device ? fleet_device_path(to.device, "") : strdup("/v1/devices");
     _cleanup_(cJSON_Deletep) cJSON *keys = cJSON_CreateObject();

@@ -31,7 +31,7 @@ static int upload(Fleet *fleet, const char *digest, const char *data, size_t len
 }
 
 /* One content key for what is sealed, and that wrapped for the boxes. */
-static int seal(Fleet *fleet, const Gathered *g, FleetBoxes to, BundlePack *pack, cJSON **ret_keys, Error *err)
+static int seal(Fleet *fleet, const Gathered *g, FleetTarget to, BundlePack *pack, cJSON **ret_keys, Error *err)
 {
     uint8_t key[SEAL_KEY_SIZE];
     int r;
@@ -70,7 +70,7 @@ static int send(Fleet *fleet, BundlePack *pack, cJSON *keys, char ret_digest[sta
     return r;
 }
 
-int fleet_send_files(Fleet *fleet, const Gathered *g, FleetBoxes to, cJSON *request,
+int fleet_send_files(Fleet *fleet, const Gathered *g, FleetTarget to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err)
 {
     _cleanup_(bundle_pack_freep) BundlePack *pack = NULL;

@@ -252,7 +252,7 @@ int verb_push(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = make_request(userdata, "compose", gathered.text, &request, &err);
     if (r >= 0)
-        r = fleet_send_files(fleet, &gathered, (FleetBoxes) { .device = argv[0] }, request, sha256, &err);
+        r = fleet_send_files(fleet, &gathered, (FleetTarget) { .device = argv[0] }, request, sha256, &err);
     if (r >= 0)
         r = sign_for(fleet, ORDER_KIND_DEPLOYMENT, argv[0], (OrderStatement) { .sha256 = sha256 }, request, &err);
     return r < 0

@@ -82,7 +82,7 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
             r = json_add_string(request, "compose", gathered.text);
-        const FleetBoxes to = { .labels = cJSON_GetObjectItemCaseSensitive(request, "labels") };
+        const FleetTarget to = { .labels = cJSON_GetObjectItemCaseSensitive(request, "labels") };
         return r < 0 ? r : fleet_send_files(fleet, &gathered, to, request, sha256, err);
     }
     if (!fleet->to)

@@ -26,7 +26,7 @@ int verb_plan(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
-        r = fleet_send_files(fleet, &gathered, (FleetBoxes) { .device = argv[0] }, request, sha256, &err);
+        r = fleet_send_files(fleet, &gathered, (FleetTarget) { .device = argv[0] }, request, sha256, &err);
     if (r >= 0)
         r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
     if (r < 0)

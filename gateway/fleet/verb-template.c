@@ -99,7 +99,7 @@ int verb_template_set(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = json_add_string(request, "compose", gathered.text);
     if (r >= 0)
-        r = fleet_send_files(fleet, &gathered, (FleetBoxes) {}, request, sha256, &err);
+        r = fleet_send_files(fleet, &gathered, (FleetTarget) {}, request, sha256, &err);
     if (r >= 0)
         r = sign(fleet, sha256, request, &err);
     return r < 0 ? fleet_fail(fleet, NULL, &err, r) : fleet_show(fleet, "PUT", template_path(argv[0]), request, &view);
