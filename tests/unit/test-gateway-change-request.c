@@ -122,6 +122,8 @@ static void which_agents_an_order_can_be_sent_to(void **state _unused_)
         { "{\"accepts\":[\"agent.update\"]}", ORDER_AGENT, 0, NULL },
         { "{\"accepts\":[\"agent.update\"]}", ORDER_BUNDLE, -EBADMSG, "bundle.unsupported" },
         { "{\"accepts\":[\"bundle\"]}", ORDER_BUNDLE, 0, NULL },
+        { "{\"accepts\":[\"bundle\"]}", ORDER_SEALED, -EBADMSG, "bundle.unsupported" },
+        { "{\"accepts\":[\"secrets.sealed\"]}", ORDER_SEALED, 0, NULL },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
