@@ -186,5 +186,5 @@ int main(void)
         cmocka_unit_test(what_no_container_mounts_goes),
     };
 
-    return cmocka_run_group_tests_name("made-file", tests, agent_root_make, agent_root_remove);
+    return cmocka_run_group_tests_name("agent-made-file", tests, agent_root_make, agent_root_remove);
 }
