@@ -248,6 +248,7 @@ MADE = """services:
   other:
     image: localhost/server:1
     stop_grace_period: 1s
+    command: [sleep, "1000"]
     secrets: [owned]
     user: "99"
 configs:
@@ -276,7 +277,9 @@ def test_texts_and_secrets(box, tmp_path):
     assert lacking.returncode == 1 and "DB_ENTRY" in lacking.stdout + lacking.stderr, lacking
     box.write_env("secbox.env", {**own, "DB_ENTRY": "first-entry-of-the-lab"})
     box.set_engine("podman-compose")
-    shown = box.ctl("plan", project).stdout + box.ctl("apply", project).stdout
+    shown, applied = box.ctl("plan", project).stdout, box.ctl("apply", project)
+    assert applied.returncode == 0, applied
+    shown += applied.stdout
     assert seen(box, "/etc/app.conf") == f"name: {DEVICE}\nprice: $5\n" and rights(box, "web", "/etc/app.conf") == "444 0 0"
     assert seen(box, "/run/secrets/db") == "first-entry-of-the-lab" and rights(box, "web", "/run/secrets/db") == "400 0 0"
     assert seen(box, "/etc/api") == "api-key-of-the-lab\n" and rights(box, "web", "/etc/api") == "440 99 98"
