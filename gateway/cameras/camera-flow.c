@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/cameras/camera-tunnel.h"
 #include "lib/base/buf.h"
 #include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
@@ -11,8 +12,7 @@
 #include "lib/data/json.h"
 #include "lib/http/mjpeg-viewer.h"
 
-#define LENGTH_SIZE 4
-#define TOO_OLD "this box's secbox is too old to show cameras: update it"
+#define WHAT "cameras"
 
 struct CameraFlow {
     MuxStream *stream;
@@ -49,25 +49,6 @@ static void end(CameraFlow *f, int r, const Error *err)
     camera_flow_free(f);
 }
 
-/* What the box says is wrong, with the code that its HTTP status comes from. */
-static int take_error(const cJSON *o, Error *err)
-{
-    static const struct {
-        const char *id;
-        int code;
-    } known[] = {
-        { "camera.unknown", ENOENT }, { "camera.none", ENOENT },      { "camera.off", EBUSY },
-        { "camera.busy", EAGAIN },    { "camera.frigate", ENOTCONN },
-    };
-    const char *id = json_string(o, "id");
-    int code = EBADMSG;
-
-    for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(known[i].id, id))
-            code = known[i].code;
-    return json_to_error(o, code, err);
-}
-
 /* What the box sends goes to a browser as what it is said to be, so it has to be that. */
 static void take_record(CameraFlow *f, const char *data, size_t len)
 {
@@ -82,7 +63,7 @@ static void take_record(CameraFlow *f, const char *data, size_t len)
     if (json_parse_object(data, len, &o, NULL) < 0)
         r = error_set(&err, EBADMSG, "camera.bad-answer", "the box sends what is neither a picture nor a list");
     else if (cJSON_GetObjectItemCaseSensitive(o, "error"))
-        r = take_error(cJSON_GetObjectItemCaseSensitive(o, "error"), &err);
+        r = camera_tunnel_error(cJSON_GetObjectItemCaseSensitive(o, "error"), &err);
     if (r < 0)
         end(f, r, &err);
     else
@@ -92,17 +73,15 @@ static void take_record(CameraFlow *f, const char *data, size_t len)
 /* 1: there was one. 0: wait. */
 static int next_record(CameraFlow *f)
 {
-    const uint8_t *at = (const uint8_t *) f->in.data;
-
-    if (f->in.len < LENGTH_SIZE)
+    if (f->in.len < CAMERA_LENGTH_SIZE)
         return 0;
-    size_t len = (size_t) at[0] << 24 | (size_t) at[1] << 16 | (size_t) at[2] << 8 | at[3];
+    size_t len = camera_tunnel_length(f->in.data);
     if (len == 0 || len > CAMERA_PICTURE_MAX)
         return -EMSGSIZE;
-    if (f->in.len < LENGTH_SIZE + len)
+    if (f->in.len < CAMERA_LENGTH_SIZE + len)
         return 0;
-    take_record(f, f->in.data + LENGTH_SIZE, len);
-    buf_consume(&f->in, LENGTH_SIZE + len);
+    take_record(f, f->in.data + CAMERA_LENGTH_SIZE, len);
+    buf_consume(&f->in, CAMERA_LENGTH_SIZE + len);
     return 1;
 }
 
@@ -132,77 +111,46 @@ static void on_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void
         destroy(f);
 }
 
-static void on_room(MuxStream *s _unused_, void *userdata _unused_)
-{
-    /* nothing is written to it */
-}
-
-static int reason_to_error(const char *reason, Error *err)
-{
-    static const struct {
-        const char *reason, *id, *sentence;
-        int code;
-    } known[] = {
-        { "bridge.no-target", "camera.unsupported", TOO_OLD, EBADMSG },
-        { "stream.no-target", "camera.unsupported", TOO_OLD, EBADMSG },
-        { "camera.busy", "camera.busy", "as many people as a box takes look at its cameras already", EAGAIN },
-        { "stream.lost", "device.offline", "the box is not connected any more", ENOTCONN },
-    };
-
-    for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(known[i].reason, reason))
-            return error_set(err, known[i].code, known[i].id, "%s", known[i].sentence);
-    return error_set(err, ENOTCONN, "camera.ended", "the box has ended it: %s", reason);
-}
-
 static void on_closed(MuxStream *s _unused_, const char *reason, void *userdata)
 {
     CameraFlow *f = userdata;
     _cleanup_(error_done) Error err = {};
 
     f->stream = NULL;
-    end(f, reason ? reason_to_error(reason, &err) : 0, &err);
+    end(f, reason ? camera_tunnel_reason(reason, WHAT, &err) : 0, &err);
 }
 
-static const MuxStreamEvents stream_events = { .on_data = on_data, .on_room = on_room, .on_closed = on_closed };
+static const MuxStreamEvents stream_events = { .on_data = on_data,
+                                               .on_room = camera_tunnel_on_room,
+                                               .on_closed = on_closed };
 
 static int ask_box(CameraFlow *f, DeviceConn *conn, const CameraAsk *ask, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *open = cJSON_CreateObject();
-    Mux *m = device_conn_mux(conn);
 
-    if (!m || !open || json_add_string(open, "target", "camera") < 0 ||
-        json_add_string(open, "person", ask->person) < 0 ||
+    if (!open || json_add_string(open, "target", "camera") < 0 || json_add_string(open, "person", ask->person) < 0 ||
         json_add_string(open, "reason", ask->list ? "asks for cameras" : "looks at a camera") < 0 ||
         (ask->list && json_add_bool(open, "list", true) < 0) ||
         (!ask->list &&
          (json_add_string(open, "camera", ask->camera) < 0 || json_add_int(open, "height", (int) ask->height) < 0 ||
           json_add_int(open, "fps", (int) ask->fps) < 0)))
         return -ENOMEM;
-    int r = mux_open(m, open, &stream_events, f, &f->stream);
-    if (r >= 0)
-        mux_stream_finish(f->stream);
-    return r == -EMFILE ? error_set(err, EAGAIN, "camera.busy", "the box's tunnel carries as many streams as it can")
-                        : r;
+    return camera_tunnel_open(conn, open, &stream_events, f, &f->stream, err);
 }
 
 int camera_flow_open(DeviceConns *conns, const CameraAsk *ask, const CameraFlowEvents *events, void *userdata,
                      CameraFlow **ret, Error *err)
 {
-    DeviceConn *conn = device_conn_find(conns, ask->device, ROLE_DEVICE);
+    DeviceConn *conn;
+    int r = camera_tunnel_find(conns, ask->device, WHAT, &conn, err);
 
-    if (!conn && device_conn_find(conns, ask->device, ROLE_MGMT))
-        return error_set(err, ENOTCONN, "device.offline",
-                         "secbox on device %s is not connected, although mgmt-agent is: does it run?", ask->device);
-    if (!conn)
-        return device_offline_error(ask->device, err);
-    if (!device_conn_takes_streams(conn))
-        return error_set(err, EBADMSG, "camera.unsupported", TOO_OLD);
+    if (r < 0)
+        return r;
     CameraFlow *f = calloc(1, sizeof(*f));
     if (!f)
         return -ENOMEM;
     *f = (CameraFlow) { .events = events, .userdata = userdata, .in = BUF_INIT(CAMERA_PICTURE_MAX + MUX_WINDOW_MAX) };
-    int r = ask_box(f, conn, ask, err);
+    r = ask_box(f, conn, ask, err);
     if (r < 0)
         destroy(f);
     else

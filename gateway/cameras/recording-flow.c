@@ -4,15 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/cameras/camera-tunnel.h"
 #include "lib/base/buf.h"
 #include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-#define LENGTH_SIZE 4
 #define HEAD_MAX ((size_t) 16 * 1024)
-#define TOO_OLD "this box's secbox is too old to show recordings: update it"
+#define WHAT "recordings"
 
 struct RecordingFlow {
     MuxStream *stream;
@@ -46,25 +46,6 @@ static void end(RecordingFlow *f, int r, const Error *err)
         return;
     f->events->on_end(f, r, err, f->userdata);
     recording_flow_free(f);
-}
-
-/* What the box says is wrong, with the code that its HTTP status comes from. */
-static int take_error(const cJSON *o, Error *err)
-{
-    static const struct {
-        const char *id;
-        int code;
-    } known[] = {
-        { "camera.unknown", ENOENT }, { "camera.none", ENOENT },      { "camera.no-file", ENOENT },
-        { "media.none", ENOENT },     { "camera.frigate", ENOTCONN }, { "media.range", EINVAL },
-    };
-    const char *id = json_string(o, "id");
-    int code = EBADMSG;
-
-    for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(known[i].id, id))
-            code = known[i].code;
-    return json_to_error(o, code, err);
 }
 
 static int bad_answer(Error *err)
@@ -116,7 +97,7 @@ static void take_head(RecordingFlow *f, const char *text, size_t len)
     if (json_parse_object(text, len, &o, NULL) < 0)
         r = bad_answer(&err);
     else if ((error = cJSON_GetObjectItemCaseSensitive(o, "error")))
-        r = take_error(error, &err);
+        r = camera_tunnel_error(error, &err);
     else if (read_head(o, &head) < 0)
         r = bad_answer(&err);
     if (r < 0)
@@ -128,14 +109,12 @@ static void take_head(RecordingFlow *f, const char *text, size_t len)
 /* 1: the head was whole. */
 static int find_head(RecordingFlow *f, size_t *ret_len)
 {
-    const uint8_t *at = (const uint8_t *) f->in.data;
-
-    if (f->in.len < LENGTH_SIZE)
+    if (f->in.len < CAMERA_LENGTH_SIZE)
         return 0;
-    *ret_len = (size_t) at[0] << 24 | (size_t) at[1] << 16 | (size_t) at[2] << 8 | at[3];
+    *ret_len = camera_tunnel_length(f->in.data);
     if (*ret_len == 0 || *ret_len > HEAD_MAX)
         return -EBADMSG;
-    return f->in.len >= LENGTH_SIZE + *ret_len;
+    return f->in.len >= CAMERA_LENGTH_SIZE + *ret_len;
 }
 
 static void begin(RecordingFlow *f, const uint8_t *data, size_t len)
@@ -152,9 +131,9 @@ static void begin(RecordingFlow *f, const uint8_t *data, size_t len)
     }
     if (r == 0)
         return;
-    recording_flow_taken(f, LENGTH_SIZE + head_len);
-    take_head(f, f->in.data + LENGTH_SIZE, head_len);
-    buf_consume(&f->in, LENGTH_SIZE + head_len);
+    recording_flow_taken(f, CAMERA_LENGTH_SIZE + head_len);
+    take_head(f, f->in.data + CAMERA_LENGTH_SIZE, head_len);
+    buf_consume(&f->in, CAMERA_LENGTH_SIZE + head_len);
     if (!f->life.ended && f->in.len > 0)
         f->events->on_data(f, (const uint8_t *) f->in.data, f->in.len, f->userdata);
     if (!f->life.ended)
@@ -174,73 +153,45 @@ static void on_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void
         destroy(f);
 }
 
-static void on_room(MuxStream *s _unused_, void *userdata _unused_)
-{
-    /* nothing is written to it */
-}
-
-static int reason_to_error(const char *reason, Error *err)
-{
-    static const struct {
-        const char *reason, *id, *sentence;
-        int code;
-    } known[] = {
-        { "bridge.no-target", "camera.unsupported", TOO_OLD, EBADMSG },
-        { "stream.no-target", "camera.unsupported", TOO_OLD, EBADMSG },
-        { "recording.busy", "camera.busy", "as many people as a box takes see its recordings already", EAGAIN },
-        { "stream.lost", "device.offline", "the box is not connected any more", ENOTCONN },
-    };
-
-    for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(known[i].reason, reason))
-            return error_set(err, known[i].code, known[i].id, "%s", known[i].sentence);
-    return error_set(err, ENOTCONN, "camera.ended", "the box has ended it: %s", reason);
-}
-
 static void on_closed(MuxStream *s _unused_, const char *reason, void *userdata)
 {
     RecordingFlow *f = userdata;
     _cleanup_(error_done) Error err = {};
-    int r = reason ? reason_to_error(reason, &err) : f->headed ? 0 : bad_answer(&err);
+    int r = reason ? camera_tunnel_reason(reason, WHAT, &err) : f->headed ? 0 : bad_answer(&err);
 
     f->stream = NULL;
     end(f, r, &err);
 }
 
-static const MuxStreamEvents stream_events = { .on_data = on_data, .on_room = on_room, .on_closed = on_closed };
+static const MuxStreamEvents stream_events = { .on_data = on_data,
+                                               .on_room = camera_tunnel_on_room,
+                                               .on_closed = on_closed };
 
 static int ask_box(RecordingFlow *f, DeviceConn *conn, const RecordingAsk *ask, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *open = cJSON_CreateObject();
-    Mux *m = device_conn_mux(conn);
 
-    if (!m || !open || json_add_string(open, "target", "recording") < 0 ||
-        json_add_string(open, "person", ask->person) < 0 || json_add_string(open, "reason", "sees a recording") < 0 ||
-        json_add_string(open, "camera", ask->camera) < 0 || json_add_u64(open, "from", ask->from) < 0 ||
-        json_add_u64(open, "until", ask->until) < 0 || json_add_string(open, "file", ask->file) < 0 ||
-        json_add_string(open, "range", ask->range) < 0)
+    if (!open || json_add_string(open, "target", "recording") < 0 || json_add_string(open, "person", ask->person) < 0 ||
+        json_add_string(open, "reason", "sees a recording") < 0 || json_add_string(open, "camera", ask->camera) < 0 ||
+        json_add_u64(open, "from", ask->from) < 0 || json_add_u64(open, "until", ask->until) < 0 ||
+        json_add_string(open, "file", ask->file) < 0 || json_add_string(open, "range", ask->range) < 0)
         return -ENOMEM;
-    int r = mux_open(m, open, &stream_events, f, &f->stream);
-    if (r >= 0)
-        mux_stream_finish(f->stream);
-    return r == -EMFILE ? error_set(err, EAGAIN, "camera.busy", "the box's tunnel carries as many streams as it can")
-                        : r;
+    return camera_tunnel_open(conn, open, &stream_events, f, &f->stream, err);
 }
 
 int recording_flow_open(DeviceConns *conns, const RecordingAsk *ask, const RecordingFlowEvents *events, void *userdata,
                         RecordingFlow **ret, Error *err)
 {
-    DeviceConn *conn = device_conn_find(conns, ask->device, ROLE_DEVICE);
+    DeviceConn *conn;
+    int r = camera_tunnel_find(conns, ask->device, WHAT, &conn, err);
 
-    if (!conn)
-        return device_offline_error(ask->device, err);
-    if (!device_conn_takes_streams(conn))
-        return error_set(err, EBADMSG, "camera.unsupported", TOO_OLD);
+    if (r < 0)
+        return r;
     RecordingFlow *f = calloc(1, sizeof(*f));
     if (!f)
         return -ENOMEM;
     *f = (RecordingFlow) { .events = events, .userdata = userdata, .in = BUF_INIT(HEAD_MAX + MUX_WINDOW_MAX) };
-    int r = ask_box(f, conn, ask, err);
+    r = ask_box(f, conn, ask, err);
     if (r < 0)
         destroy(f);
     else
