@@ -9,9 +9,8 @@
 #include "gateway/auth/audit.h"
 #include "gateway/cameras/camera-flow.h"
 #include "gateway/cameras/lately.h"
-#include "gateway/store/grants-table.h"
+#include "gateway/cameras/token-watch.h"
 #include "lib/base/limits.h"
-#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/http/mjpeg-viewer.h"
@@ -61,7 +60,7 @@ struct BoxCameras {
     const DeviceRegistry *registry;
     Look *looks;
     Lately *noted; /* who has looked at what */
-    StoreQuery *query;
+    TokenWatch *watch;
 };
 
 static void look_free(Look *l)
@@ -449,37 +448,9 @@ static void on_removed(const char *device, void *userdata)
 
 static const DeviceListener listener = { .on_blocked = on_blocked, .on_removed = on_removed };
 
-BoxCameras *box_cameras_new(Store *store, Requests *requests, DeviceConns *conns, const DeviceRegistry *registry)
+static void on_withdrawn(const char *token, void *userdata)
 {
-    BoxCameras *b = calloc(1, sizeof(*b));
-
-    if (!b)
-        return NULL;
-    *b = (BoxCameras) {
-        .store = store, .requests = requests, .conns = conns, .registry = registry, .noted = lately_new(NOTED_FOR)
-    };
-    return b->noted && device_conns_listen(conns, &listener, b) >= 0 ? b : box_cameras_free(b);
-}
-
-BoxCameras *box_cameras_free(BoxCameras *b)
-{
-    if (!b)
-        return NULL;
-    store_query_free(b->query);
-    while (b->looks) {
-        Look *l = b->looks;
-        l->busy++;
-        while (l->viewers)
-            viewer_free(l->viewers);
-        release(l);
-    }
-    lately_free(b->noted);
-    free(b);
-    return NULL;
-}
-
-static void end_token(const BoxCameras *b, const char *token)
-{
+    const BoxCameras *b = userdata;
     Look *next_look;
 
     for (Look *l = b->looks; l; l = next_look) {
@@ -495,31 +466,41 @@ static void end_token(const BoxCameras *b, const char *token)
     }
 }
 
-static void on_withdrawn(StoreQuery *query _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+BoxCameras *box_cameras_new(Store *store, Requests *requests, DeviceConns *conns, const DeviceRegistry *registry)
 {
-    BoxCameras *b = userdata;
+    BoxCameras *b = calloc(1, sizeof(*b));
 
-    b->query = NULL;
-    if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r,
-                    "whether the tokens of those who look at cameras hold is not known");
-    for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++)
-        end_token(b, store_rows_get(rows, i, 1));
+    if (!b)
+        return NULL;
+    *b = (BoxCameras) {
+        .store = store, .requests = requests, .conns = conns, .registry = registry, .noted = lately_new(NOTED_FOR)
+    };
+    b->watch = token_watch_new(store, "those who look at cameras", on_withdrawn, b);
+    return b->noted && b->watch && device_conns_listen(conns, &listener, b) >= 0 ? b : box_cameras_free(b);
+}
+
+BoxCameras *box_cameras_free(BoxCameras *b)
+{
+    if (!b)
+        return NULL;
+    token_watch_free(b->watch);
+    while (b->looks) {
+        Look *l = b->looks;
+        l->busy++;
+        while (l->viewers)
+            viewer_free(l->viewers);
+        release(l);
+    }
+    lately_free(b->noted);
+    free(b);
+    return NULL;
 }
 
 void box_cameras_sweep(BoxCameras *b)
 {
-    _cleanup_(strv_freep) char **tokens = NULL;
-    _cleanup_(error_done) Error err = {};
-
     for (const Look *l = b->looks; l; l = l->next)
         for (const Viewer *v = l->viewers; v; v = v->next)
-            if (v->http && !strv_contains(tokens, v->token) && strv_add(&tokens, v->token) < 0)
-                return;
-    _cleanup_(freep) char *list = tokens ? strv_join(tokens, ",") : NULL;
-    if (!list || b->query)
-        return;
-    int r = store_query(b->store, sql_withdrawn("", list), on_withdrawn, b, &b->query, &err);
-    if (r < 0)
-        log_debug("the tokens of those who look at cameras are looked at later: %s", error_message(&err, r));
+            if (v->http)
+                token_watch_note(b->watch, v->token);
+    token_watch_ask(b->watch);
 }

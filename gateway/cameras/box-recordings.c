@@ -9,10 +9,9 @@
 #include "gateway/auth/audit.h"
 #include "gateway/cameras/lately.h"
 #include "gateway/cameras/recording-flow.h"
-#include "gateway/store/grants-table.h"
+#include "gateway/cameras/token-watch.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
-#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/camera-name.h"
 #include "lib/data/json.h"
@@ -45,7 +44,7 @@ struct BoxRecordings {
     const DeviceRegistry *registry;
     Passing *passings;
     Lately *seen; /* who has seen what */
-    StoreQuery *query;
+    TokenWatch *watch;
 };
 
 /* Without a word to whoever it is. */
@@ -332,30 +331,9 @@ static void on_removed(const char *device, void *userdata)
 
 static const DeviceListener listener = { .on_blocked = on_blocked, .on_removed = on_removed };
 
-BoxRecordings *box_recordings_new(Store *store, DeviceConns *conns, const DeviceRegistry *registry)
+static void on_withdrawn(const char *token, void *userdata)
 {
-    BoxRecordings *b = calloc(1, sizeof(*b));
-
-    if (!b)
-        return NULL;
-    *b = (BoxRecordings) { .store = store, .conns = conns, .registry = registry, .seen = lately_new(WRITTEN_FOR) };
-    return b->seen && device_conns_listen(conns, &listener, b) >= 0 ? b : box_recordings_free(b);
-}
-
-BoxRecordings *box_recordings_free(BoxRecordings *b)
-{
-    if (!b)
-        return NULL;
-    store_query_free(b->query);
-    while (b->passings)
-        passing_free(b->passings);
-    lately_free(b->seen);
-    free(b);
-    return NULL;
-}
-
-static void end_token(const BoxRecordings *b, const char *token)
-{
+    const BoxRecordings *b = userdata;
     Passing *next;
 
     for (Passing *p = b->passings; p; p = next) {
@@ -365,30 +343,33 @@ static void end_token(const BoxRecordings *b, const char *token)
     }
 }
 
-static void on_withdrawn(StoreQuery *query _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+BoxRecordings *box_recordings_new(Store *store, DeviceConns *conns, const DeviceRegistry *registry)
 {
-    BoxRecordings *b = userdata;
+    BoxRecordings *b = calloc(1, sizeof(*b));
 
-    b->query = NULL;
-    if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r,
-                    "whether the tokens of those who are sent recordings hold is not known");
-    for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++)
-        end_token(b, store_rows_get(rows, i, 1));
+    if (!b)
+        return NULL;
+    *b = (BoxRecordings) { .store = store, .conns = conns, .registry = registry, .seen = lately_new(WRITTEN_FOR) };
+    b->watch = token_watch_new(store, "those who are sent recordings", on_withdrawn, b);
+    return b->seen && b->watch && device_conns_listen(conns, &listener, b) >= 0 ? b : box_recordings_free(b);
+}
+
+BoxRecordings *box_recordings_free(BoxRecordings *b)
+{
+    if (!b)
+        return NULL;
+    token_watch_free(b->watch);
+    while (b->passings)
+        passing_free(b->passings);
+    lately_free(b->seen);
+    free(b);
+    return NULL;
 }
 
 void box_recordings_sweep(BoxRecordings *b)
 {
-    _cleanup_(strv_freep) char **tokens = NULL;
-    _cleanup_(error_done) Error err = {};
-
     for (const Passing *p = b->passings; p; p = p->next)
-        if (p->answer && !strv_contains(tokens, p->token) && strv_add(&tokens, p->token) < 0)
-            return;
-    _cleanup_(freep) char *list = tokens ? strv_join(tokens, ",") : NULL;
-    if (!list || b->query)
-        return;
-    int r = store_query(b->store, sql_withdrawn("", list), on_withdrawn, b, &b->query, &err);
-    if (r < 0)
-        log_debug("the tokens of those who are sent recordings are looked at later: %s", error_message(&err, r));
+        if (p->answer)
+            token_watch_note(b->watch, p->token);
+    token_watch_ask(b->watch);
 }
