@@ -68,34 +68,13 @@ static void sign(Request *c, const char *pem)
         request_fail(c, r < 0 ? r : -ENOMEM, &err);
 }
 
-/* Boxes are told of the key before anybody can come with a pass of it. */
-static void on_key(Request *c, const StoreRows *rows)
-{
-    const CommunityEvents *events = c->module;
-    const PassDraft *d = c->scratch;
-    uint64_t version;
-
-    if (store_rows_count(rows) == 0) {
-        request_fail_no_community(c);
-        return;
-    }
-    if (events->on_changed && store_rows_u64(rows, 0, 2, INT64_MAX, &version) >= 0)
-        events->on_changed(d->pass.community, store_rows_get(rows, 0, 1), version, events->userdata);
-    sign(c, store_rows_get(rows, 0, 0));
-}
-
-static void make_key(Request *c)
+static void on_kept(Request *c, const StoreRows *rows)
 {
     const PassDraft *d = c->scratch;
-    _cleanup_(secret_freep) char *pem = NULL;
-    _cleanup_(freep) char *jwk = NULL;
-    _cleanup_(error_done) Error err = {};
-    int r = community_key_make(&pem, &jwk, &err);
+    const char *pem = community_key_kept(c, d->pass.community, rows);
 
-    if (r < 0)
-        request_fail(c, r, &err);
-    else
-        request_query(c, sql_pass_key_keep(d->pass.community, pem, jwk, c->actor), on_key);
+    if (pem)
+        sign(c, pem);
 }
 
 static int take_times(const StoreRows *rows, Pass *pass)
@@ -123,7 +102,7 @@ static void on_guest(Request *c, const StoreRows *rows)
     } else if (store_rows_get(rows, 0, 2) && store_rows_true(rows, 0, 3)) {
         sign(c, store_rows_get(rows, 0, 2));
     } else {
-        make_key(c);
+        community_key_make(c, d->pass.community, on_kept);
     }
 }
 

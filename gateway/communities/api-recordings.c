@@ -94,36 +94,13 @@ static void sign(Request *c, const char *pem)
         request_fail(c, r < 0 ? r : -ENOMEM, &err);
 }
 
-/* Boxes are told of the key before anybody can come with a token of it. */
 static void on_kept(Request *c, const StoreRows *rows)
 {
-    const CommunityEvents *events = c->module;
     const TokenDraft *d = c->scratch;
-    _cleanup_(error_done) Error err = {};
-    uint64_t version;
+    const char *pem = community_key_kept(c, d->community, rows);
 
-    if (store_rows_count(rows) == 0) {
-        request_fail(c, error_set(&err, ENOENT, "community.not-found", "there is no community %s here", d->community),
-                     &err);
-        return;
-    }
-    if (events->on_changed && store_rows_u64(rows, 0, 2, INT64_MAX, &version) >= 0)
-        events->on_changed(d->community, store_rows_get(rows, 0, 1), version, events->userdata);
-    sign(c, store_rows_get(rows, 0, 0));
-}
-
-static void make_key(Request *c)
-{
-    const TokenDraft *d = c->scratch;
-    _cleanup_(secret_freep) char *pem = NULL;
-    _cleanup_(freep) char *jwk = NULL;
-    _cleanup_(error_done) Error err = {};
-    int r = community_key_make(&pem, &jwk, &err);
-
-    if (r < 0)
-        request_fail(c, r, &err);
-    else
-        request_query(c, sql_pass_key_keep(d->community, pem, jwk, c->actor), on_kept);
+    if (pem)
+        sign(c, pem);
 }
 
 static void on_key(Request *c, const StoreRows *rows)
@@ -146,7 +123,7 @@ static void on_key(Request *c, const StoreRows *rows)
     } else if (store_rows_get(rows, 0, 1) && store_rows_true(rows, 0, 2)) {
         sign(c, store_rows_get(rows, 0, 1));
     } else {
-        make_key(c);
+        community_key_make(c, d->community, on_kept);
     }
 }
 
