@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "gateway/auth/operator-tokens.h"
+#include "gateway/cameras/api-camera-tickets.h"
 #include "gateway/cameras/box-cameras.h"
 #include "gateway/cameras/box-recordings.h"
 #include "gateway/communities/api-boxes.h"
@@ -83,6 +84,7 @@ struct Gateway {
     BoxApi box_api;
     ImportApi import_api;
     SupportSessions *sessions;
+    CameraTicketsApi tickets_api;
     BoxCameras *cameras;
     BoxRecordings *recordings;
     GatewayFiles *files;

@@ -279,6 +279,10 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->box_events =
         box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g }, o->event_days);
     g->health = device_health_new(g->store, g->conns);
+    g->tickets_api = (CameraTicketsApi) { camera_tickets_new(), g->registry };
+    if (!g->tickets_api.tickets)
+        return -ENOMEM;
+    requests_set_tickets(g->requests, camera_ticket_take, &g->tickets_api);
     g->cameras = box_cameras_new(g->store, g->requests, g->conns, g->registry);
     g->recordings = box_recordings_new(g->store, g->conns, g->registry);
     return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras && g->recordings
@@ -340,6 +344,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { grant_routes, g->sessions },
         { certificate_routes, &g->certificates_api },
         { camera_routes, g->cameras },
+        { camera_ticket_routes, &g->tickets_api },
         { box_recording_routes, g->recordings },
         { operator_routes, support_sessions_operators(g->sessions) },
         { import_routes, &g->import_api },
@@ -423,6 +428,7 @@ Gateway *gateway_free(Gateway *g)
     router_free(g->router);
     operator_tokens_free(g->operator_tokens);
     box_cameras_free(g->cameras);
+    camera_tickets_free(g->tickets_api.tickets);
     box_recordings_free(g->recordings);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);

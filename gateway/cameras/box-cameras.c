@@ -177,9 +177,21 @@ static void write_down(const Look *l, const Viewer *v)
                                                  .detail = detail });
 }
 
-static const char *const picture_headers[] = { "Cache-Control: no-store", "X-Content-Type-Options: nosniff",
-                                               "Content-Security-Policy: default-src 'none'; sandbox",
-                                               "Cross-Origin-Resource-Policy: same-origin", NULL };
+/* mjpeg_viewer_new() says the first by itself. Whoever has a ticket may show it on any page. */
+static const char *const own_headers[] = { "Cache-Control: no-store", "X-Content-Type-Options: nosniff",
+                                           "Content-Security-Policy: default-src 'none'; sandbox",
+                                           "Cross-Origin-Resource-Policy: same-origin", NULL };
+static const char *const ticket_headers[] = { "Cache-Control: no-store",
+                                              "X-Content-Type-Options: nosniff",
+                                              "Content-Security-Policy: default-src 'none'; sandbox",
+                                              "Cross-Origin-Resource-Policy: cross-origin",
+                                              "Referrer-Policy: no-referrer",
+                                              NULL };
+
+static const char *const *headers_of(const Request *c)
+{
+    return c->by_ticket ? ticket_headers : own_headers;
+}
 
 static void answer_list(Viewer *v, const uint8_t *data, size_t len)
 {
@@ -193,10 +205,11 @@ static void answer_list(Viewer *v, const uint8_t *data, size_t len)
 
 static void answer_frame(Viewer *v, const uint8_t *data, size_t len)
 {
+    const char *const *headers = headers_of(v->request);
     HttpExchange *x = TAKE_PTR(v->request->exchange);
 
     request_free(v->request);
-    http_respond(x, 200, "image/jpeg", (const char *) data, len, picture_headers);
+    http_respond(x, 200, "image/jpeg", (const char *) data, len, headers);
 }
 
 /* The connection of its request is the viewer's from now on. False: the viewer is gone. */
@@ -204,7 +217,7 @@ static bool begin_stream(Viewer *v)
 {
     Request *c = v->request;
     _cleanup_(error_done) Error err = {};
-    int r = mjpeg_viewer_new(c->exchange, picture_headers + 2, &viewer_events, v, &v->http);
+    int r = mjpeg_viewer_new(c->exchange, headers_of(c) + 2, &viewer_events, v, &v->http);
 
     if (r == -ENOTCONN)
         r = error_set(&err, EINVAL, "request.bad", "send GET, and nothing behind the request");
@@ -417,8 +430,8 @@ static void get_stream(Request *c)
 
 const Route camera_routes[] = {
     { "GET", "/v1/devices/*/cameras", ACCESS_VIEWER, get_list, "a box's cameras, asked live" },
-    { "GET", "/v1/devices/*/cameras/*/frame.jpg", ACCESS_OPERATOR, get_frame, "one picture" },
-    { "GET", "/v1/devices/*/cameras/*/stream.mjpeg", ACCESS_OPERATOR, get_stream, "pictures that go on" },
+    { "GET", "/v1/devices/*/cameras/*/frame.jpg", ACCESS_TICKET, get_frame, "one picture" },
+    { "GET", "/v1/devices/*/cameras/*/stream.mjpeg", ACCESS_TICKET, get_stream, "pictures that go on" },
     {},
 };
 

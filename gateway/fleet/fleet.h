@@ -55,7 +55,7 @@ typedef struct Fleet {
     bool follow;
     bool dry_run;
     bool qr, now, no_files;
-    bool download;
+    bool download, url;
     bool replace;
     bool forwarding;
     bool break_glass;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* camera: which cameras a box has, and a picture of one. */
+/* camera: which cameras a box has, a picture of one, or where a browser finds its pictures. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,44 @@ static int picture(Fleet *fleet, const char *device, const char *camera)
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : EXIT_OK;
 }
 
+/* On standard output alone: whoever has it looks at the camera. */
+static int show_url(const Fleet *fleet, const cJSON *body, Error *err)
+{
+    const char *path = json_string(cJSON_GetObjectItemCaseSensitive(body, "ticket"), "stream");
+    _cleanup_(secret_freep) char *url = path ? str_format("%s%s\n", fleet->api.gateway, path) : NULL;
+
+    if (fleet->json)
+        return report_json(body, EXIT_OK);
+    if (!path)
+        return error_set(err, EBADMSG, "api.bad-answer", "the gateway's answer holds no ticket");
+    return url ? report_text(TAKE_PTR(url), EXIT_OK) : -ENOMEM;
+}
+
+static int ticket(Fleet *fleet, const char *device, const char *camera)
+{
+    _cleanup_(freep) char *name = api_encode(camera), *suffix = name ? str_format("/cameras/%s/tickets", name) : NULL,
+                          *path = suffix ? fleet_device_path(device, suffix) : NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    int r = fleet_ask(fleet, "POST", path, NULL, CALL_TIMEOUT, &reply, &err);
+
+    if (r >= 0)
+        r = show_url(fleet, reply.body, &err);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : r;
+}
+
+static int usage(const Fleet *fleet)
+{
+    _cleanup_(error_done) Error err = {};
+
+    return fleet_fail(fleet, NULL, &err, error_set(&err, EINVAL, "usage", "--url is of a camera: name it"));
+}
+
 int verb_camera(int argc, char **argv, void *userdata)
 {
-    return argc > 1 ? picture(userdata, argv[0], argv[1]) : list(userdata, argv[0]);
+    Fleet *fleet = userdata;
+
+    if (fleet->url)
+        return argc > 1 ? ticket(fleet, argv[0], argv[1]) : usage(fleet);
+    return argc > 1 ? picture(fleet, argv[0], argv[1]) : list(fleet, argv[0]);
 }

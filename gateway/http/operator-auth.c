@@ -22,6 +22,7 @@ static int check_role(Request *c, const char *person, const char *role, Error *e
     static const OperatorRole needed[] = {
         [ACCESS_ADMIN] = ROLE_ADMIN,
         [ACCESS_OPERATOR] = ROLE_OPERATOR,
+        [ACCESS_TICKET] = ROLE_OPERATOR,
         [ACCESS_VIEWER] = ROLE_VIEWER,
     };
     OperatorRole has;
@@ -62,7 +63,8 @@ static void on_owner(Request *c, const StoreRows *rows)
         return;
     }
     http_note_known(c->exchange);
-    if (c->route->access != ACCESS_VIEWER) /* who only reads is not in the audit log either, but for the box's doctor */
+    /* who only reads is not in the audit log either, but for the box's doctor; a ticket is used by somebody else's browser */
+    if (c->route->access != ACCESS_VIEWER && !c->by_ticket)
         request_note_address(c);
     request_run(c);
 }
@@ -94,7 +96,7 @@ void operator_authorize(Request *c)
     Error err = {};
     char hash[SECRET_HASH_SIZE];
     uint64_t round = 0;
-    int r = operator_token_hash(c->exchange, hash, &err);
+    int r = request_token_hash(c, hash, &err);
     if (r >= 0) {
         c->token_hash = strdup(hash);
         r = c->token_hash ? 0 : -ENOMEM;

@@ -22,6 +22,8 @@
 #define POLL_SECONDS_MAX 30
 
 struct Requests {
+    request_ticket_t take_ticket; /* NULL: there are no tickets */
+    void *tickets;
     sd_event *event;
     Store *store;
     Map *map; /* by id → Request, owned */
@@ -119,6 +121,22 @@ Requests *requests_free(Requests *rs)
     token_addresses_free(rs->addresses);
     free(rs);
     return NULL;
+}
+
+void requests_set_tickets(Requests *rs, request_ticket_t take, void *userdata)
+{
+    rs->take_ticket = take;
+    rs->tickets = userdata;
+}
+
+int request_token_hash(Request *c, char ret[static SECRET_HASH_SIZE], Error *err)
+{
+    const Requests *rs = c->requests;
+    _cleanup_(secret_freep) char *ticket =
+        c->route->access == ACCESS_TICKET && rs->take_ticket ? http_query(c->exchange, "ticket") : NULL;
+
+    c->by_ticket = ticket;
+    return ticket ? rs->take_ticket(c, ticket, rs->tickets, ret, err) : operator_token_hash(c->exchange, ret, err);
 }
 
 Request *requests_find(const Requests *rs, const char *id)

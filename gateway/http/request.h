@@ -19,10 +19,11 @@ typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
 /* Whoever waits and whoever tells agree on what the news points to; NULL: the time is over. */
 typedef void (*request_news_t)(Request *c, const void *news);
 
-/* Who may. The first three take a named operator token with that role, or with one that may more. */
+/* Who may. The first four take a named operator token with that role, or with one that may more. */
 typedef enum RouteAccess {
     ACCESS_ADMIN,    /* what cannot be taken back, and where data goes */
     ACCESS_OPERATOR, /* what changes boxes or data, and logging in to boxes */
+    ACCESS_TICKET,   /* the same, or a ticket that stands for such a token: requests_set_tickets() */
     ACCESS_VIEWER,   /* what changes nothing */
     ACCESS_ANYONE,   /* the handler checks for itself (boxes) */
     ACCESS_ALWAYS,   /* the same, even while the gateway starts */
@@ -47,6 +48,7 @@ struct Request {
     char *actor;                  /* "operator:NAME" once known */
     bool is_admin;                /* the operator's token has that role */
     char *token_hash;             /* of the token that the operator has shown */
+    bool by_ticket;               /* it has shown a ticket that stands for the token */
     cJSON *body;
     StoreQuery *query;
     request_rows_t on_rows;
@@ -65,6 +67,15 @@ struct Request {
 Requests *requests_new(sd_event *event, Store *store);
 /* Ends all of them without an answer. NULL-safe. */
 Requests *requests_free(Requests *rs);
+/* The hash of the token that a ticket, which is in ?ticket=, stands for where the request wants to go; a ticket may be used up by
+ * it. */
+typedef int (*request_ticket_t)(const Request *c, const char *ticket, void *userdata, char ret[static SECRET_HASH_SIZE],
+                                Error *err);
+/* For routes with ACCESS_TICKET. */
+void requests_set_tickets(Requests *rs, request_ticket_t take, void *userdata);
+/* The hash of the operator token that a request shows, itself or by a ticket; the errors of operator_token_hash() or of the
+ * ticket. */
+int request_token_hash(Request *c, char ret[static SECRET_HASH_SIZE], Error *err) _must_check_;
 /* NULL when it was answered, or when its client is gone. */
 Request *requests_find(const Requests *rs, const char *id);
 /* Hands the news to every request that waits for this topic. */

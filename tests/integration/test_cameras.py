@@ -2,6 +2,8 @@
 """Cameras from a stand-in for Frigate, by a real secbox, through the tunnel, to a real gateway and those who look."""
 import contextlib
 import http.client
+import http.server
+import json
 import os
 import re
 import socket
@@ -12,10 +14,12 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_secbox import SecBox
+from tests.lab.browser import Browser, available
 from tests.lab.cut_proxy import CutProxy
 from tests.lab.fleet import Fleet
 from tests.lab.frigate_stand_in import FrigateStandIn, frame_number
 from tests.lab.gateway import Gateway
+from tests.lab.http_server import HttpServer, Served
 from tests.lab.util import PATIENCE_SECONDS, program, read_text, wait_until
 
 # all that may ever be asked of Frigate; its own port takes anybody for an administrator
@@ -73,7 +77,8 @@ class Box(SecBox):
 class Viewer:
     """Somebody with a browser, more or less: takes MJPEG apart by its lengths."""
 
-    def __init__(self, gateway, camera="entrada", query="fps=10&height=90", token=None, buffer=None):
+    def __init__(self, gateway, camera="entrada", query="fps=10&height=90", token=None, buffer=None, path=None):
+        """path: with a ticket in it, and no token beside it."""
         self.connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_SECONDS)
         if buffer:
             s = socket.socket()
@@ -81,8 +86,8 @@ class Viewer:
             s.settimeout(PATIENCE_SECONDS)
             s.connect(("127.0.0.1", gateway.port))
             self.connection.sock = s
-        self.connection.request("GET", f"/v1/devices/{BOX}/cameras/{camera}/stream.mjpeg?{query}",
-                                headers={"Authorization": f"Bearer {token or gateway.token}"})
+        self.connection.request("GET", path or f"/v1/devices/{BOX}/cameras/{camera}/stream.mjpeg?{query}",
+                                headers={} if path else {"Authorization": f"Bearer {token or gateway.token}"})
         self.answer = self.connection.getresponse()
         self.status = self.answer.status
 
@@ -142,6 +147,26 @@ def frame(gateway, camera="entrada", token=None, query=""):
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_SECONDS)
     connection.request("GET", f"/v1/devices/{BOX}/cameras/{camera}/frame.jpg{query}",
                        headers={"Authorization": f"Bearer {token or gateway.token}"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer.headers, body
+
+
+def ticket(gateway, camera="entrada", token=None):
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_SECONDS)
+    connection.request("POST", f"/v1/devices/{BOX}/cameras/{camera}/tickets",
+                       headers={"Authorization": f"Bearer {token or gateway.token}"})
+    answer = connection.getresponse()
+    body = json.load(answer)
+    connection.close()
+    return answer.status, body.get("ticket")
+
+
+def anybody(gateway, path):
+    """Who has no token at all."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE_SECONDS)
+    connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -295,6 +320,80 @@ def test_a_revoked_token_sees_no_more(gateway, box):
         last = other.next()
         assert other.next() > last
     assert box.alive() is None
+
+
+def test_a_ticket_stands_for_a_token(gateway, box, folder):
+    """For one camera, for one stream and any picture, for the operator who asked for it, and for no longer than her token."""
+    token = gateway.run("tokens", "add", "--role", "operator", "tina").strip().split()[-1]
+    status, it = ticket(gateway, token=token)
+    assert status == 201 and (it["device"], it["camera"]) == (BOX, "entrada")
+    for _ in range(2):
+        status, headers, body = anybody(gateway, it["frame"] + "&height=90")
+        assert status == 200 and frame_number(body) > 0
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin" and headers["Referrer-Policy"] == "no-referrer"
+    for path in (it["frame"].replace("entrada", "garagem"), it["frame"].replace(BOX, "other"), it["frame"][:-1],
+                 it["frame"].partition("?")[0], it["frame"].partition("?")[0] + "?ticket=", "/v1/devices?" + it["frame"].partition("?")[2]):
+        status, _, body = anybody(gateway, path)
+        assert status == 401, (path, body)
+    with Viewer(gateway, path=it["stream"] + "&fps=10&height=90") as v, Viewer(gateway) as other:
+        assert v.next() and other.next()
+        status, _, body = anybody(gateway, it["stream"])
+        assert status == 401 and b"camera.ticket" in body, "it was used"
+        left = ticket(gateway, token=token)[1]
+        assert anybody(gateway, left["frame"])[0] == 200
+        wait_until(lambda: {("operator:tina", BOX, "entrada", "picture"), ("operator:tina", BOX, "entrada", "stream")} <=
+                   set(looks(gateway)), "both are written down", box.alive)
+        gateway.run("tokens", "revoke", "tina")
+        while v.next() is not None:
+            pass
+        assert anybody(gateway, left["frame"])[0] == 401 and other.next()
+    viewer = gateway.run("tokens", "add", "--role", "viewer", "victor").strip().split()[-1]
+    assert ticket(gateway, token=viewer)[0] == 403 and ticket(gateway, "..%2fconfig")[0] == 404
+    url = Fleet(gateway.url, gateway.token, folder).run("camera", BOX, "garagem", "--url", check=0).stdout.strip()
+    assert url.startswith(gateway.url + "/v1/devices/")
+    with Viewer(gateway, path=url[len(gateway.url):] + "&height=90") as v:
+        assert v.next()
+    log = gateway.log()
+    assert "ticket=" not in log and "sbv_" not in log and "sbv_" not in json.dumps(gateway.request("GET", "/v1/audit?limit=1000").json)
+
+
+class OtherPage(Served):
+    """An empty page of another origin than the gateway's."""
+
+    def __init__(self):
+        class Page(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+            def do_GET(self):  # pylint: disable=invalid-name
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(b"<!doctype html><title>another page</title><body>")
+
+        self.server = HttpServer(Page)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+
+@pytest.mark.skipif(not available(), reason="chromium and chromium-driver are not installed")
+def test_an_img_of_another_page_shows_a_camera(gateway, box):
+    """By its address alone, which has a ticket; without one it shows nothing."""
+    # a multipart image is loaded with its first picture, in some browsers with its last one: its size tells
+    show = """const image = new Image(); image.src = a[0]; document.body.append(image);
+              const until = Date.now() + a[1];
+              const failed = new Promise(ok => image.onerror = () => ok(0));
+              while (!image.naturalWidth && Date.now() < until)
+                  if (await Promise.race([failed, new Promise(ok => setTimeout(() => ok(1), 50))]) === 0) return 0;
+              return image.naturalWidth;"""
+    with OtherPage() as other, Browser() as page:
+        page.call("POST", "/timeouts", {"script": PATIENCE_SECONDS * 1000})
+        page.open(other.url)
+        it = ticket(gateway)[1]
+        for path in (it["frame"], it["stream"]):
+            assert page.run(show, f"{gateway.url}{path}&height=90", PATIENCE_SECONDS * 900) == 160
+        assert page.run(show, gateway.url + it["stream"], PATIENCE_SECONDS * 900) == 0
+        wait_until(lambda: box.frigate.open_streams == ["entrada"], "the browser looks", box.alive)
+    wait_until(lambda: box.frigate.open_streams == [], "nobody looks", box.alive)
 
 
 def test_uplink_is_bounded(gateway, box):

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "gateway/auth/roles.h"
+#include "gateway/cameras/api-camera-tickets.h"
 #include "gateway/cameras/box-cameras.h"
 #include "gateway/cameras/box-recordings.h"
 #include "gateway/communities/api-boxes.h"
@@ -43,11 +44,12 @@
 #define HEADER_MAX (1024 * 1024)
 
 static const Route *const tables[] = {
-    audit_routes,         box_event_routes,     box_routes,     certificate_routes,     claim_routes,  community_routes,
-    device_routes,        enrolment_routes,     grant_routes,   deployment_routes,      health_routes, import_routes,
-    metrics_routes,       operator_routes,      pass_routes,    photo_routes,           query_routes,  rollout_routes,
-    rollout_start_routes, template_routes,      webhook_routes, lan_certificate_routes, camera_routes, bundle_routes,
-    recording_routes,     box_recording_routes,
+    audit_routes,         box_event_routes,       box_routes,       certificate_routes,   claim_routes,
+    community_routes,     device_routes,          enrolment_routes, grant_routes,         deployment_routes,
+    health_routes,        import_routes,          metrics_routes,   operator_routes,      pass_routes,
+    photo_routes,         query_routes,           rollout_routes,   rollout_start_routes, template_routes,
+    webhook_routes,       lan_certificate_routes, camera_routes,    bundle_routes,        recording_routes,
+    box_recording_routes, camera_ticket_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -113,11 +115,13 @@ static bool is_among(const Route *r, const char *const *routes)
  * goes, is for admins. */
 static void test_what_each_route_needs(void **state _unused_)
 {
-    static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/cameras/*/frame.jpg",
-                                                 "GET /v1/devices/*/cameras/*/stream.mjpeg",
-                                                 "GET /v1/devices/*/recordings/*/*/*", NULL };
+    static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/recordings/*/*/*",
+                                                 NULL };
     /* questions that take a body */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", NULL };
+    /* a browser has no token for what an <img> shows */
+    static const char *const by_tickets[] = { "GET /v1/devices/*/cameras/*/frame.jpg",
+                                              "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
     static const char *const for_admins[] = {
         "DELETE /v1/devices/*",          "DELETE /v1/devices/*/keys/*",      "DELETE /v1/communities/*",
         "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook", NULL
@@ -133,6 +137,8 @@ static void test_what_each_route_needs(void **state _unused_)
             if (is_among(r, for_admins)) {
                 assert_int_equal(r->access, ACCESS_ADMIN);
                 admins++;
+            } else if (is_among(r, by_tickets)) {
+                assert_int_equal(r->access, ACCESS_TICKET);
             } else if (is_among(r, for_viewers) || (str_equal(r->method, "GET") && !is_among(r, for_operators))) {
                 assert_int_equal(r->access, ACCESS_VIEWER);
                 viewers++;
