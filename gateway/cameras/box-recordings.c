@@ -24,6 +24,7 @@
 /* A player asks for a piece every few seconds: that somebody sees a recording is written down once. */
 #define WRITTEN_FOR USEC_PER_HOUR
 #define PIECE_MAX ((size_t) 256 * 1024)
+#define EVENT_END ".mp4"
 #define SECONDS_MAX (UINT64_C(1) << 53)
 
 /* One answer on its way from a box to somebody. */
@@ -34,7 +35,9 @@ typedef struct Passing {
     Request *request;    /* until it is answered */
     PipedAnswer *answer; /* then */
     Buf held;
-    char *device, *person, *camera, *file, *token;
+    char *device, *person, *camera, *token;
+    char *event; /* NULL: a file of a window */
+    char *file;  /* NULL: the clip of an event */
     uint64_t from, until;
 } Passing;
 
@@ -59,6 +62,7 @@ static void passing_free(Passing *p)
     free(p->device);
     free(p->person);
     free(p->camera);
+    free(p->event);
     free(p->file);
     free(p->token);
     free(p);
@@ -111,10 +115,25 @@ static bool is_news(const Passing *p)
 {
     const char *kind = str_equal(p->file, "clip.mp4") || str_equal(p->file, "preview.mp4") ? p->file : "";
     _cleanup_(freep) char *what =
-        str_format("%s/%s/%llu-%llu/%s/%s", p->device, p->camera, (unsigned long long) p->from,
-                   (unsigned long long) p->until, kind, p->person);
+        str_format("%s/%s/%s/%llu-%llu/%s/%s", p->device, p->camera, p->event ? p->event : "",
+                   (unsigned long long) p->from, (unsigned long long) p->until, kind, p->person);
 
     return !what || lately_is_news(p->owner->seen, what, boottime_usec());
+}
+
+static int describe(const Passing *p, cJSON *detail)
+{
+    char from[TIMESTAMP_SIZE], until[TIMESTAMP_SIZE];
+
+    if (json_add_string(detail, "camera", p->camera) < 0)
+        return -ENOMEM;
+    if (p->event)
+        return json_add_string(detail, "event", p->event);
+    return json_add_string(detail, "file", p->file) < 0 ||
+                   json_add_string(detail, "from", timestamp_format(p->from * USEC_PER_SEC, from)) < 0 ||
+                   json_add_string(detail, "until", timestamp_format(p->until * USEC_PER_SEC, until)) < 0
+               ? -ENOMEM
+               : 0;
 }
 
 static void write_down(const Passing *p)
@@ -123,11 +142,8 @@ static void write_down(const Passing *p)
         return;
     _cleanup_(freep) char *actor = str_format(OPERATOR_ACTOR_PREFIX "%s", p->person);
     cJSON *detail = cJSON_CreateObject();
-    char from[TIMESTAMP_SIZE], until[TIMESTAMP_SIZE];
 
-    if (detail && (json_add_string(detail, "camera", p->camera) < 0 || json_add_string(detail, "file", p->file) < 0 ||
-                   json_add_string(detail, "from", timestamp_format(p->from * USEC_PER_SEC, from)) < 0 ||
-                   json_add_string(detail, "until", timestamp_format(p->until * USEC_PER_SEC, until)) < 0))
+    if (detail && describe(p, detail) < 0)
         detail = (cJSON_Delete(detail), NULL);
     audit_write(p->owner->store, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
                                                  .action = "recording.seen",
@@ -152,12 +168,27 @@ static char **headers_of(const RecordingHead *head)
     return r < 0 ? NULL : TAKE_PTR(list);
 }
 
+/* Nothing is seen, so nothing is written down; the box is told that it need not go on. */
+static void answer_head(Request *c, const RecordingHead *head, char *const *headers)
+{
+    HttpExchange *x = TAKE_PTR(c->exchange);
+
+    http_respond_head(x, head->status, head->content_type, head->has_length ? head->length : HTTP_LENGTH_UNKNOWN,
+                      (const char *const *) headers);
+    request_free(c); /* frees the passing, by its scratch */
+}
+
 static void on_head(RecordingFlow *f _unused_, const RecordingHead *head, void *userdata)
 {
     Passing *p = userdata;
     Request *c = p->request;
     _cleanup_(strv_freep) char **headers = headers_of(head);
     _cleanup_(error_done) Error err = {};
+
+    if (headers && http_is_head(c->exchange)) {
+        answer_head(c, head, headers);
+        return;
+    }
     int r = headers ? piped_answer_new(c->exchange, head->status, head->content_type,
                                        head->has_length ? head->length : HTTP_LENGTH_UNKNOWN,
                                        (const char *const *) headers, &answer_events, p, &p->answer)
@@ -231,7 +262,8 @@ static int check_bounds(const BoxRecordings *b, const char *person, Error *err)
                                          person, OF_PERSON_MAX);
 }
 
-static Passing *passing_new(BoxRecordings *b, Request *c)
+/* Of a window there is a file, else an event. */
+static Passing *passing_new(BoxRecordings *b, Request *c, const char *file, const char *event)
 {
     Passing *p = calloc(1, sizeof(*p));
 
@@ -244,13 +276,14 @@ static Passing *passing_new(BoxRecordings *b, Request *c)
                      .held = BUF_INIT(2 * MUX_WINDOW_MAX),
                      .device = strdup(c->args[0]),
                      .camera = strdup(c->args[1]),
-                     .file = strdup(c->args[3]),
+                     .file = file ? strdup(file) : NULL,
+                     .event = event ? strdup(event) : NULL,
                      .token = strdup(c->token_hash),
                      .person = strdup(request_person(c)) };
     if (p->next)
         p->next->link = &p->next;
     b->passings = p;
-    if (p->device && p->camera && p->file && p->token && p->person)
+    if (p->device && p->camera && (p->file || p->event) && p->token && p->person)
         return p;
     passing_free(p);
     return NULL;
@@ -262,6 +295,7 @@ static int start(Passing *p, Error *err)
         .device = p->device,
         .person = p->person,
         .camera = p->camera,
+        .event = p->event,
         .from = p->from,
         .until = p->until,
         .file = p->file,
@@ -271,38 +305,63 @@ static int start(Passing *p, Error *err)
     return recording_flow_open(p->owner->conns, &ask, &flow_events, p, &p->flow, err);
 }
 
-static void get_file(Request *c)
+/* What was wrong with what is asked for is told before anything else. */
+static void get(Request *c, const Passing *wanted, int r, Error *err)
 {
     BoxRecordings *b = c->module;
-    _cleanup_(error_done) Error err = {};
-    uint64_t from = 0, until = 0;
     Passing *p = NULL;
-    int r = read_window(c->args[2], &from, &until, &err);
 
     if (r >= 0 && !camera_name_is_valid(c->args[1]))
-        r = error_set(&err, ENOENT, "camera.unknown", "there is no such camera");
+        r = error_set(err, ENOENT, "camera.unknown", "there is no such camera");
     if (r >= 0 && !device_registry_has_device(b->registry, c->args[0]))
-        r = error_set(&err, ENOENT, "device.not-found", "there is no device \"%s\" here", c->args[0]);
+        r = error_set(err, ENOENT, "device.not-found", "there is no device \"%s\" here", c->args[0]);
     if (r >= 0)
-        r = check_bounds(b, request_person(c), &err);
+        r = check_bounds(b, request_person(c), err);
     if (r >= 0) {
-        p = passing_new(b, c);
+        p = passing_new(b, c, wanted->file, wanted->event);
         r = p ? 0 : -ENOMEM;
         c->scratch = p;
         c->scratch_free = p ? on_request_gone : NULL;
     }
     if (r >= 0) {
-        p->from = from;
-        p->until = until;
-        r = start(p, &err);
+        p->from = wanted->from;
+        p->until = wanted->until;
+        r = start(p, err);
     }
     if (r < 0)
-        request_fail(c, r, &err);
+        request_fail(c, r, err);
     else
         request_wait(c, ANSWER_TIMEOUT, on_silence, "recording/%s", c->id);
 }
 
+static void get_file(Request *c)
+{
+    _cleanup_(error_done) Error err = {};
+    Passing wanted = { .file = c->args[3] };
+    int r = read_window(c->args[2], &wanted.from, &wanted.until, &err);
+
+    get(c, &wanted, r, &err);
+}
+
+static void get_event(Request *c)
+{
+    _cleanup_(error_done) Error err = {};
+    const char *file = c->args[2];
+    size_t len = strlen(file), end = strlen(EVENT_END);
+    char id[FRIGATE_ID_SIZE] = "";
+
+    if (str_ends(file, EVENT_END) && len - end < sizeof(id))
+        memcpy(id, file, len - end);
+    int r = frigate_id_is_valid(id)
+                ? 0
+                : error_set(&err, ENOENT, "camera.no-file", "\"%s\" is no clip of an event: it is named ID.mp4", file);
+    get(c, &(Passing) { .event = id }, r, &err);
+}
+
+/* The first that fits counts. */
 const Route box_recording_routes[] = {
+    { "GET", "/v1/devices/*/recordings/*/events/*", ACCESS_OPERATOR, get_event,
+      "the clip of an event, through the tunnel" },
     { "GET", "/v1/devices/*/recordings/*/*/*", ACCESS_OPERATOR, get_file, "a file of a recording, through the tunnel" },
     {},
 };

@@ -173,7 +173,8 @@ static int ask_box(RecordingFlow *f, DeviceConn *conn, const RecordingAsk *ask, 
 
     if (!open || json_add_string(open, "target", "recording") < 0 || json_add_string(open, "person", ask->person) < 0 ||
         json_add_string(open, "reason", "sees a recording") < 0 || json_add_string(open, "camera", ask->camera) < 0 ||
-        json_add_u64(open, "from", ask->from) < 0 || json_add_u64(open, "until", ask->until) < 0 ||
+        json_add_string(open, "event", ask->event) < 0 ||
+        (!ask->event && (json_add_u64(open, "from", ask->from) < 0 || json_add_u64(open, "until", ask->until) < 0)) ||
         json_add_string(open, "file", ask->file) < 0 || json_add_string(open, "range", ask->range) < 0)
         return -ENOMEM;
     return camera_tunnel_open(conn, open, &stream_events, f, &f->stream, err);

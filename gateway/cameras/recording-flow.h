@@ -13,9 +13,10 @@ typedef struct RecordingFlow RecordingFlow;
 
 typedef struct RecordingAsk {
     const char *device, *person, *camera;
-    uint64_t from, until; /* seconds since 1970 */
-    const char *file;
-    const char *range; /* a Range header, or NULL */
+    const char *event;    /* by its id in Frigate: the clip of it; NULL: */
+    uint64_t from, until; /* seconds since 1970, and … */
+    const char *file;     /* … a file of what was recorded then */
+    const char *range;    /* a Range header, or NULL */
 } RecordingAsk;
 
 typedef struct RecordingHead {

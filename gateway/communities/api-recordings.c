@@ -39,13 +39,21 @@ static int add_time(cJSON *o, const char *name, uint64_t seconds)
     return json_add_string(o, name, timestamp_format(seconds * USEC_PER_SEC, time));
 }
 
+static int add_what(cJSON *o, const MediaToken *t)
+{
+    if (t->event)
+        return json_add_string(o, "event", t->event);
+    int r = add_time(o, "from", t->from);
+    return r < 0 ? r : add_time(o, "until", t->until);
+}
+
 static cJSON *draft_to_json(const TokenDraft *d)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
 
     if (!o || json_add_string(o, "id", d->token.id) < 0 || json_add_string(o, "camera", d->token.camera) < 0 ||
-        json_add_string(o, "person", d->token.person) < 0 || add_time(o, "from", d->token.from) < 0 ||
-        add_time(o, "until", d->token.until) < 0 || add_time(o, "expiresAt", d->token.expires) < 0)
+        json_add_string(o, "person", d->token.person) < 0 || add_what(o, &d->token) < 0 ||
+        add_time(o, "expiresAt", d->token.expires) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -60,16 +68,30 @@ static int add_path(cJSON *o, const char *name, const TokenDraft *d, const char 
     return path ? json_add_string(o, name, path) : -ENOMEM;
 }
 
+static int add_event_path(cJSON *o, const TokenDraft *d)
+{
+    _cleanup_(secret_freep) char *path = str_format("/media/event/%s.mp4?t=%s", d->token.event, d->text);
+
+    return path ? json_add_string(o, "clip", path) : -ENOMEM;
+}
+
+static int add_paths(cJSON *o, const TokenDraft *d)
+{
+    if (d->token.event)
+        return add_event_path(o, d);
+    return add_path(o, "path", d, "vod", "master.m3u8") < 0 || add_path(o, "clip", d, "clip", "clip.mp4") < 0 ||
+                   add_path(o, "preview", d, "preview", "preview.mp4") < 0
+               ? -ENOMEM
+               : 0;
+}
+
 static void on_audited(Request *c, const StoreRows *rows _unused_)
 {
     const TokenDraft *d = c->scratch;
     _cleanup_(cJSON_Deletep) cJSON *recording = draft_to_json(d), *body = cJSON_CreateObject();
 
     if (!recording || !body || json_add_string(recording, "device", d->token.device) < 0 ||
-        add_path(recording, "path", d, "vod", "master.m3u8") < 0 ||
-        add_path(recording, "clip", d, "clip", "clip.mp4") < 0 ||
-        add_path(recording, "preview", d, "preview", "preview.mp4") < 0 ||
-        json_add_item(body, "recording", TAKE_PTR(recording)) < 0)
+        add_paths(recording, d) < 0 || json_add_item(body, "recording", TAKE_PTR(recording)) < 0)
         request_fail(c, -ENOMEM, NULL);
     else
         request_answer(c, 201, TAKE_PTR(body));
@@ -137,22 +159,40 @@ static int read_time(const cJSON *body, const char *name, uint64_t *ret, Error *
     return 0;
 }
 
+static int read_window(const cJSON *body, MediaToken *t, Error *err)
+{
+    int r = read_time(body, "from", &t->from, err);
+
+    if (r >= 0)
+        r = read_time(body, "until", &t->until, err);
+    if (r >= 0 && (t->until <= t->from || t->until - t->from > MEDIA_WINDOW_SECONDS))
+        return error_set(err, EINVAL, "request.bad-member", "\"until\" must be after \"from\", and a day at most");
+    return r;
+}
+
+static int read_event(const cJSON *body, const char *event, MediaToken *t, Error *err)
+{
+    if (cJSON_GetObjectItemCaseSensitive(body, "from") || cJSON_GetObjectItemCaseSensitive(body, "until"))
+        return error_set(err, EINVAL, "request.bad-member", "\"event\" stands alone: it has its own beginning and end");
+    if (!frigate_id_is_valid(event))
+        return error_set(err, EINVAL, "request.bad-member",
+                         "\"event\" must be the id that Frigate has given to an event");
+    t->event = strdup(event);
+    return t->event ? 0 : -ENOMEM;
+}
+
 static int read_body(const cJSON *body, const char *asking, MediaToken *t, Error *err)
 {
     const char *camera = json_string(body, "camera"), *person = json_string(body, "person");
-    int r;
+    const char *event = json_string(body, "event");
 
     if (!camera_name_is_valid(camera))
         return error_set(err, EINVAL, "request.bad-member", "\"camera\" must be the name of a camera");
     if (person && (!*person || strlen(person) > PERSON_MAX))
         return error_set(err, EINVAL, "request.bad-member", "\"person\" must have 1 to %d bytes", PERSON_MAX);
-    r = read_time(body, "from", &t->from, err);
-    if (r >= 0)
-        r = read_time(body, "until", &t->until, err);
+    int r = event ? read_event(body, event, t, err) : read_window(body, t, err);
     if (r < 0)
         return r;
-    if (t->until <= t->from || t->until - t->from > MEDIA_WINDOW_SECONDS)
-        return error_set(err, EINVAL, "request.bad-member", "\"until\" must be after \"from\", and a day at most");
     t->camera = strdup(camera);
     t->person = strdup(person ? person : asking);
     return t->camera && t->person ? 0 : -ENOMEM;

@@ -28,6 +28,7 @@ typedef struct Fleet {
     const char *idle;             /* --idle */
     const char *to;               /* --to */
     const char *from;             /* --from */
+    const char *event;            /* --event */
     const char *compose;          /* --compose */
     const char *service;          /* --service */
     const char *agent;            /* --agent */

@@ -12,9 +12,11 @@
 /* Of a day of video, over a line as slow as they are. */
 #define DOWNLOAD_TIMEOUT (6 * USEC_PER_HOUR)
 
-typedef struct Window {
+/* What somebody wants to see. */
+typedef struct Wanted {
+    const char *event; /* NULL: what was recorded in a window */
     usec_t from, until;
-} Window;
+} Wanted;
 
 static int read_time(const char *text, const char *option, usec_t *ret, Error *err)
 {
@@ -23,8 +25,13 @@ static int read_time(const char *text, const char *option, usec_t *ret, Error *e
     return 0;
 }
 
-static int read_window(const Fleet *fleet, Window *ret, Error *err)
+static int read_wanted(const Fleet *fleet, Wanted *ret, Error *err)
 {
+    ret->event = fleet->event;
+    if (fleet->event)
+        return fleet->from || fleet->to
+                   ? error_set(err, EINVAL, "usage", "--event stands alone: it has its own beginning and end")
+                   : 0;
     int r = read_time(fleet->from, "from", &ret->from, err);
 
     if (r >= 0)
@@ -39,6 +46,10 @@ static char *allowed_text(const cJSON *body)
     static const char *const members[] = { "path", "clip", "preview", "expiresAt" };
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(body, "recording");
 
+    if (json_string(o, "event") && json_string(o, "clip") && json_string(o, "expiresAt"))
+        return str_format("file    https://THE-BOX%s\ngood until %s\n", json_string(o, "clip"),
+                          json_string(o, "expiresAt"));
+
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
         if (!json_string(o, members[i]))
             return strdup("the gateway's answer holds no recording\n");
@@ -47,31 +58,34 @@ static char *allowed_text(const cJSON *body)
         json_string(o, "path"), json_string(o, "clip"), json_string(o, "preview"), json_string(o, "expiresAt"));
 }
 
-static int allow(Fleet *fleet, const char *device, const char *camera, const Window *w)
+static int allow(Fleet *fleet, const char *device, const char *camera, const Wanted *w)
 {
     static const FleetView view = { .text = allowed_text };
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     char from[TIMESTAMP_SIZE], until[TIMESTAMP_SIZE];
 
-    if (!body || json_add_string(body, "camera", camera) < 0 ||
-        json_add_string(body, "from", timestamp_format(w->from, from)) < 0 ||
-        json_add_string(body, "until", timestamp_format(w->until, until)) < 0)
+    if (!body || json_add_string(body, "camera", camera) < 0 || json_add_string(body, "event", w->event) < 0 ||
+        (!w->event && (json_add_string(body, "from", timestamp_format(w->from, from)) < 0 ||
+                       json_add_string(body, "until", timestamp_format(w->until, until)) < 0)))
         return fleet_fail(fleet, NULL, NULL, -ENOMEM);
     return fleet_show(fleet, "POST", fleet_device_path(device, "/recordings"), body, &view);
 }
 
-static char *clip_path(const char *device, const char *camera, const Window *w)
+static char *clip_path(const char *device, const char *camera, const Wanted *w)
 {
-    _cleanup_(freep) char *name = api_encode(camera);
-    _cleanup_(freep) char *suffix =
-        name ? str_format("/recordings/%s/%llu-%llu/clip.mp4", name, (unsigned long long) (w->from / USEC_PER_SEC),
-                          (unsigned long long) (w->until / USEC_PER_SEC))
-             : NULL;
+    _cleanup_(freep) char *name = api_encode(camera), *event = w->event ? api_encode(w->event) : NULL;
+    _cleanup_(freep) char *suffix = NULL;
+
+    if (name && event)
+        suffix = str_format("/recordings/%s/events/%s.mp4", name, event);
+    else if (name && !w->event)
+        suffix = str_format("/recordings/%s/%llu-%llu/clip.mp4", name, (unsigned long long) (w->from / USEC_PER_SEC),
+                            (unsigned long long) (w->until / USEC_PER_SEC));
 
     return suffix ? fleet_device_path(device, suffix) : NULL;
 }
 
-static int download(Fleet *fleet, const char *device, const char *camera, const Window *w)
+static int download(Fleet *fleet, const char *device, const char *camera, const Wanted *w)
 {
     _cleanup_(freep) char *path = clip_path(device, camera, w);
     _cleanup_(api_reply_done) ApiReply reply = {};
@@ -95,8 +109,8 @@ int verb_recordings(int argc _unused_, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
     _cleanup_(error_done) Error err = {};
-    Window w = {};
-    int r = read_window(fleet, &w, &err);
+    Wanted w = {};
+    int r = read_wanted(fleet, &w, &err);
 
     if (r < 0)
         return fleet_fail(fleet, NULL, &err, r);

@@ -16,12 +16,22 @@ void media_token_done(MediaToken *t)
     free(t->device);
     free(t->camera);
     free(t->person);
+    free(t->event);
     *t = (MediaToken) {};
 }
 
 static int add_seconds(cJSON *claims, const char *name, uint64_t seconds)
 {
     return json_add_item(claims, name, cJSON_CreateNumber((double) seconds));
+}
+
+/* A box that knows no events finds no window in a token of one, and takes it for none. */
+static int add_what(cJSON *claims, const MediaToken *t)
+{
+    if (t->event)
+        return json_add_string(claims, "event", t->event);
+    int r = add_seconds(claims, "from", t->from);
+    return r < 0 ? r : add_seconds(claims, "until", t->until);
 }
 
 int media_token_sign(const Key *key, MediaToken *t, char **ret, Error *err)
@@ -31,8 +41,8 @@ int media_token_sign(const Key *key, MediaToken *t, char **ret, Error *err)
     if (!claims || jwt_id_make(t->id) < 0 || json_add_int(claims, "v", VERSION) < 0 ||
         json_add_string(claims, "aud", t->device) < 0 || json_add_string(claims, "cam", t->camera) < 0 ||
         json_add_string(claims, "sub", t->person) < 0 || json_add_string(claims, "jti", t->id) < 0 ||
-        add_seconds(claims, "from", t->from) < 0 || add_seconds(claims, "until", t->until) < 0 ||
-        add_seconds(claims, "nbf", t->not_before) < 0 || add_seconds(claims, "exp", t->expires) < 0)
+        add_what(claims, t) < 0 || add_seconds(claims, "nbf", t->not_before) < 0 ||
+        add_seconds(claims, "exp", t->expires) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a token for a recording");
     return jwt_sign(key, MEDIA_TOKEN_TYPE, claims, ret, err);
 }
@@ -47,6 +57,15 @@ static bool take_name(const cJSON *claims, const char *name, char **ret)
     return *ret;
 }
 
+static bool take_what(const cJSON *claims, MediaToken *t)
+{
+    bool has_event = cJSON_GetObjectItemCaseSensitive(claims, "event");
+
+    if (has_event)
+        return take_name(claims, "event", &t->event) && frigate_id_is_valid(t->event);
+    return jwt_seconds(claims, "from", &t->from) && jwt_seconds(claims, "until", &t->until) && t->until > t->from;
+}
+
 static int read_claims(const cJSON *claims, MediaToken *t, Error *err)
 {
     const cJSON *version = cJSON_GetObjectItemCaseSensitive(claims, "v");
@@ -55,9 +74,8 @@ static int read_claims(const cJSON *claims, MediaToken *t, Error *err)
     if (!cJSON_IsNumber(version) || version->valueint != VERSION)
         return error_set(err, EBADMSG, "media.token-malformed", "the token is of another version than %d", VERSION);
     if (!jwt_id_is_valid(id) || !take_name(claims, "aud", &t->device) || !take_name(claims, "cam", &t->camera) ||
-        !take_name(claims, "sub", &t->person) || !jwt_seconds(claims, "from", &t->from) ||
-        !jwt_seconds(claims, "until", &t->until) || !jwt_seconds(claims, "nbf", &t->not_before) ||
-        !jwt_seconds(claims, "exp", &t->expires) || t->until <= t->from || !camera_name_is_valid(t->camera))
+        !take_name(claims, "sub", &t->person) || !take_what(claims, t) || !jwt_seconds(claims, "nbf", &t->not_before) ||
+        !jwt_seconds(claims, "exp", &t->expires) || !camera_name_is_valid(t->camera))
         return error_set(err, EBADMSG, "media.token-malformed",
                          "the token does not say who may see which camera's recording, and when");
     memcpy(t->id, id, sizeof(t->id));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What lets somebody see a recording (docs/wire-format.md, "Recordings"): a signed token (RFC 7515) that names one camera of one
- * box and a window of time, good for the few minutes in which a player begins. A box checks it with nobody to ask. */
+ * box and a window of time or an event, good for the few minutes in which a player begins. A box checks it with nobody to ask. */
 #pragma once
 
 #include <stdint.h>
@@ -18,6 +18,7 @@ typedef struct MediaToken {
     char *device, *camera;
     char *person;         /* who looks */
     char id[JWT_ID_SIZE]; /* of this one token */
+    char *event;          /* what Frigate has followed, by its id; NULL: */
     uint64_t from, until; /* of the recording, seconds since 1970; until is past the last one */
     uint64_t not_before, expires;
 } MediaToken;

@@ -142,14 +142,14 @@ static void conn_answered(HttpConn *c)
     }
 }
 
-static void conn_send(HttpConn *c, int status, const char *content_type, const char *body, size_t len, bool head_only,
+static void conn_send(HttpConn *c, int status, const char *content_type, const char *body, uint64_t len, bool head_only,
                       const char *const *headers)
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
     bool bodyless = head_only || status == 204 || status == 304;
     int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
     if (r >= 0 && !bodyless && len > 0)
-        r = buf_append(&out, body, len);
+        r = buf_append(&out, body, (size_t) len);
     if (r >= 0)
         r = stream_send(c->stream, out.data, out.len);
     if (r < 0)
@@ -168,6 +168,17 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
     if (c->phase == HTTP_PIECES && !http_body_drop(x))
         c->keep_alive = false; /* the rest of the body is nobody's */
     conn_send(c, status, content_type, body, body ? len : 0, head_only, headers);
+    exchange_free(x);
+}
+
+void http_respond_head(HttpExchange *x, int status, const char *content_type, uint64_t len, const char *const *headers)
+{
+    HttpConn *c = x->conn;
+
+    if (!c)
+        return;
+    c->x = NULL;
+    conn_send(c, status, content_type, NULL, len, true, headers);
     exchange_free(x);
 }
 

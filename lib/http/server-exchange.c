@@ -10,6 +10,11 @@ const char *http_method(const HttpExchange *x)
     return x->head_only ? "GET" : x->head.method;
 }
 
+bool http_is_head(const HttpExchange *x)
+{
+    return x->head_only;
+}
+
 const char *http_path(const HttpExchange *x)
 {
     return x->path;

@@ -101,6 +101,12 @@ void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata)
 void http_respond(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
                   const char *const *headers);
 
+/* Whether it is a HEAD request: http_method() says GET of one, since the answer is the same but for its body, which the functions
+ * here leave out by themselves. */
+bool http_is_head(const HttpExchange *x);
+/* Answers one by what the body would be that nobody makes: its length, or UINT64_MAX, which is sent in chunks. */
+void http_respond_head(HttpExchange *x, int status, const char *content_type, uint64_t len, const char *const *headers);
+
 /* Where the body of a long answer comes from. */
 typedef struct HttpSource {
     /* Writes exactly `len` bytes, the next ones; on a negative result the connection ends. */

@@ -65,21 +65,6 @@ bool range_is_plain(const char *range)
     return range[from + 1 + until] == '\0' && from + until > 0 && from <= DIGITS_MAX && until <= DIGITS_MAX;
 }
 
-bool frigate_id_is_valid(const char *id)
-{
-    static const char digits[] = "0123456789";
-    size_t len = id ? strnlen(id, FRIGATE_ID_SIZE) : 0, at = len > 0 && len < FRIGATE_ID_SIZE ? strspn(id, digits) : 0;
-
-    if (at == 0)
-        return false;
-    if (id[at] == '.')
-        at += 1 + strspn(id + at + 1, digits);
-    if (id[at] != '-' || id[at + 1] == '\0')
-        return false;
-    at++;
-    return strspn(id + at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == len - at;
-}
-
 int frigate_new(HttpClient *http, const char *url, const char *user, const char *password, Frigate **ret)
 {
     _cleanup_(frigate_freep) Frigate *f = calloc(1, sizeof(*f));
@@ -135,6 +120,8 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
         return recording_url(f, "api/", get, "clip.mp4");
     case FRIGATE_PREVIEW:
         return recording_url(f, "api/", get, "preview.mp4");
+    case FRIGATE_EVENT_CLIP:
+        return str_format("%s/api/events/%s/clip.mp4", f->url, get->id);
     case FRIGATE_EVENTS:
         return str_format("%s/api/events?after=" TIME_FORMAT "&before=" TIME_FORMAT "&limit=%u&include_thumbnails=0",
                           f->url, TIME_VALUES(get->after), TIME_VALUES(get->before), get->limit);
@@ -155,7 +142,7 @@ static int check_names(const FrigateRequest *get, Error *err)
         return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
     if (get->what == FRIGATE_VOD && !recording_file_is_valid(get->file))
         return error_set(err, ENOENT, "camera.no-file", "a recording has no such file");
-    if (get->what == FRIGATE_SNAPSHOT && !frigate_id_is_valid(get->id))
+    if ((get->what == FRIGATE_SNAPSHOT || get->what == FRIGATE_EVENT_CLIP) && !frigate_id_is_valid(get->id))
         return error_set(err, ENOENT, "camera.unknown", "there is no such object");
     return 0;
 }
@@ -169,7 +156,7 @@ static size_t answer_max(const FrigateRequest *get)
 
 FrigateLimits frigate_limits(const FrigateRequest *get)
 {
-    bool recording = get->what == FRIGATE_VOD || get->what == FRIGATE_CLIP || get->what == FRIGATE_PREVIEW;
+    bool recording = get->what >= FRIGATE_VOD;
 
     if (!get->on_data)
         return (FrigateLimits) { .whole = ANSWER_TIMEOUT };

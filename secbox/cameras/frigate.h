@@ -10,8 +10,6 @@
 #include "lib/data/camera-name.h"
 #include "lib/http/client.h"
 
-#define FRIGATE_ID_SIZE 65 /* of what it has seen, with NUL */
-
 typedef struct Frigate Frigate;
 
 typedef enum FrigateKind {
@@ -27,13 +25,15 @@ typedef enum FrigateKind {
     FRIGATE_VOD,     /* a file of it as HLS: a playlist, or a piece */
     FRIGATE_CLIP,    /* all of it in one MP4 */
     FRIGATE_PREVIEW, /* the same, small and fast */
+    /* of what it has followed: */
+    FRIGATE_EVENT_CLIP, /* from its beginning to its end, in one MP4 */
 } FrigateKind;
 
 typedef struct FrigateRequest {
     FrigateKind what;
     const char *camera;   /* of those of one camera */
     unsigned height, fps; /* of its pictures of now; the height of SNAPSHOT, too */
-    const char *id;       /* of SNAPSHOT */
+    const char *id;       /* of SNAPSHOT and EVENT_CLIP */
     /* Since 1970: EVENTS are those that began in between, REVIEWS those that began before and ended after. */
     usec_t after, before;
     unsigned limit;
@@ -51,8 +51,6 @@ int frigate_new(HttpClient *http, const char *url, const char *user, const char 
 Frigate *frigate_free(Frigate *f);
 DEFINE_CLEANUP(Frigate, frigate_free)
 
-/* "1700000000.123456-abc123": a time, and some letters and digits. */
-bool frigate_id_is_valid(const char *id);
 /* As a camera's name, and behind it an end of those that the files of HLS have. */
 bool recording_file_is_valid(const char *name);
 bool recording_file_is_playlist(const char *name);

@@ -96,8 +96,8 @@ void media_refuse(const Media *m, HttpExchange *x, int r, const Error *err)
 
 void media_answer_preflight(const Media *m, HttpExchange *x)
 {
-    static const char *const allowed[] = { "Access-Control-Allow-Methods: GET", "Access-Control-Allow-Headers: Range",
-                                           "Access-Control-Max-Age: 600",
+    static const char *const allowed[] = { "Access-Control-Allow-Methods: GET, HEAD",
+                                           "Access-Control-Allow-Headers: Range", "Access-Control-Max-Age: 600",
                                            /* from a page on the Internet to a box on the viewer's own network */
                                            "Access-Control-Allow-Private-Network: true", NULL };
 

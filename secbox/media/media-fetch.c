@@ -32,6 +32,8 @@ struct MediaFetch {
     sd_event_source *timer;
     int status; /* of Frigate's answer; 0: none yet */
     bool paused, unpiped;
+    bool head_is_all;   /* nobody wants more of the answer: HEAD */
+    FrigateAnswer head; /* of it, once it is there: its status is not 0 */
 };
 
 static MediaFetch *fetch_free(MediaFetch *f)
@@ -145,7 +147,13 @@ static int on_head(const HttpResponse *head, void *userdata)
     FrigateAnswer a;
 
     f->status = head->status;
-    if (!frigate_answer_read(head, &a) || write_headers(f, &a, &more) < 0)
+    if (!frigate_answer_read(head, &a))
+        return -1;
+    if (f->head_is_all) {
+        f->head = a;
+        return -1; /* Frigate need not go on */
+    }
+    if (write_headers(f, &a, &more) < 0)
         return -1;
     headers = media_headers(f->media, f->x, (const char *const *) more);
     f->unpiped =
@@ -180,6 +188,21 @@ static void answer_empty(MediaFetch *f)
     fetch_free(f);
 }
 
+static void answer_head(MediaFetch *f)
+{
+    _cleanup_(strv_freep) char **more = NULL;
+    _cleanup_(strv_freep) char **headers =
+        write_headers(f, &f->head, &more) < 0 ? NULL : media_headers(f->media, f->x, (const char *const *) more);
+
+    if (!headers) {
+        refuse(f, -ENOMEM, NULL);
+        return;
+    }
+    http_respond_head(TAKE_PTR(f->x), f->head.status, f->ask.path.type,
+                      f->head.has_length ? f->head.length : HTTP_LENGTH_UNKNOWN, (const char *const *) headers);
+    fetch_free(f);
+}
+
 static void on_done(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *why, void *userdata)
 {
     MediaFetch *f = userdata;
@@ -192,6 +215,8 @@ static void on_done(HttpCall *call _unused_, int r, const HttpResponse *response
         go_on(f);
     else if (f->answer)
         fetch_free(f); /* the viewer sees that it was cut */
+    else if (f->head.status > 0)
+        answer_head(f);
     else if (r >= 0 && f->status == 200)
         answer_empty(f);
     else
@@ -241,6 +266,7 @@ static MediaFetch *fetch_new(Media *m, HttpExchange *x, const MediaAsk *ask)
     f->ask.cookie = NULL;
     f->file = strdup(ask->path.file);
     f->cookie = ask->cookie ? strdup(ask->cookie) : NULL;
+    f->head_is_all = http_is_head(x);
     f->ask.path.file = f->file;
     return f->file && (!ask->cookie || f->cookie) ? f : fetch_free(f);
 }
@@ -261,6 +287,7 @@ void media_fetch(Media *m, HttpExchange *x, const MediaAsk *ask)
         .camera = path->camera,
         .from = path->from,
         .until = path->until,
+        .id = path->event,
         .file = path->file,
         .range = playlist ? NULL : http_header(x, "Range"),
         .on_head = playlist ? NULL : on_head,

@@ -7,6 +7,8 @@
 #include "lib/data/media-token.h"
 
 #define ROOT "/media/"
+#define EVENT_ROOT ROOT "event/"
+#define EVENT_END ".mp4"
 #define SECONDS_MAX (UINT64_C(1) << 53)
 #define NUMBER_SIZE 21
 
@@ -71,12 +73,36 @@ static bool is_sound(MediaPath *p)
            p->until - p->from <= MEDIA_WINDOW_SECONDS;
 }
 
+static bool take_event(const char *file, MediaPath *ret)
+{
+    size_t len = strlen(file), end = strlen(EVENT_END);
+
+    if (!str_ends(file, EVENT_END) || len - end >= sizeof(ret->event))
+        return false;
+    *ret = (MediaPath) { .kind = FRIGATE_EVENT_CLIP, .file = file, .type = "video/mp4" };
+    memcpy(ret->event, file, len - end);
+    return frigate_id_is_valid(ret->event);
+}
+
+bool media_path_make_event(const char *camera, const char *file, MediaPath *ret)
+{
+    *ret = (MediaPath) {};
+    if (!camera_name_is_valid(camera) || !file || !take_event(file, ret))
+        return false;
+    memcpy(ret->camera, camera, strlen(camera) + 1);
+    return true;
+}
+
 bool media_path_parse(const char *path, MediaPath *ret)
 {
     const char *at = path;
     char room[CAMERA_NAME_MAX + 1];
 
     *ret = (MediaPath) {};
+    if (str_starts(path, EVENT_ROOT) && take_event(path + strlen(EVENT_ROOT), ret)) {
+        ret->folder_len = strlen(path);
+        return true;
+    }
     if (!str_starts(path, ROOT))
         return false;
     at += strlen(ROOT);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a viewer asks for: /media/KIND/CAMERA/FROM/UNTIL/FILE, times in seconds since 1970. Pure. */
+/* What a viewer asks for: /media/KIND/CAMERA/FROM/UNTIL/FILE, times in seconds since 1970, or /media/event/ID.mp4, of what Frigate
+ * has followed. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +9,12 @@
 #include "secbox/cameras/frigate.h"
 
 typedef struct MediaPath {
-    FrigateKind kind; /* FRIGATE_VOD, FRIGATE_CLIP, FRIGATE_PREVIEW */
-    char camera[CAMERA_NAME_MAX + 1];
-    uint64_t from, until;
-    const char *file;  /* in the text that was parsed */
-    size_t folder_len; /* of that text: up to and with the slash before the file */
+    FrigateKind kind;                 /* FRIGATE_VOD, FRIGATE_CLIP, FRIGATE_PREVIEW, FRIGATE_EVENT_CLIP */
+    char camera[CAMERA_NAME_MAX + 1]; /* of an event empty: whoever may see it was told which it is */
+    uint64_t from, until;             /* not of an event */
+    char event[FRIGATE_ID_SIZE];      /* else empty */
+    const char *file;                 /* in the text that was parsed */
+    size_t folder_len; /* of that text: up to and with the slash before the file; of an event, all of it */
     const char *type;  /* Content-Type of the answer, whatever Frigate says */
 } MediaPath;
 
@@ -20,3 +22,5 @@ typedef struct MediaPath {
 bool media_path_parse(const char *path, MediaPath *ret);
 /* The same of its parts, of which the file says what kind it is; folder_len is 0. */
 bool media_path_make(const char *camera, uint64_t from, uint64_t until, const char *file, MediaPath *ret);
+/* The clip of an event; `file` has to be ID.mp4. */
+bool media_path_make_event(const char *camera, const char *file, MediaPath *ret);

@@ -11,11 +11,14 @@
 #define IDLE (2 * USEC_PER_MINUTE)
 /* Beyond twice the recording, for pauses and for seeing some of it again. */
 #define SPARE (10 * USEC_PER_MINUTE)
+/* Of an event nobody here knows how long it was. */
+#define EVENT_LENGTH (30 * USEC_PER_MINUTE)
 
 static void session_done(MediaSession *s)
 {
     free(s->camera);
     free(s->person);
+    free(s->event);
     *s = (MediaSession) {};
 }
 
@@ -27,6 +30,8 @@ void media_sessions_done(MediaSessions *s)
 
 bool media_session_covers(const MediaSession *s, const MediaPath *path)
 {
+    if (s->event || path->event[0])
+        return str_equal(s->event, path->event);
     return str_equal(s->camera, path->camera) && path->from >= s->from && path->until <= s->until;
 }
 
@@ -92,11 +97,12 @@ int media_session_begin(MediaSessions *s, const MediaToken *t, usec_t now, Media
     MediaSession *one = find_place(s, now), made = { .from = t->from, .until = t->until, .used = now };
     if (!one)
         return error_set(err, EAGAIN, "media.busy", "as many people as a box takes see its recordings already");
-    made.ends = now + 2 * (t->until - t->from) * USEC_PER_SEC + SPARE;
+    made.ends = now + 2 * (t->event ? EVENT_LENGTH : (t->until - t->from) * USEC_PER_SEC) + SPARE;
     memcpy(made.token, t->id, sizeof(made.token));
     made.camera = strdup(t->camera);
     made.person = strdup(t->person);
-    if (!made.camera || !made.person || jwt_id_make(made.cookie) < 0) {
+    made.event = t->event ? strdup(t->event) : NULL;
+    if (!made.camera || !made.person || (t->event && !made.event) || jwt_id_make(made.cookie) < 0) {
         session_done(&made);
         return error_from_errno(err, -ENOMEM, "cannot begin to show a recording");
     }

@@ -19,6 +19,7 @@
 typedef struct MediaSession {
     char cookie[JWT_ID_SIZE], token[JWT_ID_SIZE]; /* empty: the place is free */
     char *camera, *person;
+    char *event;          /* that is seen; NULL: */
     uint64_t from, until; /* of the recording */
     usec_t ends, used;
     unsigned streams; /* that are being sent */

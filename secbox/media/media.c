@@ -25,6 +25,22 @@ static int check_token(const Media *m, const char *text, MediaToken *ret, Error 
     return media_token_open(key, text, m->device_id, realtime_usec() / USEC_PER_SEC, ret, err);
 }
 
+static bool token_covers(const MediaToken *t, const MediaPath *path)
+{
+    if (t->event || path->event[0])
+        return str_equal(t->event, path->event);
+    return str_equal(t->camera, path->camera) && path->from >= t->from && path->until <= t->until;
+}
+
+static void tell(const MediaToken *t)
+{
+    if (t->event)
+        log_notice("%s sees the event %s of the camera %s", t->person, t->event, t->camera);
+    else
+        log_notice("%s sees the recording of the camera %s, %llu seconds from %llu on", t->person, t->camera,
+                   (unsigned long long) (t->until - t->from), (unsigned long long) t->from);
+}
+
 static int begin_session(Media *m, const char *text, const MediaPath *path, MediaSession **ret, Error *err)
 {
     _cleanup_(media_token_done) MediaToken token = {};
@@ -33,16 +49,15 @@ static int begin_session(Media *m, const char *text, const MediaPath *path, Medi
 
     if (r < 0)
         return r;
-    if (!str_equal(token.camera, path->camera) || path->from < token.from || path->until > token.until)
-        return error_set(err, EACCES, "media.window", "the token is for another camera or another time");
+    if (!token_covers(&token, path))
+        return error_set(err, EACCES, "media.window", "the token is for another camera, another time or another event");
     r = media_session_begin(&m->sessions, &token, boottime_usec(), ret, &is_new, err);
     if (r >= 0 && is_new)
-        log_notice("%s sees the recording of the camera %s, %llu seconds from %llu on", token.person, token.camera,
-                   (unsigned long long) (token.until - token.from), (unsigned long long) token.from);
+        tell(&token);
     return r;
 }
 
-/* For the folder alone in which the recording is. */
+/* For the folder alone in which the recording is, or for the event alone. */
 static char *cookie_of(const HttpExchange *x, const MediaPath *path, const MediaSession *s)
 {
     return str_format("Set-Cookie: " MEDIA_COOKIE "=%s; Path=%.*s; Max-Age=%llu; Secure; HttpOnly; SameSite=None; "
@@ -64,6 +79,8 @@ static void serve(Media *m, HttpExchange *x, const MediaPath *path, bool outside
         r = error_set(&err, EACCES, "media.no-token", "a recording is for those whom the cloud has given a token");
     else if (!ask.session)
         r = begin_session(m, token, path, &ask.session, &err);
+    if (r >= 0 && path->event[0]) /* a token's camera has the form of one, or it was refused */
+        strncpy(ask.path.camera, ask.session->camera, sizeof(ask.path.camera) - 1);
     if (r >= 0 && token && !(cookie = cookie_of(x, path, ask.session)))
         r = -ENOMEM;
     ask.cookie = cookie;

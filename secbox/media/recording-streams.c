@@ -224,10 +224,21 @@ static char *copy_text(const char *text)
     return strndup(text ? text : "", NAME_LENGTH_MAX);
 }
 
+static bool take_event(RecordingStream *s, const cJSON *open)
+{
+    char *file = str_format("%s.mp4", json_string(open, "event"));
+
+    free(s->file);
+    s->file = file;
+    return media_path_make_event(json_string(open, "camera"), file, &s->path);
+}
+
 static bool take_open(RecordingStream *s, const cJSON *open)
 {
     uint64_t from = 0, until = 0;
 
+    if (json_string(open, "event"))
+        return take_event(s, open);
     return json_u64(open, "from", &from) >= 0 && json_u64(open, "until", &until) >= 0 &&
            media_path_make(json_string(open, "camera"), from, until, s->file, &s->path);
 }
@@ -247,6 +258,7 @@ static void ask(RecordingStream *s, const cJSON *open)
         .camera = s->path.camera,
         .from = s->path.from,
         .until = s->path.until,
+        .id = s->path.event,
         .file = s->file,
         .range = playlist ? NULL : s->range,
         .on_head = playlist ? NULL : on_head,
@@ -257,6 +269,8 @@ static void ask(RecordingStream *s, const cJSON *open)
         r = cameras_get_recording(s->owner->cameras, &get, playlist ? on_playlist : on_done, s, &s->call, &err);
     if (r < 0)
         send_error(s, r, &err);
+    else if (s->path.kind == FRIGATE_EVENT_CLIP)
+        log_notice("%s sees the event %s of the camera %s", s->person, s->path.event, s->path.camera);
     else if (s->path.kind != FRIGATE_VOD || str_equal(s->file, "master.m3u8"))
         log_notice("%s sees the recording of the camera %s, %llu seconds from %llu on", s->person, s->path.camera,
                    (unsigned long long) (s->path.until - s->path.from), (unsigned long long) s->path.from);

@@ -40,9 +40,11 @@ static void check_path(const char *text, size_t len)
     _cleanup_(freep) char *path = strndup(text, len);
     MediaPath p;
 
-    if (path && media_path_parse(path, &p) &&
-        (!p.type || strchr(p.file, '/') || !camera_name_is_valid(p.camera) || p.from >= p.until))
-        abort();
+    if (path && media_path_parse(path, &p)) {
+        bool sound = p.event[0] ? frigate_id_is_valid(p.event) : camera_name_is_valid(p.camera) && p.from < p.until;
+        if (!p.type || strchr(p.file, '/') || !sound)
+            abort();
+    }
     (void) !range_is_plain(path);
 }
 

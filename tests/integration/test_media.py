@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import re
+import secrets
 import socket
 import ssl
 import subprocess
@@ -187,6 +188,50 @@ def test_clips_and_previews(media, frigate):
             media.get(path, media.token())
     frigate.behave()
     assert media.get(CLIP, media.token())[0] == 200
+
+
+def test_the_clip_of_an_event(media, frigate):
+    """By a token for exactly that, and a cookie for exactly that."""
+    event, other = (frigate.add_event("entrada")["id"] for _ in range(2))
+    path = f"/media/event/{event}.mp4"
+
+    def token(of, **changed):
+        claims = {"v": 1, "aud": media.env["DEVICE_ID"], "cam": "entrada", "sub": "ana", "jti": secrets.token_hex(8), "event": of,
+                  "nbf": int(time.time()), "exp": int(time.time()) + 300}
+        return media.key.sign_claims("media+jwt", {**claims, **changed})
+
+    status, headers, body = media.get(path, token(event))
+    assert (status, body) == (200, Recording.clip()) and headers["Content-Type"] == "video/mp4"
+    assert f"; Path={path};" in headers["Set-Cookie"]
+    cookie = headers["Set-Cookie"].split(";")[0]
+    assert media.get(path, Cookie=cookie)[2] == Recording.clip()
+    assert media.refused(f"/media/event/{other}.mp4", Cookie=cookie) == (401, "media.no-token")
+    assert media.refused(VOD + "master.m3u8", Cookie=cookie) == (401, "media.no-token")
+    for bad, of, id in ((token(other), path, "media.window"), (media.token(), path, "media.window"),
+                        (token(event), VOD + "master.m3u8", "media.window"), (token("../config"), path, "media.token-malformed"),
+                        (token(event, exp=int(time.time()) - 61), path, "media.token-time")):
+        assert media.refused(of, bad) == (403, id)
+    assert media.refused("/media/event/1700000000.1-none.mp4", token("1700000000.1-none")) == (404, "media.none")
+    assert f"ana sees the event {event} of the camera entrada" in read_text(media.log)
+    assert not [p for p in frigate.asked("/api/events/") if not re.fullmatch(r"/api/events/[\d.]+-[a-z0-9]+/clip\.mp4", p)]
+
+
+def test_heads(media, frigate):
+    """As the answers to GET, without their bodies; Frigate is left alone with the rest of what it would have sent."""
+    cookie, _, master = begin(media)
+    for path, asked in ((VOD + "master.m3u8", {}), (VOD + "seg-0-v1.m4s", {}), (VOD + "seg-0-v1.m4s", {"Range": "bytes=0-9"}),
+                        (VOD + "seg-99-v1.m4s", {}), ("/media/ping", {}), (VOD + "seg-0-v1.m4s", {"Range": "bytes=99999999-"})):
+        status, headers, body = media.get(path, method="HEAD", Cookie=cookie, **asked)
+        as_get, headers_of_get, _ = media.get(path, Cookie=cookie, **asked)
+        assert (status, body) == (as_get, b""), path
+        for name in ("Content-Length", "Content-Type", "Content-Range", "Accept-Ranges", "Cache-Control"):
+            assert headers[name] == headers_of_get[name], (path, name)
+    frigate.behave("recordings-stall")
+    status, headers, body = media.get(CLIP, media.token(), method="HEAD")
+    assert (status, body) == (200, b"") and "Content-Length" not in headers and "Set-Cookie" in headers
+    frigate.behave()
+    assert media.get(VOD + "master.m3u8", method="HEAD")[0] == 401
+    assert len(master) > 0
 
 
 def test_who_sees_nothing(media, frigate):

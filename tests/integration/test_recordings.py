@@ -53,10 +53,10 @@ class Place:
     def serve_community(self, fleet):
         assert fleet.run("devices", "relabel", BOX, f"community={self.community}", check=0)
 
-    def through(self, file, camera="entrada", window=f"{START}-{END}", token=None, **headers):
+    def through(self, file, camera="entrada", window=f"{START}-{END}", token=None, method="GET", **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=PATIENCE_SECONDS)
         try:
-            connection.request("GET", f"/v1/devices/{BOX}/recordings/{camera}/{window}/{file}",
+            connection.request(method, f"/v1/devices/{BOX}/recordings/{camera}/{window}/{file}",
                                headers={"Authorization": f"Bearer {token or self.gateway.token}", **headers})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
@@ -145,6 +145,55 @@ def test_through_the_tunnel(place, folder):
     assert place.through("seg-0-v1.m4s", window=f"{START}-{END - 1}")[0] == 200
     wait_until(lambda: place.audit("recording.seen")[0]["detail"]["file"] == "seg-0-v1.m4s",
                "but whoever begins with one is", place.box.alive)
+
+
+def test_the_clip_of_an_event(place, folder):
+    """With a token for exactly that on the box, and through the tunnel."""
+    gateway, fleet = place.gateway, Fleet(place.gateway.url, place.gateway.token, folder)
+    event = place.frigate.add_event("entrada")["id"]
+    place.serve_community(fleet)
+    for bad in ({"event": "../config"}, {"event": event, "from": FROM}, {"event": event, "until": UNTIL}):
+        assert gateway.request("POST", f"/v1/devices/{BOX}/recordings", {"camera": "entrada", **bad}).status == 400, bad
+    it = fleet.json("recordings", BOX, "entrada", "--event", event)["recording"]
+    assert it["event"] == event and it["clip"].startswith(f"/media/event/{event}.mp4?t=ey") and "path" not in it
+    wait_until(lambda: from_box(place, it["clip"])[0] == 200, "the box knows the key", place.box.alive)
+    assert from_box(place, it["clip"]) == (200, Recording.clip())
+    assert place.audit("recording.allowed")[0]["detail"]["event"] == event
+    told = fleet.run("recordings", BOX, "entrada", "--event", event, check=0).stdout
+    assert f"https://THE-BOX/media/event/{event}.mp4?t=" in told
+    path = os.path.join(folder, "clip.mp4")
+    with open(path, "wb") as out:
+        subprocess.run([program("secbox-fleet"), "recordings", BOX, "entrada", "--event", event, "--download"], env=fleet.env,
+                       stdout=out, check=True)
+    with open(path, "rb") as f:
+        assert f.read() == Recording.clip()
+    wait_until(lambda: place.audit("recording.seen"), "it is written down", place.box.alive)
+    assert place.audit("recording.seen")[0]["detail"] == {"camera": "entrada", "event": event}
+    for file in ("1700000000.1-none.mp4", "..%2fconfig.mp4", f"{event}.m3u8", f"{event}"):
+        assert place.through(file, window="events")[0] == 404, file
+    answer = fleet.run("recordings", BOX, "entrada", "--event", event, "--from", FROM, check=2)
+    assert "--event stands alone" in answer.stderr
+
+
+def test_heads_through_the_tunnel(place):
+    event = place.frigate.add_event("entrada")["id"]
+    for window, file, asked in ((f"{START}-{END}", "master.m3u8", {}), (f"{START}-{END}", "seg-0-v1.m4s", {}),
+                                (f"{START}-{END}", "seg-0-v1.m4s", {"Range": "bytes=0-9"}), (f"{START}-{END}", "seg-99-v1.m4s", {}),
+                                ("events", "1700000000.1-none.mp4", {})):
+        status, headers, body = place.through(file, window=window, method="HEAD", **asked)
+        as_get, headers_of_get, _ = place.through(file, window=window, **asked)
+        assert (status, body) == (as_get, b""), file
+        for name in ("Content-Length", "Content-Type", "Content-Range", "Accept-Ranges"):
+            assert headers[name] == headers_of_get[name], (file, name)
+    wait_until(lambda: place.audit("recording.seen"), "what was sent is written down", place.box.alive)
+    before = len(place.audit("recording.seen"))
+    place.frigate.behave("recordings-stall")
+    status, headers, _ = place.through(f"{event}.mp4", window="events", method="HEAD")
+    assert status == 200 and "Content-Length" not in headers
+    place.frigate.behave()
+    assert place.through(f"{event}.mp4", window="events")[2] == Recording.clip()
+    wait_until(lambda: len(place.audit("recording.seen")) > before, "that one is", place.box.alive)
+    assert len(place.audit("recording.seen")) == before + 1, "a head is not"
 
 
 def test_what_is_refused_through_the_tunnel(place, folder):

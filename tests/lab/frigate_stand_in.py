@@ -3,7 +3,7 @@
 
 It imitates: port 5000, on which everybody is an administrator, and 8971 with a login (POST /api/login, cookie or bearer token); the
 cache of its nginx, which keeps the JSON below /api/ for five seconds and is passed by with `X-Cache-Bypass: 1`; /api/version,
-/api/config, /api/stats, /api/events, /api/review, snapshots and thumbnails of events, the last frame of a camera with
+/api/config, /api/stats, /api/events, /api/review, snapshots, thumbnails and clips of events, the last frame of a camera with
 `X-Frigate-Offline` (the camera's last picture is served with 200), MJPEG whose parts have no length, black pictures where there is
 none, `fps=0` that ends in a 500, query parameters that it does not know and passes over (`h` is one: the height is `height`),
 recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with, and whose pieces answer
@@ -141,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """What this request gets: "recordings-…" leaves all but recordings alone, by which Frigate itself is judged."""
         does = self.frigate.behaviour
         if does and does.startswith("recordings-"):
-            return does[len("recordings-"):] if "/start/" in self.path else None
+            return does[len("recordings-"):] if "/start/" in self.path or self.path.endswith("/clip.mp4") else None
         return does
 
     def send(self, body, content_type="application/json", status=200, headers=()):
@@ -227,6 +227,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(VERSION.encode(), "text/plain")
         elif path in ("config", "stats", "events", "review"):
             self.cached(path, query)
+        elif words[0] == "events" and len(words) == 3 and words[2] == "clip.mp4":
+            self.event(words[1])
+            self.clip()
         elif words[0] == "events" and len(words) == 3 and words[2] in ("snapshot.jpg", "thumbnail.jpg"):
             self.event_picture(words[1], words[2])
         elif len(words) == 2 and words[1] in ("latest.jpg", "latest.jpeg"):
@@ -349,13 +352,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.chunk(head + picture + b"\r\n\r\n")
         return True
 
-    def event_picture(self, event, what):
+    def event(self, event):
         found = [e for e in self.frigate.events if e["id"] == event]
         if not found:
             raise Refused(404, "Event not found")
+        return found[0]
+
+    def event_picture(self, event, what):
+        camera = self.event(event)["camera"]
         height = 175 if what == "thumbnail.jpg" else HEIGHT // 2
-        self.send(self.frigate.picture(found[0]["camera"], height), "image/jpeg",
-                  headers=[("X-Frame-Time", str(found[0]["start_time"])), ("Cache-Control", "private, max-age=31536000")])
+        self.send(self.frigate.picture(camera, height), "image/jpeg",
+                  headers=[("X-Frame-Time", str(self.event(event)["start_time"])), ("Cache-Control", "private, max-age=31536000")])
 
     def vod(self, path, query):
         match = PAIR.fullmatch(path)

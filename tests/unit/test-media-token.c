@@ -118,6 +118,27 @@ static void test_a_pass_is_no_token(void **state)
     error_done(&err);
 }
 
+/* For one event and no window, which a box that knows no events takes for no token at all. */
+static void test_an_event(void **state)
+{
+    (void) state;
+    _cleanup_(key_freep) Key *key = new_key();
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(media_token_done) MediaToken got = {};
+    _cleanup_(cJSON_Deletep) cJSON *claims = NULL;
+    MediaToken made = a_token();
+
+    made.event = (char *) "1700000000.123456-abc123";
+    assert_int_equal(media_token_sign(key, &made, &text, NULL), 0);
+    assert_int_equal(media_token_open(key, text, DEVICE, NOW, &got, NULL), 0);
+    assert_string_equal(got.event, made.event);
+    assert_string_equal(got.camera, "entrada");
+    assert_true(got.from == 0 && got.until == 0);
+    assert_int_equal(jwt_open(key, text, MEDIA_TOKEN_TYPE, &claims, NULL), 0);
+    assert_null(cJSON_GetObjectItemCaseSensitive(claims, "from"));
+    assert_null(cJSON_GetObjectItemCaseSensitive(claims, "until"));
+}
+
 #define CLAIMS(v, aud, cam, sub, jti, more)                                                                            \
     "{\"v\":" v ",\"aud\":\"" aud "\",\"cam\":\"" cam "\",\"sub\":\"" sub "\",\"jti\":\"" jti "\"" more "}"
 #define ID "AAAAAAAAAAAAAAAA"
@@ -137,6 +158,9 @@ static void test_tokens_that_say_too_little(void **state)
         CLAIMS("1", DEVICE, "c", "s", ID, TIMES),
         CLAIMS("1", DEVICE, "c", "s", ID, WINDOW),
         CLAIMS("1", DEVICE, "c", "s", ID, ",\"from\":2,\"until\":2" TIMES),
+        CLAIMS("1", DEVICE, "c", "s", ID, ",\"event\":\"../config\"" TIMES),
+        CLAIMS("1", DEVICE, "c", "s", ID, ",\"event\":\"\"" WINDOW TIMES),
+        CLAIMS("1", DEVICE, "c", "s", ID, ",\"event\":1" WINDOW TIMES),
         CLAIMS("1", DEVICE, "c", "s", ID, ",\"from\":1.5,\"until\":2" TIMES),
         CLAIMS("1", DEVICE, "c", "s", ID, ",\"from\":-1,\"until\":2" TIMES),
     };
@@ -156,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_an_event),
         cmocka_unit_test(test_a_pass_is_no_token),
         cmocka_unit_test(test_tokens_that_say_too_little),
     };

@@ -280,6 +280,7 @@ static void test_limits(void **state)
         { FRIGATE_VOD, true, { 6 * USEC_PER_HOUR, 10 * USEC_PER_SEC } },
         { FRIGATE_CLIP, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
         { FRIGATE_PREVIEW, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
+        { FRIGATE_EVENT_CLIP, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

@@ -72,6 +72,41 @@ static void test_paths(void **state)
     assert_true(media_path_parse("/media/vod/entrada/100/86500/master.m3u8", &p)); /* a day */
 }
 
+#define EVENT "1700000000.123456-abc123"
+
+static void test_events(void **state)
+{
+    (void) state;
+    static const char *const bad[] = {
+        "/media/event/",
+        "/media/event/.mp4",
+        "/media/event/" EVENT,
+        "/media/event/" EVENT ".m3u8",
+        "/media/event/" EVENT "/clip.mp4",
+        "/media/event/../" EVENT ".mp4",
+        "/media/event/1700000000.mp4",
+        "/media/event/1700000000.1-a/../b.mp4",
+        "/media/event/1700000000.1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.mp4",
+        "/media/events/" EVENT ".mp4"
+    };
+    static const char good[] = "/media/event/" EVENT ".mp4";
+    MediaPath p;
+
+    assert_true(media_path_parse(good, &p) && p.kind == FRIGATE_EVENT_CLIP);
+    assert_string_equal(p.event, EVENT);
+    assert_string_equal(p.type, "video/mp4");
+    assert_string_equal(p.camera, "");
+    assert_int_equal(p.folder_len, strlen(good)); /* a cookie for this one alone */
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_false(media_path_parse(bad[i], &p));
+    assert_true(media_path_make_event("entrada", EVENT ".mp4", &p) && p.kind == FRIGATE_EVENT_CLIP);
+    assert_string_equal(p.camera, "entrada");
+    assert_string_equal(p.event, EVENT);
+    assert_false(media_path_make_event("..", EVENT ".mp4", &p));
+    assert_false(media_path_make_event("entrada", "clip.mp4", &p));
+    assert_false(media_path_make_event("entrada", NULL, &p));
+}
+
 static void test_parts(void **state)
 {
     (void) state;
@@ -219,6 +254,30 @@ static void test_a_session(void **state)
     assert_null(find(&s, "", one->cookie, &p, NOW + 1800 * USEC_PER_SEC));
 }
 
+/* A session of an event is for no other, and for no window; one of a window is for no event. */
+static void test_a_session_of_an_event(void **state)
+{
+    (void) state;
+    _cleanup_(media_sessions_done) MediaSessions s = {};
+    MediaToken window = token_of('a'), event = token_of('b');
+    MediaSession *one = NULL, *other = NULL;
+    MediaPath p = path_of("entrada", 1000, 1600), clip, another;
+    bool is_new;
+
+    event.event = (char *) EVENT;
+    event.from = event.until = 0;
+    assert_true(media_path_parse("/media/event/" EVENT ".mp4", &clip));
+    assert_true(media_path_parse("/media/event/1700000001.1-a.mp4", &another));
+    assert_int_equal(media_session_begin(&s, &window, NOW, &one, &is_new, NULL), 0);
+    assert_int_equal(media_session_begin(&s, &event, NOW, &other, &is_new, NULL), 0);
+    assert_ptr_equal(find(&s, "", other->cookie, &clip, NOW), other);
+    assert_null(find(&s, "", other->cookie, &another, NOW));
+    assert_null(find(&s, "", other->cookie, &p, NOW));
+    assert_null(find(&s, "", one->cookie, &clip, NOW));
+    assert_non_null(find(&s, "", other->cookie, &clip, NOW + 70 * USEC_PER_MINUTE - 1));
+    assert_null(find(&s, "", other->cookie, &clip, NOW + 70 * USEC_PER_MINUTE));
+}
+
 /* Who is there keeps the place; who has been away for two minutes loses it to somebody else, and whom much is sent does not. */
 static void test_places(void **state)
 {
@@ -246,8 +305,10 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),     cmocka_unit_test(test_parts),     cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_playlists), cmocka_unit_test(test_a_session), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_paths),     cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_events),    cmocka_unit_test(test_a_session_of_an_event),
+        cmocka_unit_test(test_answers),   cmocka_unit_test(test_playlists),
+        cmocka_unit_test(test_a_session), cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
