@@ -23,7 +23,7 @@ PACKAGES="debhelper dpkg-dev lintian apt-utils gnupg git"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography python3-pytest
-    python3-websockets skopeo docker-registry nginx-light socat"
+    python3-websockets skopeo docker-registry nginx-light socat ffmpeg"
 
 say() { printf 'deps: %s\n' "$*"; }
 

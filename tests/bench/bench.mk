@@ -10,6 +10,7 @@ bench: ## figures beside the alternatives
 	$(Q)$(MAKE) bench-tunnel
 	$(Q)$(MAKE) bench-data
 	$(Q)$(MAKE) bench-relay
+	$(Q)$(MAKE) bench-cameras
 	$(Q)$(MAKE) bench-hostile
 
 # the packages first: what follows finds its libraries through pkg-config
@@ -36,8 +37,12 @@ bench-relay: bench-deps
 	$(Q)$(MAKE) all $(BUILD)/tests/pace
 	$(BENCH) relay
 
+bench-cameras: bench-deps
+	$(Q)$(MAKE) all $(BUILD)/tests/pace
+	$(BENCH) cameras
+
 bench-hostile: bench-deps
 	$(Q)$(MAKE) all $(addprefix $(BUILD)/tests/,many-boxes strangers)
 	$(BENCH) hostile
 
-.PHONY: bench bench-data bench-deps bench-hostile bench-push bench-relay bench-update bench-tunnel
+.PHONY: bench bench-cameras bench-data bench-deps bench-hostile bench-push bench-relay bench-update bench-tunnel

@@ -14,12 +14,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
 
-from tests.bench import data, hostile, push, relay, tunnel, update  # noqa: E402  pylint: disable=wrong-import-position
+from tests.bench import cameras, data, hostile, push, relay, tunnel, update  # noqa: E402  pylint: disable=wrong-import-position
 from tests.bench.measure import Suite  # noqa: E402  pylint: disable=wrong-import-position
 from tests.lab import isolate  # noqa: E402  pylint: disable=wrong-import-position
 
-SUITES = {"data": data.run, "hostile": hostile.run, "push": push.run, "relay": relay.run, "tunnel": tunnel.run,
-          "update": update.run}
+SUITES = {"cameras": cameras.run, "data": data.run, "hostile": hostile.run, "push": push.run, "relay": relay.run,
+          "tunnel": tunnel.run, "update": update.run}
 
 
 def arguments():

@@ -124,7 +124,7 @@ class Whole(SecBoxStack):
     def __init__(self, place):
         folder = os.path.join(place.folder, f"whole-{time.monotonic_ns()}")
         self.ends = []
-        self.listener = None
+        self.listener = self.settings = None
         self.gateway = Gateway(os.path.join(folder, "gateway"), tls=(place.cert, place.key), host=place.gateway)
         try:
             self._start(place, folder)
@@ -134,7 +134,7 @@ class Whole(SecBoxStack):
 
     def _start(self, place, folder):
         wait_until(lambda: self.gateway.request("GET", "/healthz").status == 200, "the gateway serves", self.gateway.daemon.death)
-        settings = {**self.gateway.enroll(DEVICE), "SSH_PORT": str(place.target), "CLOUD_CA_FILE": place.cert}
+        settings = self.settings = {**self.gateway.enroll(DEVICE), "SSH_PORT": str(place.target), "CLOUD_CA_FILE": place.cert}
         root = os.path.join(folder, "root")
         for path in ("etc/tucomunidad", "run/tucomunidad", "var/lib/tucomunidad"):
             os.makedirs(os.path.join(root, path))
@@ -172,15 +172,17 @@ class Whole(SecBoxStack):
 class SshR(SecBoxStack):
     name = "ssh -R (OpenSSH)"
 
-    def __init__(self, place):
+    def __init__(self, place, more=()):
+        """more: further (port here, port on the box's side)."""
         key = os.path.join(place.folder, f"ssh-key-{time.monotonic_ns()}")
         self.sshd = Sshd(os.path.join(place.folder, f"sshd-{time.monotonic_ns()}"), authorized=make_key(key), address=place.gateway)
         self.sshd.start()
         self.port = free_port()
+        forwards = [word for here, there in more for word in ("-R", f"127.0.0.1:{here}:127.0.0.1:{there}")]
         self.ends = [self.sshd.daemon, place.start_box("ssh", [
             "ssh", "-N", "-F", "none", "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
             "LogLevel=ERROR", "-o", "ExitOnForwardFailure=yes", "-p", str(self.sshd.port), "-R",
-            f"127.0.0.1:{self.port}:127.0.0.1:{place.target}", f"root@{place.gateway}"])]
+            f"127.0.0.1:{self.port}:127.0.0.1:{place.target}", *forwards, f"root@{place.gateway}"])]
 
 
 class Stunnel(SecBoxStack):

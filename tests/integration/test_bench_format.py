@@ -91,3 +91,13 @@ def test_the_data_suite_runs(folder):
     rows = quick("data", folder)
     assert [row["metric"].split(",")[0] for row in rows] == [f"rows into the replica by {how}" for how in ("a snapshot", "changes")]
     assert all(row["ours"] > 0 and row["peer"] > 0 and row["unit"] == "1/s" for row in rows)
+
+
+def test_the_cameras_suite_runs(folder):
+    require_programs("secbox", "secbox-gateway")
+    for name in ("nginx", "ffmpeg"):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed: installer/deps.sh test bench")
+    rows = quick("cameras", folder)
+    assert [row["unit"] for row in rows] == ["1/s", "% of a core", "KiB"]
+    assert rows[0]["ours"] > 0 and rows[0]["peer"] > 0 and rows[1]["ours"] > 0
