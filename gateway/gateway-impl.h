@@ -13,6 +13,7 @@
 #include "gateway/communities/api-import.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
+#include "gateway/communities/media-revocations.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
@@ -87,6 +88,7 @@ struct Gateway {
     CameraTicketsApi tickets_api;
     BoxCameras *cameras;
     BoxRecordings *recordings;
+    MediaRevocations *media_revocations;
     GatewayFiles *files;
     GatewayLease *lease;
     bool stands_by; /* another gateway serves, which has been said */

@@ -134,6 +134,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         photos_sweep(g->photos);
         box_cameras_sweep(g->cameras);
         box_recordings_sweep(g->recordings);
+        media_revocations_sweep(g->media_revocations);
         bundles_sweep(g->bundles);
         bundle_keys_sweep(g->bundle_keys);
         host_keys_sweep(g->host_keys);
@@ -285,7 +286,9 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     requests_set_tickets(g->requests, camera_ticket_take, &g->tickets_api);
     g->cameras = box_cameras_new(g->store, g->requests, g->conns, g->registry);
     g->recordings = box_recordings_new(g->store, g->conns, g->registry);
-    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras && g->recordings
+    g->media_revocations = media_revocations_new(g->store, g->conns, g->registry);
+    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras &&
+                   g->recordings && g->media_revocations
                ? 0
                : -ENOMEM;
 }
@@ -355,6 +358,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
         { recording_routes, &g->community_events },
+        { media_revocation_routes, g->media_revocations },
         { health_routes, &g->health_api },
         { metrics_routes, &g->metrics_api },
         { audit_routes, NULL },
@@ -430,6 +434,7 @@ Gateway *gateway_free(Gateway *g)
     box_cameras_free(g->cameras);
     camera_tickets_free(g->tickets_api.tickets);
     box_recordings_free(g->recordings);
+    media_revocations_free(g->media_revocations);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);

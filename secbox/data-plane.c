@@ -430,10 +430,19 @@ static void take_data(DataPlane *d, const cJSON *message, const char *text)
         data_health_look(d->health);
 }
 
+/* Where nobody is shown a recording there is nothing to end. */
+static void take_revocation(DataPlane *d, const cJSON *message)
+{
+    if (d->lan)
+        lan_revoke_media(d->lan, cJSON_GetObjectItemCaseSensitive(message, "tokens"));
+}
+
 void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
 {
     if (str_equal(json_string(message, "type"), "lan.certificate.ask"))
         answer_certificate(d, message);
+    else if (str_equal(json_string(message, "type"), "media.revoke"))
+        take_revocation(d, message);
     else if (!data_health_take(d->health, message) && !photo_sender_take(d->photo_sender, message))
         take_data(d, message, text);
 }

@@ -8,6 +8,7 @@
 
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/community-key.h"
+#include "gateway/store/media-table.h"
 #include "gateway/store/passes-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/camera-name.h"
@@ -111,7 +112,16 @@ static void sign(Request *c, const char *pem)
     _cleanup_(cJSON_Deletep) cJSON *detail = r >= 0 ? draft_to_json(d) : NULL;
     _cleanup_(freep) char *text = detail ? json_print(detail) : NULL;
     if (text)
-        request_query(c, sql_recording_allowed(c->actor, d->token.device, text), on_audited);
+        request_query(c,
+                      sql_media_token_add(&(NewMediaToken) {
+                          .id = d->token.id,
+                          .device = d->token.device,
+                          .actor = c->actor,
+                          .operator_hash = c->token_hash,
+                          .detail = text,
+                          .seconds = MEDIA_TOKEN_SECONDS + JWT_LEEWAY_SECONDS + media_token_session_seconds(&d->token),
+                      }),
+                      on_audited);
     else
         request_fail(c, r < 0 ? r : -ENOMEM, &err);
 }

@@ -166,6 +166,7 @@ int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);
 int verb_camera(int argc, char **argv, void *userdata);
 int verb_recordings(int argc, char **argv, void *userdata);
+int verb_recordings_revoke(int argc, char **argv, void *userdata);
 int verb_certificate_show(int argc, char **argv, void *userdata);
 int verb_certificate_request(int argc, char **argv, void *userdata);
 int verb_certificate_send(int argc, char **argv, void *userdata);

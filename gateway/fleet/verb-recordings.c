@@ -45,17 +45,18 @@ static char *allowed_text(const cJSON *body)
 {
     static const char *const members[] = { "path", "clip", "preview", "expiresAt" };
     const cJSON *o = cJSON_GetObjectItemCaseSensitive(body, "recording");
+    const char *id = json_string(o, "id") ? json_string(o, "id") : "";
 
     if (json_string(o, "event") && json_string(o, "clip") && json_string(o, "expiresAt"))
-        return str_format("file    https://THE-BOX%s\ngood until %s\n", json_string(o, "clip"),
-                          json_string(o, "expiresAt"));
+        return str_format("file    https://THE-BOX%s\ngood until %s\ntoken   %s\n", json_string(o, "clip"),
+                          json_string(o, "expiresAt"), id);
 
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
         if (!json_string(o, members[i]))
             return strdup("the gateway's answer holds no recording\n");
     return str_format(
-        "player  https://THE-BOX%s\nfile    https://THE-BOX%s\npreview https://THE-BOX%s\ngood until %s\n",
-        json_string(o, "path"), json_string(o, "clip"), json_string(o, "preview"), json_string(o, "expiresAt"));
+        "player  https://THE-BOX%s\nfile    https://THE-BOX%s\npreview https://THE-BOX%s\ngood until %s\ntoken   %s\n",
+        json_string(o, "path"), json_string(o, "clip"), json_string(o, "preview"), json_string(o, "expiresAt"), id);
 }
 
 static int allow(Fleet *fleet, const char *device, const char *camera, const Wanted *w)
@@ -115,4 +116,22 @@ int verb_recordings(int argc _unused_, char **argv, void *userdata)
     if (r < 0)
         return fleet_fail(fleet, NULL, &err, r);
     return fleet->download ? download(fleet, argv[0], argv[1], &w) : allow(fleet, argv[0], argv[1], &w);
+}
+
+static char *revoked_text(const cJSON *body)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(body, "revoked");
+
+    return cJSON_IsNumber(n) ? str_format("%.0f taken back\n", n->valuedouble)
+                             : strdup("the gateway's answer says nothing\n");
+}
+
+int verb_recordings_revoke(int argc, char **argv, void *userdata)
+{
+    static const FleetView view = { .text = revoked_text };
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+
+    if (!body || json_add_string(body, "id", argc > 1 ? argv[1] : NULL) < 0)
+        return fleet_fail(userdata, NULL, NULL, -ENOMEM);
+    return fleet_show(userdata, "POST", fleet_device_path(argv[0], "/recordings/revoke"), body, &view);
 }

@@ -28,13 +28,6 @@ Statement sql_recording_key(const char *device)
                      sql_text(device));
 }
 
-Statement sql_recording_allowed(const char *actor, const char *device, const char *detail)
-{
-    const AuditRow row = { .actor = actor, .action = "recording.allowed", .device = device, .detail = detail };
-
-    return sql_audit_add(&row);
-}
-
 Statement sql_pass_issued(const char *actor, const char *detail)
 {
     const AuditRow row = { .actor = actor, .action = "pass.issued", .detail = detail };

@@ -13,5 +13,4 @@ Statement sql_pass_key_keep(const char *community, const char *pem, const char *
 /* Of the community that this device serves: 0 its id or NULL, 1 the key as PEM (secret) or NULL, 2 whether the community's row
  * names it, 3 whether the device is blocked. No row: no such device. */
 Statement sql_recording_key(const char *device);
-Statement sql_recording_allowed(const char *actor, const char *device, const char *detail);
 Statement sql_pass_issued(const char *actor, const char *detail);

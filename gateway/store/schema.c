@@ -2,6 +2,7 @@
 #include "gateway/store/schema.h"
 
 #include "gateway/store/enrolments-table.h"
+#include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/serving-table.h"
 #include "gateway/store/waiting-table.h"
@@ -210,6 +211,7 @@ static const SchemaStep schema_steps[] = {
     /* the digest of the files that come with the compose file */
     { 22, "ALTER TABLE waiting_pushes ADD COLUMN bundle text;\n"
           "ALTER TABLE templates ADD COLUMN bundle text;\n" },
+    { 23, schema_media_tokens },
     {},
 };
 

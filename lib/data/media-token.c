@@ -20,6 +20,11 @@ void media_token_done(MediaToken *t)
     *t = (MediaToken) {};
 }
 
+uint64_t media_token_session_seconds(const MediaToken *t)
+{
+    return 2 * (t->event ? MEDIA_EVENT_SECONDS : t->until - t->from) + MEDIA_SPARE_SECONDS;
+}
+
 static int add_seconds(cJSON *claims, const char *name, uint64_t seconds)
 {
     return json_add_item(claims, name, cJSON_CreateNumber((double) seconds));

@@ -14,6 +14,11 @@
 /* The longest recording that one token, and one request, is for. */
 #define MEDIA_WINDOW_SECONDS 86400
 
+/* What a token begins goes on for twice the recording, and so much longer, for pauses and for seeing some of it again. */
+#define MEDIA_SPARE_SECONDS 600
+/* Of an event nobody knows beforehand how long it was. */
+#define MEDIA_EVENT_SECONDS 1800
+
 typedef struct MediaToken {
     char *device, *camera;
     char *person;         /* who looks */
@@ -24,6 +29,9 @@ typedef struct MediaToken {
 } MediaToken;
 
 void media_token_done(MediaToken *t);
+
+/* How long a session lasts that it begins. */
+uint64_t media_token_session_seconds(const MediaToken *t);
 
 /* Gives the token its id and signs it. */
 int media_token_sign(const Key *key, MediaToken *token, char **ret, Error *err) _must_check_;

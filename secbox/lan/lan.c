@@ -579,6 +579,11 @@ void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len
     sightings_take_picture(lan->sightings, id, data, len);
 }
 
+void lan_revoke_media(Lan *lan, const cJSON *tokens)
+{
+    media_revoke(lan->media, tokens);
+}
+
 void lan_status_changed(Lan *lan)
 {
     lan_events_tell(lan->events, "status");

@@ -50,6 +50,8 @@ void lan_data_changed(Lan *lan);
 int lan_certificate(Lan *lan, const cJSON *ask, cJSON *answer, Error *err) _must_check_;
 /* Until when the cloud's certificate is good (seconds since 1970); 0: there is none. */
 uint64_t lan_certificate_until(const Lan *lan);
+/* The cloud has taken tokens for recordings back: media_revoke(). */
+void lan_revoke_media(Lan *lan, const cJSON *tokens);
 /* A camera has recognised a plate or a face, or takes it for another than before. */
 void lan_sighting(Lan *lan, const Sighting *s);
 void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len);

@@ -64,6 +64,21 @@ static void refuse(MediaFetch *f, int r, const Error *err)
     fetch_free(f);
 }
 
+void media_fetches_end_of(Media *m, const MediaSession *s, int r, const Error *err)
+{
+    MediaFetch *next;
+
+    for (MediaFetch *f = m->fetches; f; f = next) {
+        next = f->next;
+        if (f->ask.session != s)
+            continue;
+        if (f->x)
+            refuse(f, r, err);
+        else
+            fetch_free(f); /* the viewer sees that it was cut */
+    }
+}
+
 static int judge(const MediaFetch *f, int r, const Error *why, Error *err)
 {
     return f->unpiped ? error_set(err, EINVAL, "media.request",

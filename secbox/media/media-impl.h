@@ -43,3 +43,5 @@ typedef struct MediaAsk {
 /* Answers with what Frigate has. */
 void media_fetch(Media *m, HttpExchange *x, const MediaAsk *ask);
 void media_fetches_end(Media *m);
+/* Of this session alone: who waits for an answer is told why there is none. */
+void media_fetches_end_of(Media *m, const MediaSession *s, int r, const Error *err);

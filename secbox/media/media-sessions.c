@@ -9,10 +9,6 @@
 
 /* Whoever asks for nothing for so long gives way to others. */
 #define IDLE (2 * USEC_PER_MINUTE)
-/* Beyond twice the recording, for pauses and for seeing some of it again. */
-#define SPARE (10 * USEC_PER_MINUTE)
-/* Of an event nobody here knows how long it was. */
-#define EVENT_LENGTH (30 * USEC_PER_MINUTE)
 
 static void session_done(MediaSession *s)
 {
@@ -26,6 +22,8 @@ void media_sessions_done(MediaSessions *s)
 {
     for (unsigned i = 0; i < MEDIA_SESSIONS_MAX; i++)
         session_done(&s->all[i]);
+    free(s->revoked);
+    s->revoked = NULL;
 }
 
 bool media_session_covers(const MediaSession *s, const MediaPath *path)
@@ -84,9 +82,39 @@ static MediaSession *find_place(MediaSessions *s, usec_t now)
     return best;
 }
 
+static bool is_revoked(const MediaSessions *s, const char *token)
+{
+    for (unsigned i = 0; s->revoked && i < MEDIA_REVOKED_MAX; i++)
+        if (str_equal(s->revoked[i], token))
+            return true;
+    return false;
+}
+
+int media_sessions_revoke(MediaSessions *s, const char *token, MediaSession **ret)
+{
+    *ret = NULL;
+    for (unsigned i = 0; i < MEDIA_SESSIONS_MAX; i++)
+        if (s->all[i].cookie[0] && str_equal(s->all[i].token, token))
+            *ret = &s->all[i];
+    if (is_revoked(s, token))
+        return 0;
+    if (!s->revoked && !(s->revoked = calloc(MEDIA_REVOKED_MAX, sizeof(*s->revoked))))
+        return -ENOMEM;
+    memcpy(s->revoked[s->next_revoked], token, JWT_ID_SIZE);
+    s->next_revoked = (s->next_revoked + 1) % MEDIA_REVOKED_MAX;
+    return 0;
+}
+
+void media_session_end(MediaSession *s)
+{
+    session_done(s);
+}
+
 int media_session_begin(MediaSessions *s, const MediaToken *t, usec_t now, MediaSession **ret, bool *ret_new,
                         Error *err)
 {
+    if (is_revoked(s, t->id))
+        return error_set(err, EACCES, "media.token-revoked", "the token was taken back; ask for another one");
     for (unsigned i = 0; i < MEDIA_SESSIONS_MAX; i++)
         if (str_equal(s->all[i].token, t->id) && now < s->all[i].ends) {
             s->all[i].used = now;
@@ -97,7 +125,7 @@ int media_session_begin(MediaSessions *s, const MediaToken *t, usec_t now, Media
     MediaSession *one = find_place(s, now), made = { .from = t->from, .until = t->until, .used = now };
     if (!one)
         return error_set(err, EAGAIN, "media.busy", "as many people as a box takes see its recordings already");
-    made.ends = now + 2 * (t->event ? EVENT_LENGTH : (t->until - t->from) * USEC_PER_SEC) + SPARE;
+    made.ends = now + media_token_session_seconds(t) * USEC_PER_SEC;
     memcpy(made.token, t->id, sizeof(made.token));
     made.camera = strdup(t->camera);
     made.person = strdup(t->person);

@@ -15,6 +15,8 @@
 #define MEDIA_COOKIE "__Secure-media"
 /* Files that are sent to one of them at the same time; a browser opens six connections. */
 #define MEDIA_STREAMS_MAX 8
+/* Of tokens that were taken back so many are remembered; they are good for minutes only. */
+#define MEDIA_REVOKED_MAX 1024
 
 typedef struct MediaSession {
     char cookie[JWT_ID_SIZE], token[JWT_ID_SIZE]; /* empty: the place is free */
@@ -27,6 +29,8 @@ typedef struct MediaSession {
 
 typedef struct MediaSessions {
     MediaSession all[MEDIA_SESSIONS_MAX];
+    char (*revoked)[JWT_ID_SIZE]; /* MEDIA_REVOKED_MAX of them, the newest over the oldest; NULL: none yet */
+    unsigned next_revoked;
 } MediaSessions;
 
 void media_sessions_done(MediaSessions *s);
@@ -35,6 +39,10 @@ bool media_session_covers(const MediaSession *s, const MediaPath *path);
 /* The one that a Cookie header (or NULL) names and that covers the path, or NULL. */
 MediaSession *media_session_find(MediaSessions *s, const char *cookies, const MediaPath *path, usec_t now);
 /* The one of this token, begun now if there is none: *ret_new. media.busy: there are as many as may be, and each has been used a
- * short time ago. */
+ * short time ago. media.token-revoked: it was taken back. */
 int media_session_begin(MediaSessions *s, const MediaToken *token, usec_t now, MediaSession **ret, bool *ret_new,
                         Error *err) _must_check_;
+/* This token begins nothing more. The session that it has begun, or NULL: to be ended by the function below, when nothing is sent
+ * to it any more. -ENOMEM: it could not be remembered. */
+int media_sessions_revoke(MediaSessions *s, const char *token, MediaSession **ret) _must_check_;
+void media_session_end(MediaSession *s);

@@ -138,6 +138,30 @@ static char *print_ping(const char *device_id)
     return o && json_add_string(o, "deviceId", device_id) >= 0 ? json_print(o) : NULL;
 }
 
+static void take_back(Media *m, const char *token)
+{
+    MediaSession *s = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    if (media_sessions_revoke(&m->sessions, token, &s) < 0)
+        log_warning("a token for a recording that was taken back can begin something still: out of memory");
+    if (!s)
+        return;
+    log_notice("%s sees the recording of the camera %s no more: the cloud has taken the token back", s->person,
+               s->camera);
+    media_fetches_end_of(m, s, error_set(&err, EACCES, "media.token-revoked", "the token was taken back"), &err);
+    media_session_end(s);
+}
+
+void media_revoke(Media *m, const cJSON *tokens)
+{
+    const cJSON *token;
+
+    cJSON_ArrayForEach(token, tokens)
+        if (cJSON_IsString(token) && jwt_id_is_valid(token->valuestring))
+            take_back(m, token->valuestring);
+}
+
 int media_new(sd_event *event, const MediaOptions *o, Media **ret, Error *err)
 {
     Media *m = calloc(1, sizeof(*m));

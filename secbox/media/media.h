@@ -39,3 +39,6 @@ int media_renew(Media *m, const char *cert_file, const char *key_file, Error *er
  * of answers: media.no-token, media.window, media.no-key, media.busy, media.none, media.request, and those of tokens
  * (lib/data/media-token.h) and cameras. */
 bool media_take(Media *m, HttpExchange *x);
+
+/* Tokens (an array of their ids) that the cloud has taken back: what they have begun ends, and they begin nothing more. */
+void media_revoke(Media *m, const cJSON *tokens);

@@ -83,10 +83,18 @@ def place(folder, pg):
         it.close()
 
 
-def from_box(place, path):
+def from_box_if_there(place, path):
+    """The status, or None while it starts."""
+    try:
+        return from_box(place, path)[0]
+    except OSError:
+        return None
+
+
+def from_box(place, path, **headers):
     context = ssl.create_default_context(cafile=place.box.authority)
     connection = http.client.HTTPSConnection("127.0.0.1", place.box.media_port, context=context, timeout=PATIENCE_SECONDS)
-    connection.request("GET", path)
+    connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     body = answer.read()
     connection.close()
@@ -173,6 +181,56 @@ def test_the_clip_of_an_event(place, folder):
         assert place.through(file, window="events")[0] == 404, file
     answer = fleet.run("recordings", BOX, "entrada", "--event", event, "--from", FROM, check=2)
     assert "--event stands alone" in answer.stderr
+
+
+def cookie_of(place, path):
+    """Of a session that a token begins."""
+    context = ssl.create_default_context(cafile=place.box.authority)
+    connection = http.client.HTTPSConnection("127.0.0.1", place.box.media_port, context=context, timeout=PATIENCE_SECONDS)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    assert answer.status == 200
+    return answer.headers["Set-Cookie"].split(";")[0]
+
+
+def test_tokens_are_taken_back(place, folder):
+    """One by its id, in the middle of a file; all of a box, which is away, and is told later; and an operator's with her own."""
+    fleet = Fleet(place.gateway.url, place.gateway.token, folder)
+    place.serve_community(fleet)
+    window = ("recordings", BOX, "entrada", "--from", FROM, "--to", UNTIL)
+    one, other = (fleet.json(*window)["recording"] for _ in range(2))
+    wait_until(lambda: from_box(place, one["path"])[0] == 200, "the box knows the key", place.box.alive)
+    cookie, place_of = cookie_of(place, other["path"]), other["path"].partition("?")[0]
+    place.frigate.behave("recordings-stall")
+    with pytest.raises((http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
+        context = ssl.create_default_context(cafile=place.box.authority)
+        connection = http.client.HTTPSConnection("127.0.0.1", place.box.media_port, context=context, timeout=PATIENCE_SECONDS)
+        connection.request("GET", one["clip"])
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read(1)
+        assert fleet.json("recordings", "revoke", BOX, one["id"]) == {"revoked": 1}
+        answer.read()
+    connection.close()
+    place.frigate.behave()
+    status, body = from_box(place, one["path"])
+    assert status == 403 and json.loads(body)["error"]["id"] == "media.token-revoked"
+    assert from_box(place, place_of, Cookie=cookie)[0] == 200, "the other goes on"
+    # while it is away
+    place.box.kill()
+    assert "1 taken back" in fleet.run("recordings", "revoke", BOX, check=0).stdout
+    assert "0 taken back" in fleet.run("recordings", "revoke", BOX, check=0).stdout
+    place.box.start()
+    wait_until(lambda: from_box_if_there(place, other["path"]) == 403, "it is told when it is back", place.box.alive)
+    # with the operator's own
+    token = place.gateway.run("tokens", "add", "--role", "operator", "olga").strip().split()[-1]
+    hers = Fleet(place.gateway.url, token, folder).json(*window)["recording"]
+    cookie = cookie_of(place, hers["path"])
+    place.gateway.run("tokens", "revoke", "olga")
+    wait_until(lambda: from_box(place, place_of, Cookie=cookie)[0] == 401, "hers ends with her token", place.box.alive)
+    assert [e["actor"] for e in place.audit("recording.revoked")] == ["gateway", "operator:lab", "operator:lab"]
+    assert fleet.run("recordings", "revoke", "nobody", check=1) and fleet.run("recordings", "revoke", BOX, "x", check=1)
 
 
 def test_heads_through_the_tunnel(place):

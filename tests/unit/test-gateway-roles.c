@@ -20,6 +20,7 @@
 #include "gateway/communities/api-passes.h"
 #include "gateway/communities/api-recordings.h"
 #include "gateway/communities/box-events.h"
+#include "gateway/communities/media-revocations.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/deployments/bundles.h"
@@ -44,12 +45,13 @@
 #define HEADER_MAX (1024 * 1024)
 
 static const Route *const tables[] = {
-    audit_routes,         box_event_routes,       box_routes,       certificate_routes,   claim_routes,
-    community_routes,     device_routes,          enrolment_routes, grant_routes,         deployment_routes,
-    health_routes,        import_routes,          metrics_routes,   operator_routes,      pass_routes,
-    photo_routes,         query_routes,           rollout_routes,   rollout_start_routes, template_routes,
-    webhook_routes,       lan_certificate_routes, camera_routes,    bundle_routes,        recording_routes,
-    box_recording_routes, camera_ticket_routes,
+    audit_routes,     box_event_routes,       box_routes,           certificate_routes,
+    claim_routes,     community_routes,       device_routes,        enrolment_routes,
+    grant_routes,     deployment_routes,      health_routes,        import_routes,
+    metrics_routes,   operator_routes,        pass_routes,          photo_routes,
+    query_routes,     rollout_routes,         rollout_start_routes, template_routes,
+    webhook_routes,   lan_certificate_routes, camera_routes,        bundle_routes,
+    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)

@@ -278,6 +278,42 @@ static void test_a_session_of_an_event(void **state)
     assert_null(find(&s, "", other->cookie, &clip, NOW + 70 * USEC_PER_MINUTE));
 }
 
+/* What was taken back begins nothing, whether it has before or not; others go on. */
+static void test_revoked(void **state)
+{
+    (void) state;
+    _cleanup_(media_sessions_done) MediaSessions s = {};
+    _cleanup_(error_done) Error err = {};
+    MediaToken a = token_of('a'), b = token_of('b'), c = token_of('c');
+    MediaSession *one = NULL, *other = NULL, *found = NULL;
+    MediaPath p = path_of("entrada", 1000, 1600);
+    char cookie[JWT_ID_SIZE];
+    bool is_new;
+
+    assert_int_equal(media_session_begin(&s, &a, NOW, &one, &is_new, NULL), 0);
+    assert_int_equal(media_session_begin(&s, &b, NOW, &other, &is_new, NULL), 0);
+    memcpy(cookie, one->cookie, sizeof(cookie));
+    assert_int_equal(media_sessions_revoke(&s, a.id, &found), 0);
+    assert_ptr_equal(found, one);
+    media_session_end(found);
+    assert_null(find(&s, "", cookie, &p, NOW));
+    assert_int_equal(media_session_begin(&s, &a, NOW, &found, &is_new, &err), -EACCES);
+    assert_string_equal(err.id, "media.token-revoked");
+    assert_int_equal(media_sessions_revoke(&s, a.id, &found), 0);
+    assert_null(found);
+    assert_int_equal(media_sessions_revoke(&s, c.id, &found), 0); /* not begun yet */
+    assert_null(found);
+    assert_int_equal(media_session_begin(&s, &c, NOW, &found, &is_new, NULL), -EACCES);
+    assert_ptr_equal(find(&s, "", other->cookie, &p, NOW), other);
+    for (unsigned i = 0; i < 2 * MEDIA_REVOKED_MAX; i++) {
+        char id[JWT_ID_SIZE];
+        snprintf(id, sizeof(id), "%016u", i);
+        assert_int_equal(media_sessions_revoke(&s, id, &found), 0);
+        assert_null(found);
+    }
+    assert_ptr_equal(find(&s, "", other->cookie, &p, NOW), other);
+}
+
 /* Who is there keeps the place; who has been away for two minutes loses it to somebody else, and whom much is sent does not. */
 static void test_places(void **state)
 {
@@ -305,10 +341,15 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),     cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_events),    cmocka_unit_test(test_a_session_of_an_event),
-        cmocka_unit_test(test_answers),   cmocka_unit_test(test_playlists),
-        cmocka_unit_test(test_a_session), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_revoked),
+        cmocka_unit_test(test_a_session_of_an_event),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_playlists),
+        cmocka_unit_test(test_a_session),
+        cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
