@@ -92,6 +92,10 @@ static void handler(HttpExchange *x, void *userdata)
         http_on_gone(x, on_gone, w);
     } else if (str_equal(http_path(x), "/ws")) {
         upgrade(w, x);
+    } else if (http_is_head(x) && str_equal(http_path(x), "/large")) {
+        http_respond_head(x, 206, "video/mp4", 5000000000, extra);
+    } else if (http_is_head(x) && str_equal(http_path(x), "/unknown")) {
+        http_respond_head(x, 200, "video/mp4", UINT64_MAX, NULL);
     } else if (str_equal(http_path(x), "/empty")) {
         http_respond(x, 204, NULL, NULL, 0, NULL);
     } else {
@@ -152,6 +156,12 @@ static const struct {
       { "GET /a b [] name=J. D" },
       NULL },
     { "HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", { "Content-Length: 23\r\n", "\r\n" }, "GET /x" },
+    /* the head of what nobody has made; the connection goes on */
+    { "HEAD /large HTTP/1.1\r\nHost: a\r\n\r\nHEAD /unknown HTTP/1.1\r\nHost: a\r\n\r\n" GET
+      "Connection: close\r\n\r\n",
+      { "206 Partial Content\r\n", "Content-Length: 5000000000\r\n", "X-One: 1\r\n\r\nHTTP/1.1 200 OK",
+        "Transfer-Encoding: chunked\r\nContent-Type: video/mp4\r\n\r\nHTTP/1.1 200 OK" },
+      NULL },
     { "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", { "POST / [hello]" }, NULL },
     { "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
       "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
