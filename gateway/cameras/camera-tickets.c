@@ -82,7 +82,7 @@ static Ticket *ticket_new(const char *device, const char *camera, const char *to
     *one = (Ticket) { .device = strdup(device),
                       .camera = strdup(camera),
                       .ends = now + CAMERA_TICKET_SECONDS * USEC_PER_SEC };
-    strncpy(one->token_hash, token_hash, sizeof(one->token_hash) - 1);
+    memcpy(one->token_hash, token_hash, strnlen(token_hash, sizeof(one->token_hash) - 1));
     if (one->device && one->camera)
         return one;
     ticket_free(one);

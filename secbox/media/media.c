@@ -80,7 +80,7 @@ static void serve(Media *m, HttpExchange *x, const MediaPath *path, bool outside
     else if (!ask.session)
         r = begin_session(m, token, path, &ask.session, &err);
     if (r >= 0 && path->event[0]) /* a token's camera has the form of one, or it was refused */
-        strncpy(ask.path.camera, ask.session->camera, sizeof(ask.path.camera) - 1);
+        memcpy(ask.path.camera, ask.session->camera, strnlen(ask.session->camera, CAMERA_NAME_MAX));
     if (r >= 0 && token && !(cookie = cookie_of(x, path, ask.session)))
         r = -ENOMEM;
     ask.cookie = cookie;
