@@ -118,7 +118,7 @@ static bool is_among(const Route *r, const char *const *routes)
 static void test_what_each_route_needs(void **state _unused_)
 {
     static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/recordings/*/*/*",
-                                                 NULL };
+                                                 "GET /v1/devices/*/recordings/*/events/*", NULL };
     /* questions that take a body */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", NULL };
     /* a browser has no token for what an <img> shows */
