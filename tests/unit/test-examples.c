@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "compose/gather/gather.h"
 #include "compose/policy/policy.h"
 #include "compose/render/render.h"
 #include "lib/base/fileio.h"
@@ -118,12 +119,46 @@ static void ships_as_it_is_with_the_shipped_policy(void **state _unused_)
     assert_true(policy_allows_link(policy, "secbox", "/etc/localtime", "/usr/share/zoneinfo/Europe/Madrid", true));
 }
 
+static int read_example(const char *path, char **ret, size_t *ret_len, void *userdata _unused_, Error *err)
+{
+    return file_read(path, YAML_SIZE_MAX, ret, ret_len, err);
+}
+
+/* With Frigate beside it, by the shipped policy. */
+static void ships_with_cameras(void **state _unused_)
+{
+    static char *const files[] = { (char *) EXAMPLE, NULL }, *const profiles[] = { (char *) "cameras", NULL };
+    const GatherOptions gather = { .files = files, .profiles = profiles };
+    const GatherSource source = { .read = read_example };
+    const ComposeResolveOptions options = { .project = "secbox", .base_dir = "/stage", .lookup = fresh_env };
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(gathered_done) Gathered g = {};
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(policy_freep) ComposePolicy *policy = NULL;
+    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+    _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+    size_t len = 0;
+    int r = file_read(EXAMPLE_POLICY, JSON_SIZE_MAX, &text, &len, &err);
+
+    r = r < 0 ? r : policy_parse(text, len, EXAMPLE_POLICY, &policy, &err);
+    r = r < 0 ? r : compose_gather(&gather, &source, &g, &err);
+    r = r < 0 ? r : compose_parse(g.text, g.len, EXAMPLE, &f, &err);
+    r = r < 0 ? r : compose_policy_check(f, policy, &err);
+    r = r < 0 ? r : compose_resolve(f, &options, &p, &err);
+    r = r < 0 ? r : compose_policy_check_project(p, policy, EXAMPLE, &err);
+    if (r < 0)
+        fail_msg("%s line %u %s: %s", error_id(&err), err.line, err.key ? err.key : "", error_message(&err, r));
+    assert_int_equal(p->n_services, 4);
+    assert_null(compose_service_find(p, "frigate")->host_ports);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ships_as_it_is),
         cmocka_unit_test(asks_for_no_more_than_the_agent_derives),
         cmocka_unit_test(ships_as_it_is_with_the_shipped_policy),
+        cmocka_unit_test(ships_with_cameras),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
