@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/maintenance-window.h"
+#include "lib/data/camera-name.h"
 
 #define NAME_MAX_LENGTH 64
 #define HOST_MAX_LENGTH 253
@@ -236,6 +237,11 @@ static int check_origin(const char *value)
     return check_web_url(value);
 }
 
+static int check_camera(const char *value)
+{
+    return camera_name_is_valid(value) ? 0 : -EINVAL;
+}
+
 static int check_uplink(const char *value)
 {
     return check_count(value, CAMERA_UPLINK_KBIT_MAX);
@@ -353,6 +359,9 @@ const EnvRule env_rules[] = {
       "Whom secbox logs in as at Frigate's port 8971; a viewer is enough." },
     { "FRIGATE_PASSWORD", ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
       "the-viewer-s-password", "The password of FRIGATE_USER." },
+    { "ENTRY_CAMERA", ENV_SECBOX, 0, false, check_camera,
+      "the name of a camera in Frigate: 1 to 64 letters, digits, '_' or '-'", "entrada",
+      "Of which camera, the one at the gate, a picture is kept with each entry; of none unless set." },
     { "CAMERA_UPLINK_KBIT", ENV_SECBOX, 0, false, check_uplink, "a whole number from 1 to 1000000", "4000",
       "How many kilobits a second cameras may take of the way to the cloud, all together; 4000 unless set." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",

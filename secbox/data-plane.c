@@ -177,6 +177,7 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .media_origin = c->media_origin,
         .media_bound = &d->media_bound,
         .cameras = d->cameras,
+        .entry_camera = c->entry_camera,
         .state_dir = c->state_dir,
         .run_dir = c->run_dir,
         .device_id = c->device_id,
@@ -222,6 +223,8 @@ static void on_cameras(void *userdata)
 
     if (d->matches)
         matches_cameras_changed(d->matches);
+    if (d->lan)
+        lan_cameras_changed(d->lan);
     tell_status(d);
 }
 
@@ -279,6 +282,7 @@ static int start_health(DataPlane *d, Error *err)
         .certificate_until = certificate_until,
         .old_seconds = d->config->data_old_hours * 3600ULL,
         .cameras = d->cameras,
+        .entry_camera = d->config->entry_camera,
         .send = send_copy,
         .userdata = d,
     };

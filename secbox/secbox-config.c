@@ -152,6 +152,7 @@ int config_load(Config *ret, Error *err)
     c.frigate_url = value_or_null(c.env, "FRIGATE_URL");
     c.frigate_user = value_or_null(c.env, "FRIGATE_USER");
     c.frigate_password = value_or_null(c.env, "FRIGATE_PASSWORD");
+    c.entry_camera = value_or_null(c.env, "ENTRY_CAMERA");
     c.media_kbit = number_of(c.env, "MEDIA_UPLINK_KBIT", CAMERA_UPLINK_KBIT_MAX, MEDIA_UPLINK_KBIT_DEFAULT);
     c.camera_kbit = number_of(c.env, "CAMERA_UPLINK_KBIT", CAMERA_UPLINK_KBIT_MAX, CAMERA_UPLINK_KBIT_DEFAULT);
     r = take_lan_listen(&c);

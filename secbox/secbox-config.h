@@ -24,6 +24,7 @@ typedef struct Config {
     unsigned data_old_hours;
     const char *frigate_url;                     /* NULL: there is no Frigate */
     const char *frigate_user, *frigate_password; /* NULL: it wants none */
+    const char *entry_camera;                    /* the one at the gate; NULL: none */
     unsigned camera_kbit;                        /* of the uplink, for all cameras together */
     char *state_dir;                             /* $SECBOX_STATE */
     char *run_dir;                               /* $SECBOX_RUN */

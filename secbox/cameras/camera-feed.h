@@ -5,7 +5,8 @@
 #include "secbox/cameras/cameras.h"
 #include "secbox/cameras/frigate.h"
 
-#define CAMERA_FEEDS_MAX 8
+/* Six streams of the tunnel, eight pictures that guards look at, and those of entries. */
+#define CAMERA_FEEDS_MAX 16
 #define CAMERA_VIEWS_MAX 64
 
 typedef struct CameraFeed CameraFeed;

@@ -135,6 +135,13 @@ bool camera_list_set_offline(CameraList *l, const char *name)
     return is_news;
 }
 
+bool camera_list_is_offline(const CameraList *l, const char *name)
+{
+    const Camera *c = find(l, name);
+
+    return c && c->offline;
+}
+
 int camera_list_check(const CameraList *l, const char *name, Error *err)
 {
     const Camera *c = name ? find(l, name) : NULL;

@@ -31,6 +31,7 @@ int camera_list_take_config(CameraList *l, const char *text, size_t len, Error *
 int camera_list_take_stats(CameraList *l, const char *text, size_t len, Error *err) _must_check_;
 /* Whether that is news. */
 bool camera_list_set_offline(CameraList *l, const char *name);
+bool camera_list_is_offline(const CameraList *l, const char *name);
 
 /* camera.unknown, camera.off. */
 int camera_list_check(const CameraList *l, const char *name, Error *err) _must_check_;

@@ -287,6 +287,11 @@ cJSON *cameras_describe(const Cameras *c)
     return TAKE_PTR(o);
 }
 
+bool cameras_is_offline(const Cameras *c, const char *camera)
+{
+    return camera_list_is_offline(&c->list, camera);
+}
+
 /* The largest of a few that is not above what is wanted: who looks at nearly the same shares it. */
 static unsigned round_down(unsigned wanted, const unsigned *steps, size_t n)
 {

@@ -46,6 +46,8 @@ void cameras_trouble(Cameras *c, int http_status);
 void cameras_set_unheard(Cameras *c, bool unheard);
 /* {"frigate": STATE, "why"?, "restarts", "unheard"?, "cameras": [{"name", "state": online|offline|off}]}; NULL: out of memory. */
 cJSON *cameras_describe(const Cameras *c);
+/* What Frigate gives for such a camera is a picture from before it went away. */
+bool cameras_is_offline(const Cameras *c, const char *camera);
 
 typedef struct CameraRequest {
     const char *camera;

@@ -91,6 +91,20 @@ static int judge_frigate(cJSON *faults, const char *state)
     return 0;
 }
 
+/* Entries have no picture of the gate. */
+static int judge_entry_camera(cJSON *faults, const cJSON *cameras)
+{
+    const char *entry = json_string(cameras, "entry");
+    const cJSON *camera;
+
+    cJSON_ArrayForEach(camera, find(cameras, "cameras"))
+        if (str_equal(json_string(camera, "name"), entry))
+            return 0;
+    return entry ? add(faults, "cameras.entry",
+                       str_format("Frigate has no camera %s: correct ENTRY_CAMERA in secbox.env", entry))
+                 : 0;
+}
+
 /* What it said of them last is old while Frigate itself is away. */
 static int judge_cameras(cJSON *faults, const cJSON *cameras)
 {
@@ -109,6 +123,8 @@ static int judge_cameras(cJSON *faults, const cJSON *cameras)
             return -ENOMEM;
     }
     int r = names ? add(faults, "cameras.offline", str_format("no pictures come from %s", names)) : 0;
+    if (r >= 0)
+        r = judge_entry_camera(faults, cameras);
     if (r < 0 || !json_bool(cameras, "unheard", false))
         return r;
     return add(faults, "cameras.unheard",

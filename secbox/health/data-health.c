@@ -156,6 +156,10 @@ static int add_cameras(const DataHealth *h, cJSON *o)
     cJSON *cameras = h->parts.cameras ? cameras_describe(h->parts.cameras) : NULL;
 
     cJSON_DeleteItemFromObjectCaseSensitive(cameras, "why");
+    if (cameras && json_add_string(cameras, "entry", h->parts.entry_camera) < 0) {
+        cJSON_Delete(cameras);
+        return -ENOMEM;
+    }
     return h->parts.cameras ? json_add_item(o, "cameras", cameras) : 0;
 }
 

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/base/uuid.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 #include "lib/data/pass.h"
+#include "secbox/lan/entry-picture.h"
 #include "secbox/lan/lan-impl.h"
 #include "secbox/replica/gate-sql.h"
 
@@ -19,6 +21,8 @@
 #define TEXT_MAX 500
 #define COMPANIONS_MAX 99
 #define PHOTOS_OF_ENTRY_MAX 4
+/* An entry that is this much older, or newer, has its moment behind it. */
+#define OF_NOW (5 * USEC_PER_SEC)
 
 /* Events of one request that are being written. */
 typedef struct Writing Writing;
@@ -236,34 +240,137 @@ static bool add_guard(LanRequest *q, cJSON *data)
     return false;
 }
 
+/* Somebody who comes in, until it is written. */
+typedef struct Entry {
+    LanRequest *q;
+    cJSON *data;
+    char id[UUID_SIZE], use[UUID_SIZE];
+    usec_t at;
+    bool is_guest;
+    EntryPicture *picture; /* it waits for this one */
+} Entry;
+
+static void entry_free(void *entry)
+{
+    Entry *e = entry;
+
+    entry_picture_free(e->picture);
+    cJSON_Delete(e->data);
+    free(e);
+}
+
+static void entry_write(Entry *e)
+{
+    const QueueEvent events[2] = {
+        { .kind = "visit.entry", .data = e->data, .client_id = e->id, .at = e->at },
+        { .kind = "guest.used", .data = e->data, .client_id = e->use, .at = e->at },
+    };
+
+    e->q->scratch_free = NULL;
+    write_events(e->q, events, e->is_guest ? 2 : 1);
+    entry_free(e);
+}
+
+static int add_picture(Entry *e, const char *digest)
+{
+    const char *camera = e->q->lan->entry_camera;
+    cJSON *photos = cJSON_GetObjectItemCaseSensitive(e->data, "photos");
+    cJSON *gate = cJSON_AddObjectToObject(e->data, "cameraPhoto");
+
+    if (!photos)
+        photos = cJSON_AddArrayToObject(e->data, "photos");
+    if (!gate || !photos || json_add_string(gate, "camera", camera) < 0 || json_add_string(gate, "sha256", digest) < 0)
+        return -ENOMEM;
+    return json_append(photos, cJSON_CreateString(digest));
+}
+
+static void on_picture(const char *digest, void *userdata)
+{
+    Entry *e = userdata;
+    const Lan *lan = e->q->lan;
+
+    e->picture = NULL;
+    if (digest && add_picture(e, digest) < 0)
+        log_warning("an entry does not name the picture of the camera at the gate: no memory");
+    entry_write(e);
+    if (digest)
+        lan->on_photo(lan->userdata);
+}
+
+/* Whether it happens now, so that a picture of now is one of it. How long ago it was the tablet's own clock says, which may be wrong
+ * by as much as it likes; an entry that is sent again, or later, gets no picture of somebody else. */
+static bool is_of_now(const LanRequest *q, usec_t at)
+{
+    const char *text = json_string(q->body, "sent");
+    usec_t sent = realtime_usec();
+
+    if (text && timestamp_parse(text, &sent) < 0)
+        return false;
+    return at == 0 || (at <= sent + OF_NOW && sent <= at + OF_NOW);
+}
+
+static bool begin_picture(Entry *e)
+{
+    const Lan *lan = e->q->lan;
+    const EntryPictureParts parts = { .event = lan->event,
+                                      .cameras = lan->cameras,
+                                      .photos = lan->photos,
+                                      .camera = lan->entry_camera,
+                                      .community = gate_data_community(lan->data)->id };
+    _cleanup_(error_done) Error err = {};
+
+    if (!lan->entry_camera || !parts.community || !is_of_now(e->q, e->at) ||
+        cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(e->data, "photos")) >= PHOTOS_OF_ENTRY_MAX)
+        return false;
+    int r = entry_picture_take(&parts, on_picture, e, &e->picture, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
+                    "an entry is written without a picture of the camera at the gate");
+    return r >= 0;
+}
+
+static Entry *entry_new(LanRequest *q, cJSON *data, const QueueEvent *event)
+{
+    Entry *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    *e = (Entry) { .q = q, .at = event->at, .is_guest = json_string(data, "guest") };
+    if (event->client_id)
+        memcpy(e->id, event->client_id, sizeof(e->id));
+    else
+        uuid7_make(e->id);
+    e->data = use_id(e->id, e->use) < 0 ? NULL : cJSON_Duplicate(data, true);
+    if (e->data)
+        return e;
+    entry_free(e);
+    return NULL;
+}
+
 static void enter(LanRequest *q, cJSON *data)
 {
     static const char *const texts[] = { "name", "plate", "document", "note", "verdict" };
-    char entry_id[UUID_SIZE], use[UUID_SIZE];
-    QueueEvent events[2] = { { .kind = "visit.entry", .data = data }, { .kind = "guest.used", .data = data } };
-    const char *guest = json_string(q->body, "guest");
+    QueueEvent event = {};
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++)
         if (!take_text(q, data, texts[i]))
             return;
     if (!take_companions(q, data) || !take_ids(q, data, "unit") || !take_ids(q, data, "guest") || !take_pass(q, data) ||
-        !take_photos(q, data) || !take_event(q, &events[0]))
+        !take_photos(q, data) || !take_event(q, &event))
         return;
     if (!json_string(data, "name") && !json_string(data, "plate") && !json_string(data, "document")) {
         lan_refuse(q, 400, "lan.bad-request", "an entry needs a name, a plate or a document");
         return;
     }
-    if (!events[0].client_id) {
-        uuid7_make(entry_id);
-        events[0].client_id = entry_id;
-    }
-    if (use_id(events[0].client_id, use) < 0) {
+    Entry *e = entry_new(q, data, &event);
+    if (!e) {
         lan_answer(q, 500, NULL);
         return;
     }
-    events[1].client_id = use;
-    events[1].at = events[0].at;
-    write_events(q, events, guest ? 2 : 1);
+    q->scratch = e;
+    q->scratch_free = entry_free;
+    if (!begin_picture(e))
+        entry_write(e);
 }
 
 static void leave(LanRequest *q, cJSON *data)

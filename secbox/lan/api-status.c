@@ -65,6 +65,8 @@ static void status(LanRequest *q)
     if (r >= 0 && q->guard)
         r = add_pass_key(q->lan, body);
     if (r >= 0 && q->guard)
+        r = json_add_bool(body, "cameras", q->lan->cameras);
+    if (r >= 0 && q->guard)
         r = q->lan->add_status(body, q->lan->userdata);
     if (r < 0) {
         cJSON_Delete(body);

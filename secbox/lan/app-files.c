@@ -30,6 +30,7 @@ INCLUDE_FILE(net, "net.mjs");
 INCLUDE_FILE(copies, "copies.mjs");
 INCLUDE_FILE(pass, "pass.mjs");
 INCLUDE_FILE(camera, "camera.mjs");
+INCLUDE_FILE(cameras, "cameras.mjs");
 INCLUDE_FILE(photo, "photo.mjs");
 INCLUDE_FILE(sightings, "sightings.mjs");
 INCLUDE_FILE(jsqr, "jsqr-1.4.0.mjs");
@@ -52,6 +53,7 @@ const AppFile app_files[] = {
     { "/copies.mjs", JS, app_copies, app_copies_end },
     { "/pass.mjs", JS, app_pass, app_pass_end },
     { "/camera.mjs", JS, app_camera, app_camera_end },
+    { "/cameras.mjs", JS, app_cameras, app_cameras_end },
     { "/photo.mjs", JS, app_photo, app_photo_end },
     { "/sightings.mjs", JS, app_sightings, app_sightings_end },
     { "/jsqr-1.4.0.mjs", JS, app_jsqr, app_jsqr_end },

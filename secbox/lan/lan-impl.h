@@ -16,6 +16,7 @@
 #include "secbox/media/media.h"
 
 typedef struct LanRequest LanRequest;
+typedef struct CameraViewer CameraViewer; /* of api-cameras.c */
 
 struct Lan {
     sd_event *event;
@@ -38,6 +39,9 @@ struct Lan {
     Queue *queue;
     PhotoStore *photos;
     Sightings *sightings;
+    Cameras *cameras;   /* NULL: there is no Frigate */
+    char *entry_camera; /* the one at the gate; NULL: none */
+    CameraViewer *viewers;
     void (*on_photo)(void *userdata);
     void (*want_picture)(const char *id, void *userdata);
     int (*add_status)(cJSON *status, void *userdata);
@@ -79,13 +83,15 @@ typedef struct LanRoute {
 } LanRoute;
 
 extern const LanRoute lan_login_routes[], lan_lookup_routes[], lan_list_routes[], lan_entry_routes[],
-    lan_photo_routes[], lan_sighting_routes[], lan_status_routes[];
+    lan_photo_routes[], lan_sighting_routes[], lan_camera_routes[], lan_status_routes[];
 
 /* NULL: out of memory; the exchange was answered. */
 LanRequest *lan_request_new(Lan *lan, HttpExchange *x);
 void lan_request_free(LanRequest *q);
 /* Forgets events that are being written: for lan_free(). */
 void lan_writings_free(Lan *lan);
+/* Ends pictures that follow each other: for lan_free(). */
+void lan_viewers_free(Lan *lan);
 
 /* These answer, and free the request. */
 void lan_answer(LanRequest *q, int status, cJSON *body); /* takes body; NULL: out of memory */

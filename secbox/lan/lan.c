@@ -130,8 +130,8 @@ static void run_route(LanRequest *q, const LanRoute *route)
 
 static const LanRoute *route_find(const HttpExchange *x, bool *ret_other_method)
 {
-    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes,   lan_list_routes,  lan_entry_routes,
-                                       lan_photo_routes, lan_sighting_routes, lan_status_routes };
+    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes,   lan_list_routes,   lan_entry_routes,
+                                       lan_photo_routes, lan_sighting_routes, lan_camera_routes, lan_status_routes };
 
     *ret_other_method = false;
     for (size_t i = 0; i < ELEMENTSOF(tables); i++)
@@ -387,6 +387,8 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
     lan->event = sd_event_ref(event);
     lan->queue = o->queue;
     lan->photos = o->photos;
+    lan->cameras = o->cameras;
+    lan->entry_camera = o->cameras && o->entry_camera ? strdup(o->entry_camera) : NULL;
     lan->on_photo = o->on_photo;
     lan->want_picture = o->want_picture;
     lan->add_status = o->add_status;
@@ -402,7 +404,8 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
     lan->throttle = login_throttle_new();
     lan->request_throttle = request_throttle_new(o->rate);
     return lan->run_dir && lan->state_dir && lan->events && lan->throttle && lan->request_throttle &&
-                   (!o->names || lan->more_names) && (!o->media_address || lan->media_address) && lan->device_id
+                   (!o->names || lan->more_names) && (lan->entry_camera || !o->cameras || !o->entry_camera) &&
+                   (!o->media_address || lan->media_address) && lan->device_id
                ? 0
                : -ENOMEM;
 }
@@ -486,6 +489,7 @@ Lan *lan_free(Lan *lan)
     media_free(lan->media);
     while (lan->requests)
         lan_request_free(lan->requests);
+    lan_viewers_free(lan);
     lan_writings_free(lan);
     sd_event_source_disable_unref(lan->timer);
     lan_events_free(lan->events);
@@ -500,6 +504,7 @@ Lan *lan_free(Lan *lan)
     free(lan->state_dir);
     free(lan->run_dir);
     free(lan->more_names);
+    free(lan->entry_camera);
     free(lan->media_address);
     free(lan->device_id);
     free(lan->last_failure);
@@ -582,6 +587,11 @@ void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len
 void lan_revoke_media(Lan *lan, const cJSON *tokens)
 {
     media_revoke(lan->media, tokens);
+}
+
+void lan_cameras_changed(Lan *lan)
+{
+    lan_events_tell(lan->events, "cameras");
 }
 
 void lan_status_changed(Lan *lan)

@@ -24,6 +24,7 @@ typedef struct LanOptions {
     const char *media_origin;  /* whose pages may show recordings; NULL: nobody's */
     UplinkBudget *media_bound; /* borrowed: of those outside */
     Cameras *cameras;          /* borrowed; NULL: there is no Frigate */
+    const char *entry_camera;  /* of which a picture is kept with each entry; NULL: of none */
     const char *state_dir, *run_dir, *device_id;
     const char *names;                /* more names and addresses of the box, with commas between; NULL: none */
     const char *database_url;         /* NULL: there is no database */
@@ -55,5 +56,7 @@ void lan_revoke_media(Lan *lan, const cJSON *tokens);
 /* A camera has recognised a plate or a face, or takes it for another than before. */
 void lan_sighting(Lan *lan, const Sighting *s);
 void lan_sighting_picture(Lan *lan, const char *id, const void *data, size_t len);
+/* Frigate or a camera is in another state: whoever watches is told. */
+void lan_cameras_changed(Lan *lan);
 /* Cloud, queue or database fare otherwise: whoever watches is told. */
 void lan_status_changed(Lan *lan);

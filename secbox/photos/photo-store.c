@@ -284,6 +284,18 @@ size_t photo_store_waiting(const PhotoStore *s)
     return n;
 }
 
+bool photo_store_has_room_to_spare(const PhotoStore *s)
+{
+    size_t n = 0, size = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->photos[i].sent) {
+            n++;
+            size += s->photos[i].size;
+        }
+    return n < PHOTOS_MAX / 2 && size < s->size_max / 2;
+}
+
 size_t photo_store_count(const PhotoStore *s)
 {
     return s->n;

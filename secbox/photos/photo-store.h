@@ -57,5 +57,7 @@ void photo_store_drop(PhotoStore *s, Photo *p);
  * the box is is not known, and all that waits stays. */
 void photo_store_expire(PhotoStore *s, const char *community, usec_t now);
 
+/* What waits for the gateway takes less than half of the room: there is some for pictures that nobody took by hand. */
+bool photo_store_has_room_to_spare(const PhotoStore *s);
 size_t photo_store_waiting(const PhotoStore *s); /* how many the gateway has not */
 size_t photo_store_count(const PhotoStore *s);

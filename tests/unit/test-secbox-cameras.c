@@ -186,6 +186,7 @@ static void test_cameras(void **state)
     assert_int_equal(l.restarts, 1);
     assert_true(camera_list_set_offline(&l, "a") && !camera_list_set_offline(&l, "a") &&
                 !camera_list_set_offline(&l, "z"));
+    assert_true(camera_list_is_offline(&l, "a") && !camera_list_is_offline(&l, "z"));
     assert_true(config(&l, "{}") < 0 && config(&l, "<html>") < 0 && config(&l, "{\"cameras\":[]}") < 0 &&
                 stats(&l, "[") < 0);
     assert_int_equal(l.n, 2);

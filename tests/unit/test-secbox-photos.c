@@ -157,13 +157,16 @@ static void test_what_the_gateway_has_goes_first(void **state)
     PhotoStore *s = store();
 
     (void) state;
+    assert_true(photo_store_has_room_to_spare(s));
     for (int i = 0; i < 10; i++)
         assert_int_equal(put(s, HOME, i, NOW + (usec_t) i * USEC_PER_SEC, i == 0 ? first : i == 2 ? third : digest), 0);
     assert_int_equal(put(s, HOME, 10, NOW, digest), -ENOSPC);
     assert_int_equal(photo_store_count(s), 10);
+    assert_false(photo_store_has_room_to_spare(s));
     /* the third and the last are at the gateway: they go, the older first */
     photo_store_set_sent(s, photo_store_find(s, HOME, digest));
     photo_store_set_sent(s, photo_store_find(s, HOME, third));
+    assert_false(photo_store_has_room_to_spare(s));
     assert_int_equal(put(s, HOME, 11, NOW + USEC_PER_MINUTE, digest), 0);
     assert_null(photo_store_find(s, HOME, third));
     assert_non_null(photo_store_find(s, HOME, first));

@@ -91,6 +91,10 @@ static void test_what_is_a_fault(void **state)
     assert_faults("{\"cameras\":{\"frigate\":\"up\"," OFFLINE "}}", 86400, "cameras.offline");
     assert_faults("{\"cameras\":{\"frigate\":\"up\",\"unheard\":true," OFFLINE "}}", 86400,
                   "cameras.offline,cameras.unheard");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"entry\":\"b\"," OFFLINE "}}", 86400, "cameras.offline");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"entry\":\"c\"," OFFLINE "}}", 86400,
+                  "cameras.offline,cameras.entry");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"entry\":\"c\",\"cameras\":[]}}", 86400, "cameras.entry");
     /* what was said of cameras is old then */
     assert_faults("{\"cameras\":{\"frigate\":\"away\",\"unheard\":true," OFFLINE "}}", 86400, "cameras.frigate");
 }

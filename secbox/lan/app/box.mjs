@@ -14,7 +14,7 @@ const DRAW_MS = 500;
 const PHOTO_MS = 60000; // over a weak WiFi
 
 export { Refused, copyLists };
-export const state = { reached: true, status: null, session: null, sightings: [], watching: false };
+export const state = { reached: true, status: null, session: null, sightings: [], watching: false, connections: 0, camerasNews: 0 };
 const listeners = new Set();
 
 export const onChange = (listener) => listeners.add(listener);
@@ -226,7 +226,8 @@ async function flush() {
   for (const item of await store.outbox()) {
     if (item.refused) continue;
     try {
-      await request("POST", item.path, item.body);
+      // how long ago it was, by one clock: the box keeps a picture of the gate with what happens now
+      await request("POST", item.path, { ...item.body, sent: new Date().toISOString() });
     } catch (e) {
       // 421: the box is asked by a name that it does not take for its own
       if (!isRefusal(e) || [401, 421, 429].includes(e.status) || e.status >= 500) return;
@@ -293,9 +294,15 @@ function watch() {
   source.addEventListener("status", readStatusSoon);
   source.addEventListener("entries", copyGuests);
   source.addEventListener("sightings", readSightingsSoon);
+  source.addEventListener("cameras", () => {
+    state.camerasNews += 1;
+    changed();
+  });
   source.onopen = () => {
     state.watching = true;
+    state.connections += 1;
     setReached(true);
+    readStatusSoon();
     flushOutbox();
     readSightingsSoon();
   };

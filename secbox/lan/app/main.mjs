@@ -2,6 +2,7 @@
 // The frame around the screens: what is shown, in which language, and what is wrong.
 
 import * as box from "./box.mjs";
+import { camerasView, leaveCameras } from "./cameras.mjs";
 import { showSightings } from "./sightings.mjs";
 import * as store from "./store.mjs";
 import * as views from "./views.mjs";
@@ -14,6 +15,7 @@ const SCREENS = [
   ["scan", "▣", views.scanView],
   ["register", "✎", views.registerView],
   ["inside", "⌂", views.insideView],
+  ["cameras", "◉", camerasView],
   ["shift", "✉", views.shiftView],
   ["state", "⇅", views.stateView],
   ["settings", "⚙", (root) => views.settingsView(root, settings)],
@@ -28,6 +30,7 @@ const main = h("main", {});
 const nav = h("nav", {});
 let screen = "search";
 let shown = null; // what decides whether the frame has to be drawn anew
+let withCameras = null; // as the nav is drawn
 let lacking = false; // the box was away or knew no guard, so nobody could be offered to log in
 
 const settings = {
@@ -49,13 +52,16 @@ function drawNotices(message) {
 }
 
 function drawNav() {
+  withCameras = Boolean(box.state.status?.cameras);
   nav.setAttribute("aria-label", "SecBox");
-  nav.replaceChildren(...SCREENS.map(([name, mark]) =>
+  nav.className = withCameras ? "many" : "";
+  nav.replaceChildren(...SCREENS.filter(([name]) => withCameras || name !== "cameras").map(([name, mark]) =>
     h("button", { type: "button", "aria-current": name === screen ? "page" : undefined, "data-screen": name, onclick: () => open(name) },
       h("span", { class: "mark", "aria-hidden": "true" }, mark), t(name))));
 }
 
 async function open(name, given, message) {
+  leaveCameras();
   screen = name;
   shown = box.state.session?.id ?? null;
   lacking = false;
@@ -78,7 +84,11 @@ async function open(name, given, message) {
 
 box.onChange(() => {
   if ((box.state.session?.id ?? null) !== shown || (lacking && box.state.reached)) open("search");
-  else drawNotices();
+  else {
+    drawNotices();
+    // only a guard who is logged in is told whether there are any
+    if (box.state.session && box.state.reached && box.state.status?.cameras !== undefined && box.state.status.cameras !== withCameras) drawNav();
+  }
 });
 
 await applySettings();

@@ -65,6 +65,13 @@ export async function request(method, path, body, wanted) {
   return (await ask(method, path, { body, wanted })).answer;
 }
 
+// A picture, as a Blob. One that does not come says nothing about the box, which may have its reasons.
+export async function picture(path, signal) {
+  const response = await fetch(path, { signal });
+  if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => ({}))).error);
+  return response.blob();
+}
+
 // `act`, one at a time; all who ask for it while it runs, and for `pauseMs` after, get one more run together.
 export function merged(act, pauseMs) {
   let running = null;

@@ -193,7 +193,7 @@ function photoField() {
   const show = () => {
     shown.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
     shown.replaceChildren(...photos.map((photo, i) => h("div", {},
-      h("img", { alt: t("photoOf"), src: URL.createObjectURL(new Blob([photo.data], { type: "image/jpeg" })) }),
+      h("img", { alt: t(sha256 === entry.cameraPhoto?.sha256 ? "photoOfGate" : "photoOf"), src: URL.createObjectURL(new Blob([photo.data], { type: "image/jpeg" })) }),
       h("button", { type: "button", onclick: () => { photos.splice(i, 1); show(); } }, t("removePhoto")))));
     picker.disabled = photos.length >= PHOTOS_MAX;
   };

@@ -3,7 +3,7 @@
 
 const CACHE = "secbox-app";
 const FILES = ["/", "/style.css", "/main.mjs", "/match.mjs", "/verdict.mjs", "/texts.mjs", "/store.mjs", "/views.mjs", "/box.mjs", "/net.mjs", "/copies.mjs", "/pass.mjs",
-  "/camera.mjs", "/photo.mjs", "/sightings.mjs", "/jsqr-1.4.0.mjs",
+  "/camera.mjs", "/cameras.mjs", "/photo.mjs", "/sightings.mjs", "/jsqr-1.4.0.mjs",
   "/manifest.json", "/icon.svg"];
 const ANSWER_MS = 3000;
 
