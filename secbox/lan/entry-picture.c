@@ -11,10 +11,13 @@
 
 /* The event that names it is with the gateway by then, or waits, and the photo behind it. */
 #define OFFERED_AFTER (5 * USEC_PER_SEC)
+/* Of a picture that is larger than a photo may be there is a smaller one. */
+#define HEIGHT_SMALL 480
 
 struct EntryPicture {
     EntryPictureParts parts;
     char *camera, *community;
+    unsigned height;
     CameraView *view;
     sd_event_source *timer;
     entry_picture_done_t on_done;
@@ -48,6 +51,8 @@ static void fail(EntryPicture *f, int r, const Error *err)
     finish(f, NULL);
 }
 
+static int ask(EntryPicture *f, unsigned height, Error *err);
+
 static int keep(EntryPicture *f, const Picture *p, char ret_digest[static SHA256_HEX_SIZE], Error *err)
 {
     if (cameras_is_offline(f->parts.cameras, f->camera))
@@ -64,12 +69,18 @@ static void on_picture(CameraView *v _unused_, Picture *p, void *userdata)
 {
     EntryPicture *f = userdata;
     _cleanup_(error_done) Error err = {};
-    char digest[SHA256_HEX_SIZE];
-    int r = keep(f, p, digest, &err);
+    char digest[SHA256_HEX_SIZE] = "";
+    int r;
 
+    if (p->len > PHOTO_SIZE_MAX && f->height > HEIGHT_SMALL) {
+        f->view = camera_view_free(f->view);
+        r = ask(f, HEIGHT_SMALL, &err);
+    } else {
+        r = keep(f, p, digest, &err);
+    }
     if (r < 0)
         fail(f, r, &err);
-    else
+    else if (*digest)
         finish(f, digest);
 }
 
@@ -82,6 +93,14 @@ static void on_end(CameraView *v _unused_, int r, const Error *err, void *userda
 }
 
 static const CameraViewEvents view_events = { .on_picture = on_picture, .on_end = on_end };
+
+static int ask(EntryPicture *f, unsigned height, Error *err)
+{
+    const CameraRequest want = { .camera = f->camera, .height = height };
+
+    f->height = height;
+    return camera_view_open(f->parts.cameras, &want, &view_events, f, &f->view, err);
+}
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
@@ -96,8 +115,6 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 int entry_picture_take(const EntryPictureParts *parts, entry_picture_done_t on_done, void *userdata, EntryPicture **ret,
                        Error *err)
 {
-    const CameraRequest want = { .camera = parts->camera, .height = ENTRY_PICTURE_HEIGHT };
-
     /* guards' own photos come first: for want of room they stay on the tablets */
     if (!photo_store_has_room_to_spare(parts->photos))
         return error_set(err, ENOSPC, "photo.no-room",
@@ -110,8 +127,7 @@ int entry_picture_take(const EntryPictureParts *parts, entry_picture_done_t on_d
                           .community = strdup(parts->community),
                           .on_done = on_done,
                           .userdata = userdata };
-    int r =
-        f->camera && f->community ? camera_view_open(parts->cameras, &want, &view_events, f, &f->view, err) : -ENOMEM;
+    int r = f->camera && f->community ? ask(f, ENTRY_PICTURE_HEIGHT, err) : -ENOMEM;
     if (r >= 0)
         r = timer_arm(parts->event, &f->timer, ENTRY_PICTURE_WAIT, on_timer, f);
     if (r < 0) {

@@ -261,6 +261,17 @@ def test_the_moment_of_an_entry(gate):
     assert gate.tablet.post("/api/lan/entries", {"kind": "leave", "visit": uuid7()}).status == 201
 
 
+def test_a_picture_that_is_too_large(gate, monkeypatch):
+    """A smaller one is kept in its place."""
+    padding = 5 * (b"\xff\xfe\xff\xff" + bytes(65533))
+    large = [p[:-2] + padding + p[-2:] for p in Pictures.loop(720)]
+    monkeypatch.setitem(Pictures.loops, 720, large)
+    digest = gate.enter_with_picture()["cameraPhoto"]["sha256"]
+    picture = gate.tablet.get(f"/api/lan/photos?sha256={digest}")
+    assert picture.status == 200 and len(picture.raw) < 300 * 1024
+    assert gate.frigate.asked("/api/entrada/latest.jpg")[-1].startswith("/api/entrada/latest.jpg?height=480&")
+
+
 def test_only_of_the_moment_itself(gate):
     """An entry that comes later has no picture of somebody else, however wrong the tablet's clock is."""
     for entry in ({"at": at(-60)}, {"at": at(-60), "sent": at(0)}, {"at": at(0), "sent": at(60)}, {"at": at(0), "sent": "soon"}):
