@@ -87,7 +87,6 @@ class Screen {
     this.stage = h("div", {});
     this.list = h("ul", { class: "cameras" });
     root.replaceChildren(h("h2", {}, t("camerasTitle")), this.message, this.stage, this.list);
-    this.run = this.run.bind(this);
   }
 
   // Whether it is still the one that is shown.
