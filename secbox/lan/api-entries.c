@@ -297,8 +297,8 @@ static void on_picture(const char *digest, void *userdata)
         lan->on_photo(lan->userdata);
 }
 
-/* Whether it happens now, so that a picture of now is one of it. How long ago it was the tablet's own clock says, which may be wrong
- * by as much as it likes; an entry that is sent again, or later, gets no picture of somebody else. */
+/* Whether it happens now, so that a picture of now is one of it. How long ago it was is told by the tablet's own clock, which
+ * may be wrong by as much as it likes; an entry that is sent again, or later, gets no picture of somebody else. */
 static bool is_of_now(const LanRequest *q, usec_t at)
 {
     const char *text = json_string(q->body, "sent");

@@ -21,8 +21,8 @@ typedef struct EntryPictureParts {
     const char *community; /* whose entry it is */
 } EntryPictureParts;
 
-/* Once, never from inside entry_picture_take(); the EntryPicture is freed before. digest: of the photo, which is on disk; NULL: there
- * is none, and the log says why. */
+/* Once, never from inside entry_picture_take(); the EntryPicture is freed before. digest: of the photo, which is on disk; NULL:
+ * there is none, and the log says why. */
 typedef void (*entry_picture_done_t)(const char *digest, void *userdata);
 
 /* Errors: those of camera_view_open(); photo.no-room: as much of the photos' room as such may take is taken. on_done is not

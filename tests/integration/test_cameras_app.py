@@ -100,8 +100,8 @@ def test_cameras(gate, page):
     gate.enter_with_picture()
     page.click("[data-screen=inside]")
     page.click("details summary")
-    wait_until(lambda: page.run("return [...document.querySelectorAll('.photos img')].at(-1)?.naturalHeight ?? 0") == 720, "it is shown",
-               gate.box.alive)
+    kept = "return [...document.querySelectorAll('.photos img')].at(-1)?.naturalHeight ?? 0"
+    wait_until(lambda: page.run(kept) == 720, "it is shown", gate.box.alive)
     assert page.run("return document.querySelector('.photos img').alt") == "La entrada, vista por la cámara"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The sample configuration of Frigate and its service in the shipped compose file, as far as they can be looked at without Frigate:
-both are YAML that says what it should, and agree with each other and with what secbox asks for. That Frigate takes them is not known
-here; tests/integration/test_lan_cameras.py has a stand-in with these cameras."""
+"""The sample configuration of Frigate and its service in the shipped compose file, as far as they can be looked at without it: both
+are YAML that says what it should, and agree with each other and with what secbox asks for. That Frigate takes them is not known here;
+tests/integration/test_lan_cameras.py has a stand-in with these cameras."""
 import os
 import re
 import subprocess
@@ -70,7 +70,8 @@ def test_the_cameras(config):
 def test_the_rest_of_it(config, services):
     text = read_text(os.path.join(ROOT, "compose/examples/frigate-config.yml"))
     said = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    assert set(re.findall(r"\{(FRIGATE_\w+)\}", said)) == {k for k in services["frigate"]["environment"] if k.startswith("FRIGATE_")}
+    given = {key for key in services["frigate"]["environment"] if key.startswith("FRIGATE_")}
+    assert set(re.findall(r"\{(FRIGATE_\w+)\}", said)) == given
     assert "password:" not in said
     # by the WebSocket of port 5000: no broker; and plates and faces are what guards are told of
     assert config["mqtt"]["enabled"] is False and config["tls"]["enabled"] is False
