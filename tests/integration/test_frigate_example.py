@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The sample configuration of Frigate and its service in the shipped compose file, as far as they can be looked at without it: both
-are YAML that says what it should, and agree with each other and with what secbox asks for. That Frigate takes them is not known here;
-tests/integration/test_lan_cameras.py has a stand-in with these cameras."""
+are YAML that says what it should, and agree with each other and with what secbox asks for. That Frigate takes them is not known
+here; tests/integration/test_lan_cameras.py has a stand-in with these cameras."""
 import os
 import re
 import subprocess
