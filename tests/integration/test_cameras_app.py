@@ -91,6 +91,8 @@ def test_cameras(gate, page):
     begun = frigate.streams_begun
     gate.box.stop()
     gate.box.start()
+    gate.box.wait_ready()
+    gate.tablet.connection = None
     wait_until(lambda: frigate.streams_begun > begun and frigate.open_streams == ["entrada"], "it is live again", gate.box.alive)
     # another screen: nobody looks any more
     page.click("[data-screen=shift]")

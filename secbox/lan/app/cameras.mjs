@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The box's cameras: a picture of each, again and again, and one of them live. Nothing is fetched while nobody can see it: not while
-// the tablet shows something else, nor while the screen is another one.
+// The box's cameras: a picture of each, again and again, and one of them live. Nothing is fetched while nobody can see it: not
+// while the tablet shows something else, nor while the screen is another one.
 
 import * as box from "./box.mjs";
 import { picture, request } from "./net.mjs";
@@ -60,11 +60,10 @@ class Card {
     this.element = h("li", {}, this.button);
   }
 
-  setState(state) {
+  setState(state, isLive) {
     this.state = state;
     this.button.disabled = state === "off";
-    this.button.dataset.state = state;
-    this.words.textContent = t(STATES[state] ?? "cameraOffline");
+    this.words.textContent = isLive && state === "online" ? t("cameraNow") : t(STATES[state] ?? "cameraOffline");
   }
 
   show(blob) {
@@ -107,10 +106,15 @@ class Screen {
     const names = cameras.map((c) => c.name).join();
     if (names !== this.names) this.draw(cameras);
     this.names = names;
-    cameras.forEach((camera, i) => this.cards[i].setState(frigate === "up" || camera.state === "off" ? camera.state : "offline"));
+    this.states = cameras.map(({ state }) => (frigate === "up" || state === "off" ? state : "offline"));
+    this.showStates();
     const live = this.cards.find((card) => card.name === this.live?.name);
     if (this.live && !live) this.close();
-    else if (live) this.live.state.textContent = live.state === "online" ? t("cameraNow") : live.words.textContent;
+    else if (live) this.live.state.textContent = live.words.textContent;
+  }
+
+  showStates() {
+    this.cards.forEach((card, i) => card.setState(this.states[i], card.name === this.live?.name));
   }
 
   draw(cameras) {
@@ -125,6 +129,7 @@ class Screen {
     this.stage.replaceChildren(this.live.element);
     this.live.start();
     this.live.element.scrollIntoView({ block: "nearest" });
+    this.showStates();
     this.readList().catch(() => {});
   }
 
@@ -133,6 +138,7 @@ class Screen {
     this.live?.stop();
     this.live = null;
     this.stage.replaceChildren();
+    this.showStates();
     this.cards.find((card) => card.name === name)?.button.focus();
   }
 

@@ -30,7 +30,6 @@ const main = h("main", {});
 const nav = h("nav", {});
 let screen = "search";
 let shown = null; // what decides whether the frame has to be drawn anew
-let withCameras = null; // as the nav is drawn
 let lacking = false; // the box was away or knew no guard, so nobody could be offered to log in
 
 const settings = {
@@ -51,13 +50,23 @@ function drawNotices(message) {
   notice.replaceChildren(...notices.map((text) => h("div", { class: "notice" }, text)));
 }
 
+const navButton = ([name, mark]) =>
+  h("button", { type: "button", "aria-current": name === screen ? "page" : undefined, "data-screen": name, onclick: () => open(name) },
+    h("span", { class: "mark", "aria-hidden": "true" }, mark), t(name));
+
 function drawNav() {
-  withCameras = Boolean(box.state.status?.cameras);
   nav.setAttribute("aria-label", "SecBox");
-  nav.className = withCameras ? "many" : "";
-  nav.replaceChildren(...SCREENS.filter(([name]) => withCameras || name !== "cameras").map(([name, mark]) =>
-    h("button", { type: "button", "aria-current": name === screen ? "page" : undefined, "data-screen": name, onclick: () => open(name) },
-      h("span", { class: "mark", "aria-hidden": "true" }, mark), t(name))));
+  nav.replaceChildren(...SCREENS.filter(([name]) => name !== "cameras").map(navButton));
+  offerCameras();
+}
+
+// Where the box has any, which only a guard who is logged in is told; the other buttons stay, and with them what has the focus.
+function offerCameras() {
+  const offered = nav.querySelector("[data-screen=cameras]");
+  const wanted = Boolean(box.state.status?.cameras);
+  nav.className = wanted ? "many" : "";
+  if (!wanted) offered?.remove();
+  else if (!offered) nav.querySelector("[data-screen=shift]")?.before(navButton(SCREENS.find(([name]) => name === "cameras")));
 }
 
 async function open(name, given, message) {
@@ -86,8 +95,7 @@ box.onChange(() => {
   if ((box.state.session?.id ?? null) !== shown || (lacking && box.state.reached)) open("search");
   else {
     drawNotices();
-    // only a guard who is logged in is told whether there are any
-    if (box.state.session && box.state.reached && box.state.status?.cameras !== undefined && box.state.status.cameras !== withCameras) drawNav();
+    offerCameras();
   }
 });
 

@@ -193,7 +193,7 @@ function photoField() {
   const show = () => {
     shown.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
     shown.replaceChildren(...photos.map((photo, i) => h("div", {},
-      h("img", { alt: t(sha256 === entry.cameraPhoto?.sha256 ? "photoOfGate" : "photoOf"), src: URL.createObjectURL(new Blob([photo.data], { type: "image/jpeg" })) }),
+      h("img", { alt: t("photoOf"), src: URL.createObjectURL(new Blob([photo.data], { type: "image/jpeg" })) }),
       h("button", { type: "button", onclick: () => { photos.splice(i, 1); show(); } }, t("removePhoto")))));
     picker.disabled = photos.length >= PHOTOS_MAX;
   };
@@ -218,7 +218,7 @@ function photosOf(entry) {
   if (list.length === 0) return undefined;
   const details = h("details", {}, h("summary", {}, t("photosOf", { n: list.length })));
   details.addEventListener("toggle", () => details.append(h("div", { class: "photos" }, ...list.map((sha256) => {
-    const image = h("img", { alt: t("photoOf"), src: `/api/lan/photos?sha256=${encodeURIComponent(sha256)}` });
+    const image = h("img", { alt: t(sha256 === entry.cameraPhoto?.sha256 ? "photoOfGate" : "photoOf"), src: `/api/lan/photos?sha256=${encodeURIComponent(sha256)}` });
     image.addEventListener("error", () => image.replaceWith(h("p", { class: "soft" }, t("photoAway"))));
     return image;
   }))), { once: true });
