@@ -6,7 +6,8 @@
 #include "lib/data/order.h"
 #include "lib/data/order-signers.h"
 
-#define ORDER_SIGNATURES_MAX 8
+/* of a root document: enough of the keys before it, and enough of its own */
+#define ORDER_SIGNATURES_MAX 16
 
 /* The bytes of the statement, after enough of the signers have proved to have signed just these for this purpose; new, with a NUL
  * behind. ret_who: their names, "ana, berta"; new. -EBADMSG order.malformed; -EACCES order.unknown-signer, order.bad-signature,

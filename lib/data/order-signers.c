@@ -44,7 +44,7 @@ int order_signers_add(OrderSigners *s, OrderSigner *signer)
 }
 
 /* Whoever else may write there could name himself. */
-static int check_mode(const char *path, Error *err)
+int order_signers_check_place(const char *path, Error *err)
 {
     struct stat st;
 
@@ -62,7 +62,7 @@ static int read_file(const char *folder, const char *name, size_t max, char **re
 {
     _cleanup_(error_done) Error why = {};
     _cleanup_(freep) char *path = path_join(folder, name);
-    int r = path ? check_mode(path, err) : error_from_errno(err, -ENOMEM, "cannot read the signers");
+    int r = path ? order_signers_check_place(path, err) : error_from_errno(err, -ENOMEM, "cannot read the signers");
 
     if (r < 0)
         return r;
@@ -112,7 +112,7 @@ static int by_name(const void *a, const void *b)
 
 static int read_folder(DIR *dir, const char *folder, bool keys_alone, OrderSigners *s, Error *err)
 {
-    int r = check_mode(folder, err);
+    int r = order_signers_check_place(folder, err);
 
     while (r >= 0) {
         errno = 0;

@@ -22,6 +22,8 @@ int order_signers_load(OrderSigners *ret, Error *err) _must_check_;
 /* For whoever mends it: the keys alone, whatever `threshold` says; the threshold given back is 1. */
 int order_signers_load_keys(OrderSigners *ret, Error *err) _must_check_;
 void order_signers_done(OrderSigners *s);
+/* Whether only root may change what is at this path, and it is no link: signer.unreadable, signer.bad-mode. */
+int order_signers_check_place(const char *path, Error *err) _must_check_;
 
 /* Appends; takes what is in *signer. -EEXIST: this key is there already. */
 int order_signers_add(OrderSigners *s, OrderSigner *signer) _must_check_;

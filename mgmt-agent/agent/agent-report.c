@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "lib/data/seal.h"
+#include "lib/data/trust.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/package-update.h"
@@ -106,7 +107,7 @@ static int add_last(cJSON *o)
 static int add_accepts(cJSON *o)
 {
     static const char *const types[] = { "image.update",  "updates.halted", "compose.rollback", "doctor.ask",
-                                         "orders.signed", "bundle",         "secrets.sealed" };
+                                         "orders.signed", "bundle",         "secrets.sealed",   "trust.root" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
     if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
@@ -114,6 +115,32 @@ static int add_accepts(cJSON *o)
         return -ENOMEM;
     }
     return json_add_item(o, "accepts", list);
+}
+
+/* Whose orders are taken; absent where nobody is pinned. */
+static int add_trust(cJSON *o)
+{
+    _cleanup_(trust_done) Trust trust = {};
+    _cleanup_(error_done) Error err = {};
+    cJSON *part;
+    int r = trust_load(&trust, &err);
+
+    if (r == 0 && trust.signers.n == 0)
+        return 0;
+    part = cJSON_CreateObject();
+    if (json_add_item(o, "trust", part) < 0)
+        return -ENOMEM;
+    if (r < 0)
+        return json_add_item(part, "error", json_from_error(&err, r));
+    if (json_add_int(part, "signers", (int) trust.signers.n) < 0 ||
+        json_add_int(part, "threshold", (int) trust.signers.threshold) < 0)
+        return -ENOMEM;
+    if (trust.root.version == 0)
+        return 0;
+    char at[TIMESTAMP_SIZE];
+    return json_add_u64(part, "version", trust.root.version) < 0
+               ? -ENOMEM
+               : json_add_string(part, "expiresAt", timestamp_format(trust.root.expires, at));
 }
 
 /* Absent while all is well. */
@@ -203,8 +230,9 @@ cJSON *agent_make_status(const Agent *a)
 
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
-        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
-        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 || add_seal_key(m) < 0 ||
+        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_trust(m) < 0 ||
+        add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
+        add_seal_key(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

@@ -25,6 +25,7 @@
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
+#include "mgmt-agent/state/trust-root-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 #define BOOTS_MAX 3 /* while a change waits for its confirmation */
@@ -556,6 +557,16 @@ static void begin_reports(void)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "The cloud may hear of earlier changes on the box again");
 }
 
+/* Nothing waits for it: the document counts as it is. */
+static void settle_trust(void)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = trust_root_settle(&err);
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "The keys of the root document are not in trust/signers");
+}
+
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err)
 {
     static const ControlEvents control_events = { on_message, on_gone, on_drained };
@@ -577,6 +588,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         return r;
     sweep_folders();
     begin_reports();
+    settle_trust();
     r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
     if (r < 0)
         return r;

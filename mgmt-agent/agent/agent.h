@@ -154,6 +154,10 @@ bool agent_is_service_job(const char *job);
 /* container.result for whoever asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
 void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
 
+/* trust-order.c */
+/* trust.root */
+void agent_handle_trust_root(Agent *a, ControlClient *c, const cJSON *message);
+
 /* go-back.c */
 void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message);
 /* Where a rollback that names no version would go: a new string, or NULL when there is nothing to go back to. */

@@ -429,6 +429,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.result.ack", handle_ack },
         { "compose.rollback", agent_handle_rollback },
         { "agent.update", package_update_handle },
+        { "trust.root", agent_handle_trust_root },
         { "status.get", handle_status },
         { "history.get", handle_history },
         { "doctor.ask", agent_handle_doctor },

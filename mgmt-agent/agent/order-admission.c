@@ -4,14 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/base/gateway-time.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/cli/finding-clock.h"
 #include "lib/data/digest.h"
 #include "lib/data/order-envelope.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/order-floors.h"
+#include "mgmt-agent/state/trust-root-store.h"
 #include "mgmt-agent/state/way-back.h"
 
 #define STATUS_UNSIGNED 401
@@ -24,15 +23,10 @@ struct SignedOrder {
 /* The box's own clock where something keeps it right, else the gateway's: by itself it may be at 1970, or years ahead. */
 static OrderView view_of(const Agent *a, const OrderFloor *floor)
 {
-    bool kept_right = clock_is_synchronised();
-    usec_t heard = kept_right ? 0 : gateway_time_now(0);
+    OrderView view = trust_root_view(a->device_id);
 
-    return (OrderView) {
-        .device = a->device_id,
-        .now = heard > 0 ? heard : realtime_usec(),
-        .clock_is_known = kept_right || heard > 0,
-        .last_issued = floor ? floor->issued : 0,
-    };
+    view.last_issued = floor ? floor->issued : 0;
+    return view;
 }
 
 /* Refused for now, and nothing was changed: the cloud is meant to ask again. */
@@ -66,11 +60,12 @@ static int check_serial(const OrderFloor *floor, const OrderStatement *s, const 
                      "this box has carried out this order already: sign it anew to have it done again");
 }
 
-static int admit(const Agent *a, const OrderFloors *floors, const OrderSigners *signers, const cJSON *message,
+static int admit(const Agent *a, const OrderFloors *floors, const Trust *trust, const cJSON *message,
                  SignedOrder *ret, Error *err)
 {
     const cJSON *envelope = cJSON_GetObjectItemCaseSensitive(message, "order");
     const OrderFloor *floor = order_floors_of(floors, ret->kind);
+    const OrderSigners *signers = &trust->signers;
     const OrderView view = view_of(a, floor);
     _cleanup_(order_statement_done) OrderStatement s = {};
     _cleanup_(freep) char *text = NULL;
@@ -82,6 +77,8 @@ static int admit(const Agent *a, const OrderFloors *floors, const OrderSigners *
                          "this box takes only orders that are signed by %u of its %zu signers: push again with --key",
                          signers->threshold, signers->n);
     int r = order_envelope_open(envelope, order_domain(ret->kind), signers, &text, &len, &ret->floor.who, err);
+    if (r == 0)
+        r = trust_check_time(trust, &view, err);
     if (r == 0)
         r = order_statement_read(text, len, &s, err);
     if (r == 0)
@@ -138,14 +135,14 @@ static bool answer_again(ControlClient *c, const OrderFloors *floors, OrderKind 
 bool order_admit(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type)
 {
     OrderKind kind = control_client_is_link(c) ? order_kind_of_message(type->name) : _ORDER_KIND_MAX;
-    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(trust_done) Trust trust = {};
     _cleanup_(order_floors_done) OrderFloors floors = {};
     _cleanup_(error_done) Error err = {};
 
     if (kind == _ORDER_KIND_MAX)
         return true;
-    int r = order_signers_load(&signers, &err);
-    if (r == 0 && signers.n == 0) {
+    int r = trust_load(&trust, &err);
+    if (r == 0 && trust.signers.n == 0) {
         log_notice("Order %s of the cloud (%s) is taken without a signature: no signers are pinned on this box",
                    json_string(message, "id"), order_kind_to_string(kind));
         return true;
@@ -159,7 +156,7 @@ bool order_admit(Agent *a, ControlClient *c, const cJSON *message, const Message
     }
     if (r == 0) {
         order->kind = kind;
-        r = admit(a, &floors, &signers, message, order, &err);
+        r = admit(a, &floors, &trust, message, order, &err);
     }
     if (r < 0) {
         if (order)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Orders of the cloud that change the box are taken from those whose keys are pinned on it: see lib/data/order-signers.h. */
+/* Orders of the cloud that change the box are taken from those whose keys are pinned on it: see lib/data/trust.h. */
 #pragma once
 
 #include "mgmt-agent/agent/agent.h"

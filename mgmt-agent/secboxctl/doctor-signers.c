@@ -3,15 +3,37 @@
 #include <errno.h>
 
 #include "lib/base/paths.h"
-#include "lib/data/order-signers.h"
 #include "mgmt-agent/secboxctl/doctor.h"
+#include "mgmt-agent/state/trust-root-store.h"
+
+#define EXPIRES_SOON (30 * USEC_PER_DAY)
+
+/* Said in good time: what replaces it has to be signed by several people. */
+static void judge_root(const Trust *trust, Finding *f)
+{
+    OrderView view = trust_root_view(NULL);
+    unsigned long long version = trust->root.version;
+    char at[TIMESTAMP_SIZE];
+
+    timestamp_format(trust->root.expires, at);
+    if (view.clock_is_known && view.now > trust->root.expires)
+        finding_set(f, VERDICT_FAIL, "Make, sign and send a newer one: secbox-fleet trust make, sign and send.",
+                    "version %llu of the root document was good until %s: the box takes no order of the cloud", version,
+                    at);
+    else if (view.clock_is_known && view.now + EXPIRES_SOON > trust->root.expires)
+        finding_set(f, VERDICT_FAIL, "Make, sign and send a newer one: secbox-fleet trust make, sign and send.",
+                    "version %llu of the root document is good until %s only", version, at);
+    else
+        finding_pass(f, "%u of %zu must sign each order, as version %llu of the root document says",
+                     trust->signers.threshold, trust->signers.n, version);
+}
 
 void check_signers(Doctor *d, Finding *f)
 {
-    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(trust_done) Trust trust = {};
     _cleanup_(freep) char *folder = path_in_root(SIGNERS_DIR);
     _cleanup_(error_done) Error err = {};
-    int r = order_signers_load(&signers, &err);
+    int r = trust_load(&trust, &err);
 
     (void) d;
     if (r < 0) {
@@ -20,9 +42,11 @@ void check_signers(Doctor *d, Finding *f)
                     "%s", error_message(&err, r));
         if (folder)
             finding_since_file(f, folder);
-    } else if (signers.n == 0) {
+    } else if (trust.signers.n == 0) {
         finding_pass(f, "none are pinned: orders of whomever the gateway has let in are taken");
+    } else if (trust.root.version > 0) {
+        judge_root(&trust, f);
     } else {
-        finding_pass(f, "%u of %zu must sign each order", signers.threshold, signers.n);
+        finding_pass(f, "%u of %zu must sign each order", trust.signers.threshold, trust.signers.n);
     }
 }

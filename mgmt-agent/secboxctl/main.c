@@ -61,6 +61,8 @@ static const CliVerb verbs[] = {
       verb_trust_add, NULL },
     { "trust remove", "NAME", 1, 1, "take that signer's orders no more", verb_trust_remove, NULL },
     { "trust threshold", "N", 1, 1, "how many of them must sign an order (1)", verb_trust_threshold, NULL },
+    { "trust root", "[take FILE|forget]", 0, 2, "the root document that says whose orders count; take one, or end it here",
+      verb_trust_root, "yes" },
     { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor, NULL },
     CLI_COMPLETION_VERB,
     {},

@@ -91,4 +91,5 @@ int verb_trust_list(int argc, char **argv, void *userdata);
 int verb_trust_add(int argc, char **argv, void *userdata);
 int verb_trust_remove(int argc, char **argv, void *userdata);
 int verb_trust_threshold(int argc, char **argv, void *userdata);
+int verb_trust_root(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

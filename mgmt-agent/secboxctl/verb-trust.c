@@ -2,26 +2,23 @@
 /* trust list, add, remove, threshold: whose signed orders this box takes. The agent reads the folder at each order. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
 #include "lib/cli/table.h"
-#include "lib/data/order-signers.h"
+#include "lib/data/trust.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
-#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-#define NAME_SIZE_MAX 64
 #define NOBODY                                                                                                         \
     "No signers are pinned: this box takes orders of whomever the gateway has let in.\n"                               \
     "`secboxctl trust add FILE.pub` ends that; `secbox-fleet keygen` makes a key.\n"
 
 static int check_name(const char *name, Error *err)
 {
-    size_t len = strlen(name);
-
-    return len > 0 && len <= NAME_SIZE_MAX && name[0] != '.' && strspn(name, NAME_CHARACTERS) == len
+    return trust_key_name_is_valid(name)
                ? 0
                : error_set(err, EINVAL, "usage", "a signer's name has letters, digits, '.', '_' and '-', not \"%s\"",
                            name);
@@ -45,8 +42,9 @@ static int write_threshold(unsigned threshold, Error *err)
                          : file_remove(path, err);
 }
 
-static cJSON *describe(const OrderSigners *signers)
+static cJSON *describe(const Trust *trust)
 {
+    const OrderSigners *signers = &trust->signers;
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     cJSON *list = o ? cJSON_AddArrayToObject(o, "signers") : NULL;
 
@@ -57,11 +55,15 @@ static cJSON *describe(const OrderSigners *signers)
             json_add_bool(entry, "hardware", signers->list[i].application) < 0)
             return NULL;
     }
-    return list && json_add_int(o, "threshold", (int) signers->threshold) == 0 ? TAKE_PTR(o) : NULL;
+    if (!list || json_add_int(o, "threshold", (int) signers->threshold) < 0 ||
+        (trust->root.version > 0 && json_add_u64(o, "rootVersion", trust->root.version) < 0))
+        return NULL;
+    return TAKE_PTR(o);
 }
 
-static char *print(const OrderSigners *signers)
+static char *print(const Trust *trust)
 {
+    const OrderSigners *signers = &trust->signers;
     static const char *const headers[] = { "NAME", "KEY", "KIND", NULL };
     _cleanup_(table_freep) Table *t = table_new(headers);
     _cleanup_(freep) char *table = NULL;
@@ -74,25 +76,28 @@ static char *print(const OrderSigners *signers)
             return NULL;
     }
     table = table_print(t, 0);
-    return table ? str_format("%s%u of them must sign an order\n", table, signers->threshold) : NULL;
+    if (!table || trust->root.version == 0)
+        return table ? str_format("%s%u of them must sign an order\n", table, signers->threshold) : NULL;
+    return str_format("%s%u of them must sign an order, as version %llu of the root document says\n", table,
+                      signers->threshold, (unsigned long long) trust->root.version);
 }
 
 /* What is pinned now, after whatever was `done`: a word, or NULL. */
 static int show(const Secboxctl *ctl, const char *done, Error *err, int r)
 {
-    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(trust_done) Trust trust = {};
     _cleanup_(cJSON_Deletep) cJSON *document = NULL;
 
     if (r >= 0) {
-        r = order_signers_load(&signers, err);
+        r = trust_load(&trust, err);
         if (r < 0 && done) /* one of several steps that mend a folder */
             r = error_prefix(err, r, "%s, and something is still wrong", done);
     }
     if (r < 0)
         return secboxctl_fail(ctl, err, r);
     if (!ctl->json)
-        return report_text(print(&signers), EXIT_OK);
-    document = describe(&signers);
+        return report_text(print(&trust), EXIT_OK);
+    document = describe(&trust);
     return document ? report_json(document, EXIT_OK) : secboxctl_fail(ctl, NULL, -ENOMEM);
 }
 
@@ -104,6 +109,20 @@ int verb_trust_list(int argc, char **argv, void *userdata)
     (void) argc;
     (void) argv;
     return show(ctl, NULL, &err, 0);
+}
+
+/* What is written beside a root document counts for nobody. */
+static int check_no_root(Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SIGNERS_DIR "/" TRUST_ROOT_NAME);
+
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "change the signers");
+    return access(path, F_OK) < 0 && errno == ENOENT
+               ? 0
+               : error_set(err, EPERM, "root.in-force",
+                           "a root document says whose orders count (secboxctl trust root): send the box a newer one, "
+                           "or end it here by secboxctl trust root forget");
 }
 
 /* FILE.pub and ana.pub are FILE and ana. */
@@ -144,6 +163,8 @@ static int add(const char *file, const char *given, Error *err)
     int r = path && folder ? check_name(name, err) : error_from_errno(err, -ENOMEM, "add a signer");
 
     if (r >= 0)
+        r = check_no_root(err);
+    if (r >= 0)
         r = file_read_followed(file, SSH_PUBLIC_KEY_MAX, &text, NULL, err);
     if (r >= 0)
         r = check_new(text, name, err);
@@ -168,6 +189,8 @@ static int remove_signer(const char *name, Error *err)
     bool there = false;
     int r = check_name(name, err);
 
+    if (r >= 0)
+        r = check_no_root(err);
     if (r >= 0)
         r = path ? order_signers_load(&signers, err) : error_from_errno(err, -ENOMEM, "remove a signer");
     if (r < 0)
@@ -200,8 +223,10 @@ static int set_threshold(const char *text, Error *err)
 {
     _cleanup_(order_signers_done) OrderSigners signers = {};
     uint64_t threshold = 0;
-    int r = order_signers_load_keys(&signers, err);
+    int r = check_no_root(err);
 
+    if (r >= 0)
+        r = order_signers_load_keys(&signers, err);
     if (r < 0)
         return r;
     /* 1 needs no keys: it takes the file away that asks for more than there are */

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/state/trust-root-store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/gateway-time.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/cli/finding-clock.h"
+#include "lib/data/digest.h"
+#include "mgmt-agent/state/state-file.h"
+
+#define FILE_NAME "trust-root.json"
+
+DEFINE_CLEANUP(DIR, closedir)
+
+static const JsonField fields[] = {
+    { JSON_FIELD(TrustRootNote, version, "version") },
+    { JSON_FIELD(TrustRootNote, sha256, "sha256") },
+    { JSON_FIELD(TrustRootNote, id, "id") },
+    { JSON_FIELD(TrustRootNote, who, "signedBy") },
+    { JSON_TIME_FIELD(TrustRootNote, at, "at") },
+    { JSON_FIELD(TrustRootNote, copied, "copied") },
+    { JSON_REST_FIELD(TrustRootNote, rest) },
+    {},
+};
+static const JsonType type = JSON_TYPE(TrustRootNote, fields);
+
+int trust_root_note_load(TrustRootNote *ret, Error *err)
+{
+    int r = state_load(FILE_NAME, &type, ret, err);
+
+    return r == -ENOENT ? 0 : r;
+}
+
+void trust_root_note_done(TrustRootNote *n)
+{
+    json_done(&type, n);
+}
+
+OrderView trust_root_view(const char *device)
+{
+    bool kept_right = clock_is_synchronised();
+    usec_t heard = kept_right ? 0 : gateway_time_now(0);
+
+    return (OrderView) {
+        .device = device,
+        .now = heard > 0 ? heard : realtime_usec(),
+        .clock_is_known = kept_right || heard > 0,
+    };
+}
+
+static char *in_folder(const char *name, const char *suffix)
+{
+    _cleanup_(freep) char *relative = str_format(SIGNERS_DIR "/%s%s", name, suffix);
+
+    return relative ? path_in_root(relative) : NULL;
+}
+
+static int write_in_folder(const char *name, const char *suffix, char *text, Error *err)
+{
+    _cleanup_(freep) char *path = in_folder(name, suffix), *content = text;
+
+    if (!path || !content)
+        return error_from_errno(err, -ENOMEM, "write the signers");
+    return file_write_atomic(path, content, strlen(content), 0644, (uid_t) -1, (gid_t) -1, err);
+}
+
+static bool names(const TrustRoot *root, const char *file)
+{
+    size_t len = strlen(file) - strlen(ORDER_SIGNER_SUFFIX);
+
+    for (size_t i = 0; i < root->n_keys; i++)
+        if (strlen(root->keys[i].name) == len && strncmp(root->keys[i].name, file, len) == 0)
+            return true;
+    return false;
+}
+
+static int remove_others(const TrustRoot *root, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(SIGNERS_DIR);
+    _cleanup_(closedirp) DIR *dir = folder ? opendir(folder) : NULL;
+    int r = 0;
+
+    if (!dir)
+        return error_from_errno(err, folder ? -errno : -ENOMEM, "look into trust/signers");
+    for (const struct dirent *e; r == 0 && (e = readdir(dir));) {
+        if (e->d_name[0] == '.' || !str_ends(e->d_name, ORDER_SIGNER_SUFFIX) || names(root, e->d_name))
+            continue;
+        _cleanup_(freep) char *path = path_join(folder, e->d_name);
+        log_notice("%s counts no more: version %llu of the root document does not name it", e->d_name,
+                   (unsigned long long) root->version);
+        r = path ? file_remove(path, err) : error_from_errno(err, -ENOMEM, "remove a signer");
+    }
+    return r;
+}
+
+/* The document is in force whatever stands beside it, so any moment of this may be the last. */
+static int copy_keys(const TrustRoot *root, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < root->n_keys && r == 0; i++)
+        r = write_in_folder(root->keys[i].name, ORDER_SIGNER_SUFFIX,
+                            str_format("%s %s\n", root->keys[i].key, root->keys[i].name), err);
+    if (r == 0)
+        r = write_in_folder(ORDER_THRESHOLD_NAME, "", str_format("%u\n", root->threshold), err);
+    return r < 0 ? r : remove_others(root, err);
+}
+
+static int settle(const TrustRoot *root, TrustRootNote *note, Error *err)
+{
+    int r = copy_keys(root, err);
+
+    if (r < 0)
+        return r;
+    note->copied = true;
+    return state_save(FILE_NAME, &type, note, err);
+}
+
+int trust_root_settle(Error *err)
+{
+    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_done) Trust trust = {};
+    int r = trust_root_note_load(&note, err);
+
+    if (r < 0 || note.version == 0 || note.copied)
+        return r;
+    r = trust_load(&trust, err);
+    return r < 0 || trust.root.version != note.version ? r : settle(&trust.root, &note, err);
+}
+
+static int set_note(TrustRootNote *note, const TrustRoot *root, const char *sha256, const char *id, const char *who)
+{
+    note->version = root->version;
+    note->at = realtime_usec();
+    note->copied = false;
+    return json_set(&note->sha256, sha256) < 0 || json_set(&note->id, id) < 0 || json_set(&note->who, who) < 0 ? -ENOMEM
+                                                                                                               : 0;
+}
+
+/* The floor first: from then on nothing older is taken. Then the document, and with it the new keys count. */
+static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootNote *note, Error *err)
+{
+    int r = state_save(FILE_NAME, &type, note, err);
+
+    if (r == 0)
+        r = write_in_folder(TRUST_ROOT_NAME, "", json_print(envelope), err);
+    if (r < 0)
+        return r;
+    _cleanup_(error_done) Error why = {};
+    r = settle(root, note, &why);
+    if (r < 0) /* no reason to refuse what is in force: it is done again at the next start */
+        log_failure(LOG_LEVEL_WARNING, NULL, &why, r, "The keys of the root document are not in trust/signers yet");
+    return 0;
+}
+
+int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view, Error *err)
+{
+    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_root_done) TrustRoot root = {};
+    _cleanup_(trust_done) Trust trust = {};
+    _cleanup_(freep) char *who = NULL, *text = NULL;
+    char sha256[SHA256_HEX_SIZE];
+    int r = trust_load(&trust, err);
+
+    if (r == 0 && trust.signers.n == 0)
+        r = error_set(err, EACCES, "root.no-signers",
+                      "no signers are pinned on this box, so nobody can vouch for a root document: pin one with "
+                      "`secboxctl trust add` first");
+    if (r == 0)
+        r = trust_root_note_load(&note, err);
+    if (r == 0)
+        r = trust_root_open(envelope, &trust.signers, &root, &who, err);
+    if (r < 0)
+        return r;
+    /* the same bytes once more: nothing newer than what they say, and where a power cut came between, they are needed */
+    const char *encoded = json_string(envelope, "statement");
+    if (sha256_hex(encoded, strlen(encoded), sha256) < 0)
+        return error_from_errno(err, -ENOMEM, "take a root document");
+    bool again = root.version == note.version && str_equal(note.sha256, sha256);
+    uint64_t floor = note.version > trust.root.version ? note.version : trust.root.version;
+    r = trust_root_check(&root, view, again ? root.version - 1 : floor, err);
+    if (r < 0)
+        return r;
+    if (again && trust.root.version == root.version)
+        return 1;
+    r = set_note(&note, &root, sha256, id, who);
+    return r < 0 ? error_from_errno(err, r, "take a root document") : put_in_force(envelope, &root, &note, err);
+}
+
+int trust_root_forget(Error *err)
+{
+    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(freep) char *path = in_folder(TRUST_ROOT_NAME, "");
+    _cleanup_(trust_done) Trust trust = {};
+    int r = trust_root_note_load(&note, err);
+
+    if (r == 0)
+        r = path ? 0 : error_from_errno(err, -ENOMEM, "forget the root document");
+    /* one that is damaged names nobody; then what is pinned beside it is all that there is */
+    if (r == 0 && trust_load(&trust, NULL) == 0 && trust.root.version > 0 && !note.copied)
+        r = copy_keys(&trust.root, err);
+    if (r < 0)
+        return r;
+    if (trust.root.version > note.version)
+        note.version = trust.root.version;
+    free(note.sha256);
+    note.sha256 = NULL;
+    r = state_save(FILE_NAME, &type, &note, err);
+    return r < 0 ? r : file_remove(path, err);
+}
