@@ -22,6 +22,7 @@
 #include "gateway/devices/device-accept.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/trust-roots.h"
 #include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
 #include "gateway/gateway.h"
@@ -67,6 +68,7 @@ struct Gateway {
     UnsafeBinds *unsafe_binds;
     UnnamedRoots *unnamed_roots;
     HostKeys *host_keys;
+    TrustRoots *trust_roots;
     Deployments *deployments;
     DeploymentsApi deployments_api;
     RolloutsApi rollouts_api;

@@ -8,6 +8,7 @@
 #include "gateway/store/devices-table.h"
 #include "gateway/store/rollouts-table.h"
 #include "gateway/store/sessions-table.h"
+#include "gateway/store/trust-roots-table.h"
 #include "gateway/store/waiting-table.h"
 #include "lib/base/log.h"
 #include "lib/event/daemon.h"
@@ -67,6 +68,11 @@ static int load_halted(Gateway *g, const StoreRows *rows)
     return rollouts_adopt_halted(g->rollouts, rows);
 }
 
+static int load_trust_roots(Gateway *g, const StoreRows *rows)
+{
+    return trust_roots_adopt(g->trust_roots, rows);
+}
+
 /* Sessions that an earlier gateway left open ended with it. */
 static Statement sql_sessions_lost(void)
 {
@@ -82,6 +88,7 @@ static const struct {
     { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
     { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
     { sql_rollouts_halted, load_halted, false }, { sql_waiting_known, load_waiting, false },
+    { sql_trust_roots_waiting, load_trust_roots, false },
 };
 
 static void gateway_load(Gateway *g);

@@ -270,7 +270,9 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
     g->unnamed_roots = unnamed_roots_new(g->store, g->conns);
     g->host_keys = host_keys_new(g->store, g->conns);
-    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots || !g->host_keys)
+    g->trust_roots = trust_roots_new(g->store, g->conns);
+    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots ||
+        !g->host_keys || !g->trust_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry, g->host_keys);
@@ -341,6 +343,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { deployment_routes, &g->deployments_api },
         { bundle_routes, g->bundles },
         { bundle_key_routes, g->bundle_keys },
+        { trust_root_routes, g->trust_roots },
         { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },
         { rollout_start_routes, &g->rollouts_api },
@@ -450,6 +453,7 @@ Gateway *gateway_free(Gateway *g)
     unsafe_binds_free(g->unsafe_binds);
     unnamed_roots_free(g->unnamed_roots);
     host_keys_free(g->host_keys);
+    trust_roots_free(g->trust_roots);
     device_accept_free(g->accept);
     device_conns_free(g->conns);
     device_tokens_free(g->tokens);

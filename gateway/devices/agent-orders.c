@@ -19,6 +19,7 @@ static const struct {
                       "update it on the box, as it was installed" },
     [ORDER_SIGNED] = { "orders.signed", "order.unsupported", "to check a signature",
                        "update it first, or leave --key away" },
+    [ORDER_TRUST] = { .type = "trust.root" },
     [ORDER_BUNDLE] = { "bundle", "bundle.unsupported", "for files beside the compose file",
                        "update it, or put the files on the box and push the compose file alone" },
     [ORDER_SEALED] = { "secrets.sealed", "bundle.unsupported", "for secrets that come through the cloud",

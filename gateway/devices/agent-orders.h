@@ -16,6 +16,7 @@ typedef enum AgentOrder {
     ORDER_SIGNED,   /* none of its own: that a signature is checked */
     ORDER_BUNDLE,   /* files beside a compose file */
     ORDER_SEALED,   /* secrets among them that are sealed */
+    ORDER_TRUST,    /* trust.root */
     _ORDER_MAX,
 } AgentOrder;
 

@@ -49,6 +49,10 @@ typedef struct Fleet {
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
     const char *boxes;            /* --boxes */
+    const char *threshold;        /* --threshold */
+    const char *root;             /* --root */
+    const char *number;           /* --number */
+    char **devices;               /* --device */
     char **keys;                  /* --key */
     char **files;                 /* --file */
     char **profiles;              /* --profile */
@@ -107,6 +111,10 @@ int fleet_duration(const char *text, const char *option, unsigned max, int *ret,
 /* Labels of --label ("K=V,K=V", NULL = none), into an object. Error id "usage". */
 int fleet_labels(const char *text, cJSON *labels, Error *err) _must_check_;
 
+/* The boxes that have these labels, by what the gateway says now: what it would add to them later is not signed.
+ * rollout.no-boxes */
+int fleet_find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *reply, Error *err) _must_check_;
+
 /* Text of a number option, between min and max; `fallback` when it is not given. Error id "usage". */
 int fleet_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
                  Error *err) _must_check_;
@@ -150,6 +158,10 @@ int verb_devices_deny(int argc, char **argv, void *userdata);
 int verb_enrolment_create(int argc, char **argv, void *userdata);
 int verb_enrolment_list(int argc, char **argv, void *userdata);
 int verb_enrolment_revoke(int argc, char **argv, void *userdata);
+int verb_trust_make(int argc, char **argv, void *userdata);
+int verb_trust_sign(int argc, char **argv, void *userdata);
+int verb_trust_show(int argc, char **argv, void *userdata);
+int verb_trust_send(int argc, char **argv, void *userdata);
 int verb_keygen(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_push_cancel(int argc, char **argv, void *userdata);

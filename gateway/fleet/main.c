@@ -14,6 +14,7 @@
 #include "lib/base/text.h"
 #include "lib/cli/completion.h"
 #include "lib/cli/report.h"
+#include "lib/data/order-signers.h"
 
 #define SSH_ARGUMENTS_MAX 1024
 #define LABELS_MAX 32
@@ -55,6 +56,15 @@ static const CliVerb verbs[] = {
       FILE_OPTIONS },
     { "keygen", "FILE", 1, 1, "a key that signs orders for boxes, and FILE.pub, which they trust; asks nobody",
       verb_keygen, "passphrase" },
+    { "trust make", "FILE KEY.pub…", 2, 1 + ORDER_SIGNERS_MAX,
+      "a root document, unsigned: these keys sign orders for boxes from then on; asks the gateway only with --label",
+      verb_trust_make, "threshold root number for reason label device" },
+    { "trust sign", "FILE", 1, 1, "sign it, with keys that boxes trust and with those that it names; asks nobody",
+      verb_trust_sign, "key" },
+    { "trust show", "[FILE]", 0, 1, "what it says, and who has signed it; without FILE which were sent, and what boxes said",
+      verb_trust_show, NULL },
+    { "trust send", "FILE [DEVICE…]", 1, 1 + FILES_MAX, "bring it to boxes, or to all that have a --label; who is away gets it later",
+      verb_trust_send, "label" },
     { "push", "DEVICE [FILE]", 1, 2, "push a compose file to a box", verb_push,
       "wait confirm-deadline reason timeout now no-files key for " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
@@ -254,7 +264,7 @@ int main(int argc, char **argv)
           .text = &fleet.token_file },
         { "ca", "FILE", "PEM file of the authority of the gateway's certificate (also SECBOX_CA)", .text = &fleet.ca },
         { "plain-http", NULL, "send the token over http to another machine", .flag = &fleet.plain_http },
-        { "label", "K=V[,K=V]", "devices add, enrolment create: labels; rollout start: only boxes with them",
+        { "label", "K=V[,K=V]", "devices add, enrolment create: labels; rollout start, trust make and send: only boxes with them",
           .text = &fleet.label },
         { "wait", NULL, "show it live and wait for its end", .flag = &fleet.wait },
         { "confirm-deadline", "SECONDS", "a box rolls back when the cloud has not confirmed by then",
@@ -264,10 +274,14 @@ int main(int argc, char **argv)
           .flag = &fleet.no_files },
         { "reason", "TEXT", "why, for the audit log", .text = &fleet.reason },
         { "for", "TIME",
-          "how long the grant holds (1h), an enrolment token (24h), a signed order (24h, a rollout 30 days)",
+          "how long the grant holds (1h), an enrolment token (24h), a signed order (24h, a rollout 30 days), a root document (3 years)",
           .text = &fleet.for_time },
         { "key", "FILE", "sign the order: a file of keygen, or an ssh key; .pub: one in ssh-agent or on hardware",
           .list = &fleet.keys },
+        { "threshold", "N", "how many of the keys must sign an order (1)", .text = &fleet.threshold },
+        { "root", "FILE", "the root document before it", .text = &fleet.root },
+        { "number", "N", "the document's version (one above that of --root; 1)", .text = &fleet.number },
+        { "device", "ID", "only for this box, and others that are named like this", .list = &fleet.devices },
         { "passphrase", NULL, "ask for a pass phrase for the key", .flag = &fleet.passphrase },
         { "boxes", "N", "how many boxes may come by the token (1)", .text = &fleet.boxes },
         { "auto-approve", NULL, "let them in at once, and ask nobody", .flag = &fleet.auto_approve },
@@ -332,6 +346,7 @@ int main(int argc, char **argv)
     api_done(&fleet.api);
     free(fleet.login);
     strv_free(fleet.keys);
+    strv_free(fleet.devices);
     strv_free(fleet.files);
     strv_free(fleet.profiles);
     strv_free(fleet.env_files);

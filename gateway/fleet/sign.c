@@ -11,6 +11,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/order-envelope.h"
+#include "lib/data/order-signers.h"
 
 #define KEY_FILE_MAX 16384
 #define PEM_BEGIN "-----BEGIN "
@@ -22,7 +23,7 @@ bool fleet_signs(const Fleet *fleet)
     return strv_length(fleet->keys) > 0;
 }
 
-static int sign_by_pem(const char *path, OrderKind kind, const char *statement, cJSON *envelope, Error *err)
+static int sign_by_pem(const char *path, const char *domain, const char *statement, cJSON *envelope, Error *err)
 {
     _cleanup_(ed25519_freep) SignerKey *key = NULL;
     _cleanup_(secret_freep) char *text = NULL;
@@ -36,18 +37,18 @@ static int sign_by_pem(const char *path, OrderKind kind, const char *statement, 
         return error_set_at(err, EBADMSG, "key.bad", path, 0, NULL,
                             "%s is not an Ed25519 key of secbox-fleet keygen, or the pass phrase was wrong", path);
     return r < 0 ? error_from_errno(err, r, "cannot read %s", path)
-                 : order_envelope_sign(envelope, order_domain(kind), statement, strlen(statement), key, err);
+                 : order_envelope_sign(envelope, domain, statement, strlen(statement), key, err);
 }
 
-static int run_keygen(const char *key, OrderKind kind, const char *file, Error *err)
+static int run_keygen(const char *key, const char *domain, const char *file, Error *err)
 {
-    const char *const argv[] = { "ssh-keygen", "-q", "-Y", "sign", "-n", order_domain(kind), "-f", key, file, NULL };
+    const char *const argv[] = { "ssh-keygen", "-q", "-Y", "sign", "-n", domain, "-f", key, file, NULL };
     int r = ssh_run((char *const *) (uintptr_t) argv, true, err);
 
     return r > 0 ? error_set(err, EIO, "ssh.keygen", "ssh-keygen could not sign with %s (exit status %d)", key, r) : r;
 }
 
-static int sign_in(const char *folder, const char *key, OrderKind kind, const char *statement, cJSON *envelope,
+static int sign_in(const char *folder, const char *key, const char *domain, const char *statement, cJSON *envelope,
                    Error *err)
 {
     _cleanup_(freep) char *file = path_join(folder, "order"), *signature = path_join(folder, "order.sig"), *text = NULL;
@@ -56,13 +57,13 @@ static int sign_in(const char *folder, const char *key, OrderKind kind, const ch
         return error_from_errno(err, -ENOMEM, "cannot sign an order");
     int r = file_write_atomic(file, statement, strlen(statement), 0600, (uid_t) -1, (gid_t) -1, err);
     if (r >= 0)
-        r = run_keygen(key, kind, file, err);
+        r = run_keygen(key, domain, file, err);
     if (r >= 0)
         r = file_read(signature, KEY_FILE_MAX, &text, NULL, err);
     return r < 0 ? r : order_envelope_add_ssh(envelope, text, err);
 }
 
-static int sign_by_ssh(const char *key, OrderKind kind, const char *statement, cJSON *envelope, Error *err)
+static int sign_by_ssh(const char *key, const char *domain, const char *statement, cJSON *envelope, Error *err)
 {
     _cleanup_(freep) char *folder = NULL;
     _cleanup_(error_done) Error left = {};
@@ -70,13 +71,13 @@ static int sign_by_ssh(const char *key, OrderKind kind, const char *statement, c
 
     if (r < 0)
         return r;
-    r = sign_in(folder, key, kind, statement, envelope, err);
+    r = sign_in(folder, key, domain, statement, envelope, err);
     if (dir_remove(folder, &left) < 0)
         fprintf(stderr, "%s: %s\n", PROGRAM, error_message(&left, -EIO));
     return r;
 }
 
-static int sign_with(const char *key, OrderKind kind, const char *statement, cJSON *envelope, Error *err)
+static int sign_with(const char *key, const char *domain, const char *statement, cJSON *envelope, Error *err)
 {
     _cleanup_(secret_freep) char *text = NULL;
     int r = file_read_followed(key, KEY_FILE_MAX, &text, NULL, err);
@@ -84,8 +85,8 @@ static int sign_with(const char *key, OrderKind kind, const char *statement, cJS
     if (r < 0)
         return r;
     return str_starts(text, PEM_BEGIN) && !str_starts(text, PEM_OF_OPENSSH)
-               ? sign_by_pem(key, kind, statement, envelope, err)
-               : sign_by_ssh(key, kind, statement, envelope, err);
+               ? sign_by_pem(key, domain, statement, envelope, err)
+               : sign_by_ssh(key, domain, statement, envelope, err);
 }
 
 /* What every statement holds, beside what it is about. `what` does not own these. */
@@ -109,6 +110,15 @@ static int complete(const Fleet *fleet, OrderKind kind, OrderStatement *what, us
     return 0;
 }
 
+int fleet_sign_envelope(const Fleet *fleet, const char *domain, const char *statement, cJSON *envelope, Error *err)
+{
+    int r = 0;
+
+    for (char *const *key = fleet->keys; *key && r >= 0; key++)
+        r = sign_with(*key, domain, statement, envelope, err);
+    return r;
+}
+
 int fleet_sign(const Fleet *fleet, OrderKind kind, OrderStatement *what, usec_t lifetime, cJSON *request, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *envelope = NULL;
@@ -116,8 +126,9 @@ int fleet_sign(const Fleet *fleet, OrderKind kind, OrderStatement *what, usec_t 
 
     if (!fleet_signs(fleet))
         return fleet->for_time ? error_set(err, EINVAL, "usage", "--for says how long what --key signs is good") : 0;
-    if (strv_length(fleet->keys) > ORDER_SIGNATURES_MAX)
-        return error_set(err, EINVAL, "usage", "at most %d keys sign an order", ORDER_SIGNATURES_MAX);
+    /* boxes of an earlier version take no more signatures */
+    if (strv_length(fleet->keys) > ORDER_THRESHOLD_MAX)
+        return error_set(err, EINVAL, "usage", "at most %d keys sign an order", ORDER_THRESHOLD_MAX);
     int r = complete(fleet, kind, what, lifetime, err);
     if (r < 0)
         return r;
@@ -128,7 +139,6 @@ int fleet_sign(const Fleet *fleet, OrderKind kind, OrderStatement *what, usec_t 
     envelope = statement ? order_envelope_new(statement, strlen(statement)) : NULL;
     if (!envelope)
         return error_from_errno(err, -ENOMEM, "cannot sign an order");
-    for (char *const *key = fleet->keys; *key && r >= 0; key++)
-        r = sign_with(*key, kind, statement, envelope, err);
+    r = fleet_sign_envelope(fleet, order_domain(kind), statement, envelope, err);
     return r < 0 ? r : json_add_item(request, "order", TAKE_PTR(envelope));
 }

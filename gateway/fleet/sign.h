@@ -11,6 +11,9 @@
 
 /* Whether --key was given. */
 bool fleet_signs(const Fleet *fleet);
+/* One signature more by each --key. As fleet_sign(). */
+int fleet_sign_envelope(const Fleet *fleet, const char *domain, const char *statement, cJSON *envelope,
+                        Error *err) _must_check_;
 /* Adds "order" to a request where --key was given. Of `what`, the content and `devices` are set; when it was made and how long
  * it is good (--for, else `lifetime`), the reason and the deadline come from here. key.bad, key.bad-mode, ssh.keygen,
  * order.malformed */

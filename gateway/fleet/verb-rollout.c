@@ -262,7 +262,7 @@ static int timeout_of(const Fleet *fleet, uint64_t *ret, Error *err)
 }
 
 /* The boxes that the rollout may reach, by what the gateway says now: what it would add to them later is not signed. */
-static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *reply, Error *err)
+int fleet_find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *reply, Error *err)
 {
     const cJSON *device;
     int r = fleet_ask(fleet, "GET", "/v1/devices", NULL, ROLLOUT_CALL_TIMEOUT, reply, err);
@@ -272,7 +272,7 @@ static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *
     cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply->body, "devices"))
         if (json_string(device, "id") && fleet_has_labels(device, labels) &&
             strv_add(ret, json_string(device, "id")) < 0)
-            return error_from_errno(err, -ENOMEM, "sign a rollout");
+            return error_from_errno(err, -ENOMEM, "look for boxes");
     return strv_length(*ret) > 0 ? 0 : error_set(err, ENOENT, "rollout.no-boxes", "no box has these labels");
 }
 
@@ -295,7 +295,7 @@ static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
         what.sha256 = sha256;
     }
     if (r >= 0)
-        r = find_boxes(fleet, cJSON_GetObjectItemCaseSensitive(request, "labels"), &devices, reply, err);
+        r = fleet_find_boxes(fleet, cJSON_GetObjectItemCaseSensitive(request, "labels"), &devices, reply, err);
     if (r < 0)
         return r;
     api_reply_done(reply);

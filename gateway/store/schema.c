@@ -4,6 +4,7 @@
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
+#include "gateway/store/trust-roots-table.h"
 #include "gateway/store/serving-table.h"
 #include "gateway/store/waiting-table.h"
 
@@ -211,7 +212,8 @@ static const SchemaStep schema_steps[] = {
     /* the digest of the files that come with the compose file */
     { 22, "ALTER TABLE waiting_pushes ADD COLUMN bundle text;\n"
           "ALTER TABLE templates ADD COLUMN bundle text;\n" },
-    { 23, schema_media_tokens },
+    { 26, schema_trust_roots },
+    { 28, schema_media_tokens },
     {},
 };
 

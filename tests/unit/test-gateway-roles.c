@@ -29,6 +29,7 @@
 #include "gateway/devices/api-lan-certificate.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
+#include "gateway/devices/trust-roots.h"
 #include "gateway/health/api-health.h"
 #include "gateway/deployments/api-templates.h"
 #include "gateway/health/api-metrics.h"
@@ -51,7 +52,7 @@ static const Route *const tables[] = {
     metrics_routes,   operator_routes,        pass_routes,          photo_routes,
     query_routes,     rollout_routes,         rollout_start_routes, template_routes,
     webhook_routes,   lan_certificate_routes, camera_routes,        bundle_routes,
-    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes,
+    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes, trust_root_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -126,7 +127,7 @@ static void test_what_each_route_needs(void **state _unused_)
                                               "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
     static const char *const for_admins[] = {
         "DELETE /v1/devices/*",          "DELETE /v1/devices/*/keys/*",      "DELETE /v1/communities/*",
-        "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook", NULL
+        "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook", "POST /v1/trust/roots", NULL
     };
     size_t admins = 0, viewers = 0;
 
