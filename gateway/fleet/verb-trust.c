@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
+#include "lib/data/json-fields.h"
 #include "lib/data/order-envelope.h"
 #include "lib/data/trust.h"
 
@@ -85,7 +86,7 @@ static int add_boxes(Fleet *fleet, TrustRoot *root, ApiReply *reply, Error *err)
         r = fleet_find_boxes(fleet, labels, &root->devices, reply, err);
     if (r >= 0 && strv_length(root->devices) == 0)
         r = strv_add(&root->devices, ORDER_ANY_BOX);
-    return error_from_errno(err, r, "make a root document");
+    return r < 0 ? error_from_errno(err, r, "make a root document") : 0;
 }
 
 static int set_numbers(const Fleet *fleet, TrustRoot *root, Error *err)
@@ -298,7 +299,7 @@ static int make_request(const Fleet *fleet, int n, char *const *devices, Documen
         r = json_append(list, cJSON_CreateString(devices[i]));
     if (r >= 0)
         r = json_add_item(request, "order", TAKE_PTR(d->envelope));
-    return error_from_errno(err, r, "make a request");
+    return r < 0 ? error_from_errno(err, r, "make a request") : 0;
 }
 
 static char *boxes_text(const cJSON *boxes)
