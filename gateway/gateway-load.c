@@ -84,10 +84,14 @@ static const struct {
     int (*load)(Gateway *g, const StoreRows *rows);
     bool at_start; /* not again after an outage of the store */
 } load_steps[] = {
-    { sql_sessions_lost, load_nothing, true },   { sql_devices_known, load_devices, false },
-    { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
-    { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
-    { sql_rollouts_halted, load_halted, false }, { sql_waiting_known, load_waiting, false },
+    { sql_sessions_lost, load_nothing, true },
+    { sql_devices_known, load_devices, false },
+    { sql_device_keys, load_keys, false },
+    { sql_deployments_open, load_deployments, false },
+    { sql_rollouts_open, load_rollouts, false },
+    { sql_rollout_boxes, load_rollout_boxes, false },
+    { sql_rollouts_halted, load_halted, false },
+    { sql_waiting_known, load_waiting, false },
     { sql_trust_roots_waiting, load_trust_roots, false },
 };
 

@@ -54,8 +54,7 @@ static bool can_be_sent(const TrustRoots *ts, const DeviceConn *s)
 {
     const Told *told = map_get(ts->told, device_conn_device(s));
 
-    return device_conn_takes(s, ORDER_TRUST) &&
-           (!told || told->answered || told->connection != device_conn_number(s));
+    return device_conn_takes(s, ORDER_TRUST) && (!told || told->answered || told->connection != device_conn_number(s));
 }
 
 static int note_told(TrustRoots *ts, const DeviceConn *s, const char *sha256)
@@ -76,8 +75,7 @@ static int send_root(DeviceConn *s, const Root *root)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("trust.root");
 
-    if (!m || json_add_string(m, "id", root->sha256) < 0 ||
-        json_add_string(m, "deviceId", device_conn_device(s)) < 0 ||
+    if (!m || json_add_string(m, "id", root->sha256) < 0 || json_add_string(m, "deviceId", device_conn_device(s)) < 0 ||
         json_add_item(m, "order", cJSON_Duplicate(root->order, true)) < 0)
         return -ENOMEM;
     return device_conn_send(s, m);
@@ -250,9 +248,9 @@ static void on_sent(Request *c, const StoreRows *rows)
     Error err = {};
 
     if (store_rows_count(rows) == 0) {
-        request_fail(
-            c, error_set(&err, ENOENT, "root.no-boxes", "none of these boxes is here, and named by the document"),
-            &err);
+        request_fail(c,
+                     error_set(&err, ENOENT, "root.no-boxes", "none of these boxes is here, and named by the document"),
+                     &err);
         error_done(&err);
         return;
     }

@@ -221,13 +221,12 @@ int verb_trust_make(int argc, char **argv, void *userdata)
 
 static int sign(const Fleet *fleet, const char *path, Document *d, Error *err)
 {
-    int r = fleet_signs(fleet) ? read_document(path, d, err)
-                               : error_set(err, EINVAL, "usage", "--key says with which key");
+    int r =
+        fleet_signs(fleet) ? read_document(path, d, err) : error_set(err, EINVAL, "usage", "--key says with which key");
 
-    if (r >= 0 &&
-        (size_t) cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(d->envelope, "signatures")) +
-                strv_length(fleet->keys) >
-            ORDER_SIGNATURES_MAX)
+    if (r >= 0 && (size_t) cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(d->envelope, "signatures")) +
+                          strv_length(fleet->keys) >
+                      ORDER_SIGNATURES_MAX)
         r = error_set(err, E2BIG, "root.malformed", "at most %d signatures are taken", ORDER_SIGNATURES_MAX);
     if (r >= 0)
         r = fleet_sign_envelope(fleet, TRUST_ROOT_DOMAIN, d->text, d->envelope, err);

@@ -28,17 +28,21 @@ const char schema_trust_roots[] = "CREATE TABLE trust_roots ("
 Statement sql_trust_root_send(const NewTrustRoot *n)
 {
     return STATEMENT(
-        "WITH d AS (SELECT d.id FROM devices d WHERE " IS_AMONG("$4::jsonb") " AND " IS_AMONG("$5::jsonb")
-        " AND d.labels @> $6::jsonb),"
-        " t AS (INSERT INTO trust_roots(sha256, version, envelope, sent_by) SELECT $1, $2::bigint, $3, $7"
-        " WHERE EXISTS (SELECT 1 FROM d) ON CONFLICT (sha256) DO UPDATE SET envelope = excluded.envelope,"
-        " sent_at = now(), sent_by = excluded.sent_by RETURNING *),"
-        " b AS (INSERT INTO trust_root_boxes(root, device) SELECT t.sha256, d.id FROM t, d"
-        " ON CONFLICT (root, device) DO UPDATE SET state = 'waiting', error = NULL, at = now() RETURNING device),"
-        " a AS (INSERT INTO audit(actor, action, detail) SELECT $7, 'trust.root-sent', " ROOT_JSON
-        " || jsonb_build_object('boxes', (SELECT count(*) FROM b)) FROM t)"
-        " SELECT jsonb_build_object('root', " ROOT_JSON ", 'boxes', (SELECT jsonb_agg(device ORDER BY device) FROM b))"
-        " FROM t",
+        "WITH d AS (SELECT d.id FROM devices d WHERE " IS_AMONG("$4::jsonb") " AND " IS_AMONG(
+            "$5::jsonb") " AND d.labels @> $6::jsonb),"
+                         " t AS (INSERT INTO trust_roots(sha256, version, envelope, sent_by) SELECT $1, $2::bigint, "
+                         "$3, $7"
+                         " WHERE EXISTS (SELECT 1 FROM d) ON CONFLICT (sha256) DO UPDATE SET envelope = "
+                         "excluded.envelope,"
+                         " sent_at = now(), sent_by = excluded.sent_by RETURNING *),"
+                         " b AS (INSERT INTO trust_root_boxes(root, device) SELECT t.sha256, d.id FROM t, d"
+                         " ON CONFLICT (root, device) DO UPDATE SET state = 'waiting', error = NULL, at = now() "
+                         "RETURNING device),"
+                         " a AS (INSERT INTO audit(actor, action, detail) SELECT $7, 'trust.root-sent', " ROOT_JSON
+                         " || jsonb_build_object('boxes', (SELECT count(*) FROM b)) FROM t)"
+                         " SELECT jsonb_build_object('root', " ROOT_JSON
+                         ", 'boxes', (SELECT jsonb_agg(device ORDER BY device) FROM b))"
+                         " FROM t",
         sql_text(n->sha256), sql_number((int64_t) n->version), sql_text(n->envelope), sql_text(n->named),
         sql_text(n->chosen), sql_text(n->labels), sql_text(n->actor));
 }

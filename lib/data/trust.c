@@ -63,7 +63,8 @@ int trust_check_time(const Trust *t, const OrderView *view, Error *err)
 
     if (t->root.version == 0 || !view->clock_is_known || view->now <= t->root.expires)
         return 0;
-    return error_set(err, EACCES, "root.expired",
-                     "the root document of this box was good until %s: send it a newer one with secbox-fleet trust send",
-                     timestamp_format(t->root.expires, at));
+    return error_set(
+        err, EACCES, "root.expired",
+        "the root document of this box was good until %s: send it a newer one with secbox-fleet trust send",
+        timestamp_format(t->root.expires, at));
 }

@@ -60,8 +60,8 @@ static int check_serial(const OrderFloor *floor, const OrderStatement *s, const 
                      "this box has carried out this order already: sign it anew to have it done again");
 }
 
-static int admit(const Agent *a, const OrderFloors *floors, const Trust *trust, const cJSON *message,
-                 SignedOrder *ret, Error *err)
+static int admit(const Agent *a, const OrderFloors *floors, const Trust *trust, const cJSON *message, SignedOrder *ret,
+                 Error *err)
 {
     const cJSON *envelope = cJSON_GetObjectItemCaseSensitive(message, "order");
     const OrderFloor *floor = order_floors_of(floors, ret->kind);

@@ -14,8 +14,7 @@ static int add_version(cJSON *o)
 {
     _cleanup_(trust_done) Trust trust = {};
 
-    return trust_load(&trust, NULL) < 0 || trust.root.version == 0 ? 0
-                                                                    : json_add_u64(o, "version", trust.root.version);
+    return trust_load(&trust, NULL) < 0 || trust.root.version == 0 ? 0 : json_add_u64(o, "version", trust.root.version);
 }
 
 static void answer(ControlClient *c, const char *id, const Error *err, int r)

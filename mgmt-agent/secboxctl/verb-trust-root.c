@@ -91,9 +91,9 @@ static char *print(const Trust *trust, const cJSON *document)
     static const struct {
         const char *label, *member;
     } lines[] = {
-        { "version", "version" },         { "good until", "expiresAt" },   { "made", "issuedAt" },
-        { "reason", "reason" },           { "agreed to by", "agreedBy" },  { "signed before by", "signedBy" },
-        { "came by", "cameBy" },          { "taken", "takenAt" },
+        { "version", "version" }, { "good until", "expiresAt" },  { "made", "issuedAt" },
+        { "reason", "reason" },   { "agreed to by", "agreedBy" }, { "signed before by", "signedBy" },
+        { "came by", "cameBy" },  { "taken", "takenAt" },
     };
     _cleanup_(freep) char *table = NULL, *boxes = strv_join(trust->root.devices, ", ");
     _cleanup_(buf_done) Buf text = BUF_INIT(TRUST_ROOT_FILE_MAX);

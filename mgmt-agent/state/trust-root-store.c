@@ -19,14 +19,10 @@
 DEFINE_CLEANUP(DIR, closedir)
 
 static const JsonField fields[] = {
-    { JSON_FIELD(TrustRootNote, version, "version") },
-    { JSON_FIELD(TrustRootNote, sha256, "sha256") },
-    { JSON_FIELD(TrustRootNote, id, "id") },
-    { JSON_FIELD(TrustRootNote, who, "signedBy") },
-    { JSON_TIME_FIELD(TrustRootNote, at, "at") },
-    { JSON_FIELD(TrustRootNote, copied, "copied") },
-    { JSON_REST_FIELD(TrustRootNote, rest) },
-    {},
+    { JSON_FIELD(TrustRootNote, version, "version") }, { JSON_FIELD(TrustRootNote, sha256, "sha256") },
+    { JSON_FIELD(TrustRootNote, id, "id") },           { JSON_FIELD(TrustRootNote, who, "signedBy") },
+    { JSON_TIME_FIELD(TrustRootNote, at, "at") },      { JSON_FIELD(TrustRootNote, copied, "copied") },
+    { JSON_REST_FIELD(TrustRootNote, rest) },          {},
 };
 static const JsonType type = JSON_TYPE(TrustRootNote, fields);
 

@@ -112,8 +112,7 @@ static int begin(void **state)
 
 static cJSON *document(uint64_t version, const char *device)
 {
-    _cleanup_(freep) char *text =
-        trust_text(version, 2, device, TRUST_KEYS({ "ana", ana }, { "carla", carla }));
+    _cleanup_(freep) char *text = trust_text(version, 2, device, TRUST_KEYS({ "ana", ana }, { "carla", carla }));
 
     return trust_sign(text, TRUST_BY(ana, carla));
 }

@@ -25,8 +25,7 @@ static void test_old_and_new_keys_sign(void **state)
                                        *stranger = trust_key();
     _cleanup_(order_signers_done) OrderSigners before = { .threshold = 1 };
     /* ana and berta count; carla shall come for berta, and two have to sign from then on */
-    _cleanup_(freep) char *text =
-        trust_text(2, 2, ORDER_ANY_BOX, TRUST_KEYS({ "ana", ana }, { "carla", carla }));
+    _cleanup_(freep) char *text = trust_text(2, 2, ORDER_ANY_BOX, TRUST_KEYS({ "ana", ana }, { "carla", carla }));
     const struct {
         const SignerKey *keys[5];
         const char *of_one, *of_two;
@@ -92,12 +91,11 @@ static void test_no_bit_can_be_changed(void **state)
     (void) state;
     trust_pin(&before, ana, "ana");
     flip_each_bit(envelope, envelope, "statement", &before);
-    flip_each_bit(envelope, cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(envelope, "signatures"), 0), "signature",
-                  &before);
+    flip_each_bit(envelope, cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(envelope, "signatures"), 0),
+                  "signature", &before);
     /* a signature of an order is none of a root document, and the other way round */
     _cleanup_(cJSON_Deletep) cJSON *order = order_envelope_new(text, strlen(text));
-    assert_int_equal(
-        order_envelope_sign(order, order_domain(ORDER_KIND_DEPLOYMENT), text, strlen(text), ana, NULL), 0);
+    assert_int_equal(order_envelope_sign(order, order_domain(ORDER_KIND_DEPLOYMENT), text, strlen(text), ana, NULL), 0);
     assert_string_equal(open_with(order, &before, NULL), "order.bad-signature");
 }
 
@@ -126,8 +124,7 @@ static char *changed(const char *text, const char *key, const char *value)
 static void test_what_it_may_say(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = trust_key(), *berta = trust_key();
-    _cleanup_(freep) char *text =
-        trust_text(1, 2, ORDER_ANY_BOX, TRUST_KEYS({ "ana", ana }, { "berta", berta }));
+    _cleanup_(freep) char *text = trust_text(1, 2, ORDER_ANY_BOX, TRUST_KEYS({ "ana", ana }, { "berta", berta }));
     _cleanup_(freep) char *line = trust_line(ana, "x"), *twice = NULL, *named_twice = NULL, *odd = NULL, *more = NULL;
     _cleanup_(freep) char *other = trust_line(berta, "x");
 
