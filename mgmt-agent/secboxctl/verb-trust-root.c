@@ -44,22 +44,22 @@ static int add_devices(cJSON *o, const TrustRoot *root)
     return list ? 0 : -ENOMEM;
 }
 
-static int add_note(cJSON *o, const TrustRootNote *note)
+static int add_record(cJSON *o, const TrustRootRecord *record)
 {
     char at[TIMESTAMP_SIZE];
 
-    if (note->at > 0 && json_add_string(o, "takenAt", timestamp_format(note->at, at)) < 0)
+    if (record->at > 0 && json_add_string(o, "takenAt", timestamp_format(record->at, at)) < 0)
         return -ENOMEM;
-    return json_add_string(o, "signedBy", note->who) < 0 ? -ENOMEM : json_add_string(o, "cameBy", note->id);
+    return json_add_string(o, "signedBy", record->who) < 0 ? -ENOMEM : json_add_string(o, "cameBy", record->id);
 }
 
-static cJSON *describe(const Trust *trust, const TrustRootNote *note)
+static cJSON *describe(const Trust *trust, const TrustRootRecord *record)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     const TrustRoot *root = &trust->root;
     char issued[TIMESTAMP_SIZE], expires[TIMESTAMP_SIZE];
 
-    if (!o || json_add_u64(o, "floor", note->version) < 0)
+    if (!o || json_add_u64(o, "floor", record->version) < 0)
         return NULL;
     if (root->version == 0)
         return cJSON_AddNullToObject(o, "version") ? TAKE_PTR(o) : NULL;
@@ -69,7 +69,7 @@ static cJSON *describe(const Trust *trust, const TrustRootNote *note)
         json_add_string(o, "reason", root->reason) < 0 || json_add_string(o, "agreedBy", trust->root_signed_by) < 0 ||
         add_keys(o, trust) < 0 || add_devices(o, root) < 0)
         return NULL;
-    return note->version == root->version && add_note(o, note) < 0 ? NULL : TAKE_PTR(o);
+    return record->version == root->version && add_record(o, record) < 0 ? NULL : TAKE_PTR(o);
 }
 
 static char *keys_table(const OrderSigners *signers)
@@ -117,17 +117,17 @@ static char *print(const Trust *trust, const cJSON *document)
 
 static int show(const Secboxctl *ctl, Error *err, int r)
 {
-    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(trust_done) Trust trust = {};
     _cleanup_(cJSON_Deletep) cJSON *document = NULL;
 
     if (r >= 0)
         r = trust_load(&trust, err);
     if (r >= 0)
-        r = trust_root_note_load(&note, err);
+        r = trust_root_record_load(&record, err);
     if (r < 0)
         return secboxctl_fail(ctl, err, r);
-    document = describe(&trust, &note);
+    document = describe(&trust, &record);
     if (!document)
         return secboxctl_fail(ctl, NULL, -ENOMEM);
     return ctl->json ? report_json(document, EXIT_OK) : report_text(print(&trust, document), EXIT_OK);

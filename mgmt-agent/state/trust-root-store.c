@@ -19,21 +19,21 @@
 DEFINE_CLEANUP(DIR, closedir)
 
 static const JsonField fields[] = {
-    { JSON_FIELD(TrustRootNote, version, "version") }, { JSON_FIELD(TrustRootNote, sha256, "sha256") },
-    { JSON_FIELD(TrustRootNote, id, "id") },           { JSON_FIELD(TrustRootNote, who, "signedBy") },
-    { JSON_TIME_FIELD(TrustRootNote, at, "at") },      { JSON_FIELD(TrustRootNote, copied, "copied") },
-    { JSON_REST_FIELD(TrustRootNote, rest) },          {},
+    { JSON_FIELD(TrustRootRecord, version, "version") }, { JSON_FIELD(TrustRootRecord, sha256, "sha256") },
+    { JSON_FIELD(TrustRootRecord, id, "id") },           { JSON_FIELD(TrustRootRecord, who, "signedBy") },
+    { JSON_TIME_FIELD(TrustRootRecord, at, "at") },      { JSON_FIELD(TrustRootRecord, copied, "copied") },
+    { JSON_REST_FIELD(TrustRootRecord, rest) },          {},
 };
-static const JsonType type = JSON_TYPE(TrustRootNote, fields);
+static const JsonType type = JSON_TYPE(TrustRootRecord, fields);
 
-int trust_root_note_load(TrustRootNote *ret, Error *err)
+int trust_root_record_load(TrustRootRecord *ret, Error *err)
 {
     int r = state_load(FILE_NAME, &type, ret, err);
 
     return r == -ENOENT ? 0 : r;
 }
 
-void trust_root_note_done(TrustRootNote *n)
+void trust_root_record_done(TrustRootRecord *n)
 {
     json_done(&type, n);
 }
@@ -108,48 +108,50 @@ static int copy_keys(const TrustRoot *root, Error *err)
     return r < 0 ? r : remove_others(root, err);
 }
 
-static int settle(const TrustRoot *root, TrustRootNote *note, Error *err)
+static int settle(const TrustRoot *root, TrustRootRecord *record, Error *err)
 {
     int r = copy_keys(root, err);
 
     if (r < 0)
         return r;
-    note->copied = true;
-    return state_save(FILE_NAME, &type, note, err);
+    record->copied = true;
+    return state_save(FILE_NAME, &type, record, err);
 }
 
 int trust_root_settle(Error *err)
 {
-    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(trust_done) Trust trust = {};
-    int r = trust_root_note_load(&note, err);
+    int r = trust_root_record_load(&record, err);
 
-    if (r < 0 || note.version == 0 || note.copied)
+    if (r < 0 || record.version == 0 || record.copied)
         return r;
     r = trust_load(&trust, err);
-    return r < 0 || trust.root.version != note.version ? r : settle(&trust.root, &note, err);
+    return r < 0 || trust.root.version != record.version ? r : settle(&trust.root, &record, err);
 }
 
-static int set_note(TrustRootNote *note, const TrustRoot *root, const char *sha256, const char *id, const char *who)
+static int set_record(TrustRootRecord *record, const TrustRoot *root, const char *sha256, const char *id,
+                      const char *who)
 {
-    note->version = root->version;
-    note->at = realtime_usec();
-    note->copied = false;
-    return json_set(&note->sha256, sha256) < 0 || json_set(&note->id, id) < 0 || json_set(&note->who, who) < 0 ? -ENOMEM
-                                                                                                               : 0;
+    record->version = root->version;
+    record->at = realtime_usec();
+    record->copied = false;
+    return json_set(&record->sha256, sha256) < 0 || json_set(&record->id, id) < 0 || json_set(&record->who, who) < 0
+               ? -ENOMEM
+               : 0;
 }
 
 /* The floor first: from then on nothing older is taken. Then the document, and with it the new keys count. */
-static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootNote *note, Error *err)
+static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootRecord *record, Error *err)
 {
-    int r = state_save(FILE_NAME, &type, note, err);
+    int r = state_save(FILE_NAME, &type, record, err);
 
     if (r == 0)
         r = write_in_folder(TRUST_ROOT_NAME, "", json_print(envelope), err);
     if (r < 0)
         return r;
     _cleanup_(error_done) Error why = {};
-    r = settle(root, note, &why);
+    r = settle(root, record, &why);
     if (r < 0) /* no reason to refuse what is in force: it is done again at the next start */
         log_failure(LOG_LEVEL_WARNING, NULL, &why, r, "The keys of the root document are not in trust/signers yet");
     return 0;
@@ -157,7 +159,7 @@ static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootN
 
 int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view, Error *err)
 {
-    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(trust_root_done) TrustRoot root = {};
     _cleanup_(trust_done) Trust trust = {};
     _cleanup_(freep) char *who = NULL, *text = NULL;
@@ -169,7 +171,7 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
                       "no signers are pinned on this box, so nobody can vouch for a root document: pin one with "
                       "`secboxctl trust add` first");
     if (r == 0)
-        r = trust_root_note_load(&note, err);
+        r = trust_root_record_load(&record, err);
     if (r == 0)
         r = trust_root_open(envelope, &trust.signers, &root, &who, err);
     if (r < 0)
@@ -178,35 +180,35 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
     const char *encoded = json_string(envelope, "statement");
     if (sha256_hex(encoded, strlen(encoded), sha256) < 0)
         return error_from_errno(err, -ENOMEM, "take a root document");
-    bool again = root.version == note.version && str_equal(note.sha256, sha256);
-    uint64_t floor = note.version > trust.root.version ? note.version : trust.root.version;
+    bool again = root.version == record.version && str_equal(record.sha256, sha256);
+    uint64_t floor = record.version > trust.root.version ? record.version : trust.root.version;
     r = trust_root_check(&root, view, again ? root.version - 1 : floor, err);
     if (r < 0)
         return r;
     if (again && trust.root.version == root.version)
         return 1;
-    r = set_note(&note, &root, sha256, id, who);
-    return r < 0 ? error_from_errno(err, r, "take a root document") : put_in_force(envelope, &root, &note, err);
+    r = set_record(&record, &root, sha256, id, who);
+    return r < 0 ? error_from_errno(err, r, "take a root document") : put_in_force(envelope, &root, &record, err);
 }
 
 int trust_root_forget(Error *err)
 {
-    _cleanup_(trust_root_note_done) TrustRootNote note = {};
+    _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(freep) char *path = in_folder(TRUST_ROOT_NAME, "");
     _cleanup_(trust_done) Trust trust = {};
-    int r = trust_root_note_load(&note, err);
+    int r = trust_root_record_load(&record, err);
 
     if (r == 0)
         r = path ? 0 : error_from_errno(err, -ENOMEM, "forget the root document");
     /* one that is damaged names nobody; then what is pinned beside it is all that there is */
-    if (r == 0 && trust_load(&trust, NULL) == 0 && trust.root.version > 0 && !note.copied)
+    if (r == 0 && trust_load(&trust, NULL) == 0 && trust.root.version > 0 && !record.copied)
         r = copy_keys(&trust.root, err);
     if (r < 0)
         return r;
-    if (trust.root.version > note.version)
-        note.version = trust.root.version;
-    free(note.sha256);
-    note.sha256 = NULL;
-    r = state_save(FILE_NAME, &type, &note, err);
+    if (trust.root.version > record.version)
+        record.version = trust.root.version;
+    free(record.sha256);
+    record.sha256 = NULL;
+    r = state_save(FILE_NAME, &type, &record, err);
     return r < 0 ? r : file_remove(path, err);
 }

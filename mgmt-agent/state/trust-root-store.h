@@ -5,7 +5,7 @@
 
 #include "lib/data/trust.h"
 
-typedef struct TrustRootNote {
+typedef struct TrustRootRecord {
     uint64_t version; /* the highest that was ever taken; 0: none */
     char *sha256;     /* of its statement, as it is encoded; NULL after trust_root_forget(): it is not taken again */
     char *id;         /* of the message that brought it, or "secboxctl" */
@@ -13,11 +13,11 @@ typedef struct TrustRootNote {
     usec_t at;        /* when it was taken, by the box's clock */
     bool copied;      /* its keys are in trust/signers, too */
     cJSON *rest;
-} TrustRootNote;
+} TrustRootRecord;
 
 /* store.read */
-int trust_root_note_load(TrustRootNote *ret, Error *err) _must_check_;
-void trust_root_note_done(TrustRootNote *n);
+int trust_root_record_load(TrustRootRecord *ret, Error *err) _must_check_;
+void trust_root_record_done(TrustRootRecord *n);
 
 /* 1: it was in force already; 0: it is now. Refused without any change: root.no-signers (-EACCES: a gateway may not name the
  * first), those of trust_root_open() and trust_root_check(). */

@@ -137,12 +137,12 @@ static void test_a_document_takes_the_place_of_what_is_pinned(void **state)
     assert_string_equal(take(one), "root.older");
     assert_counts("2: ana carla/2");
 
-    _cleanup_(trust_root_note_done) TrustRootNote note = {};
-    assert_int_equal(trust_root_note_load(&note, NULL), 0);
-    assert_int_equal(note.version, 2);
-    assert_string_equal(note.who, "ana, carla");
-    assert_string_equal(note.id, "m1");
-    assert_true(note.copied);
+    _cleanup_(trust_root_record_done) TrustRootRecord record = {};
+    assert_int_equal(trust_root_record_load(&record, NULL), 0);
+    assert_int_equal(record.version, 2);
+    assert_string_equal(record.who, "ana, carla");
+    assert_string_equal(record.id, "m1");
+    assert_true(record.copied);
 }
 
 static void test_a_gateway_cannot_name_the_first(void **state)
