@@ -13,6 +13,7 @@
 #include "lib/tunnel/hello.h"
 #include "lib/tunnel/key-challenge.h"
 #include "recovery-agent/config-choice.h"
+#include "recovery-agent/grant.h"
 #include "recovery-agent/round.h"
 #include "recovery-agent/status.h"
 
@@ -85,11 +86,28 @@ static void on_down(Tunnel *t _unused_, int http_status _unused_, usec_t retry_i
         try_again_later(r);
 }
 
+/* Whether it counts, which is said. */
+static bool take_grant(Recovery *r, const cJSON *message, uint64_t *seconds)
+{
+    const GrantView view = { .device = r->config.device_id, .time_floor = r->state.server_time };
+    _cleanup_(freep) char *who = NULL;
+    _cleanup_(error_done) Error err = {};
+    int k = grant_check_signed(message, &view, seconds, &who, &err);
+    r->grant_refused = k < 0 ? error_id(&err) : NULL;
+    if (k < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "a break-glass grant of the cloud does not count");
+    else if (who)
+        log_notice("the break-glass grant is signed by %s", who);
+    else
+        log_notice("the break-glass grant is taken without a signature: no signers are pinned on this box");
+    return k >= 0;
+}
+
 static void take_order(Recovery *r, const cJSON *message)
 {
     uint64_t seconds = 0;
     bool break_glass = json_bool(message, "breakGlass", false);
-    if (json_u64(message, "seconds", &seconds) < 0)
+    if (json_u64(message, "seconds", &seconds) < 0 || (break_glass && !take_grant(r, message, &seconds)))
         return;
     log_notice("the cloud opens recovery for %llu s%s: %s", (unsigned long long) seconds,
                break_glass ? ", whatever the main way does" : "", json_string(message, "reason"));
@@ -163,6 +181,8 @@ static int may_open(const cJSON *open _unused_, void *userdata, Error *err)
     const Recovery *r = userdata;
     if (access_reason(&r->access, boottime_usec()))
         return 0;
+    if (r->grant_refused)
+        return error_set(err, EACCES, r->grant_refused, "the break-glass grant does not count on this box");
     return error_set(err, EACCES, "recovery.closed",
                      "the main way works, so recovery is closed: use that, or a break-glass grant");
 }

@@ -21,7 +21,7 @@
 #define FILES_MAX 1024
 
 #define COMMON_OPTIONS "gateway token-file ca plain-http json"
-#define GRANT_OPTIONS "reason for max idle forwarding break-glass"
+#define GRANT_OPTIONS "reason for max idle forwarding break-glass key"
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
     "label wait confirm-deadline reason to compose agent service groups halt-at soak parallel offline-after "          \
@@ -278,7 +278,7 @@ int main(int argc, char **argv)
           "how long the grant holds (1h), an enrolment token (24h), a signed order (24h, a rollout 30 days), a root "
           "document (3 years)",
           .text = &fleet.for_time },
-        { "key", "FILE", "sign the order: a file of keygen, or an ssh key; .pub: one in ssh-agent or on hardware",
+        { "key", "FILE", "sign it: a file of keygen, or an ssh key; .pub: one in ssh-agent or on hardware",
           .list = &fleet.keys },
         { "threshold", "N", "how many of the keys must sign an order (1)", .text = &fleet.threshold },
         { "root", "FILE", "the root document before it", .text = &fleet.root },

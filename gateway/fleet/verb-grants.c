@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/fleet/show.h"
+#include "gateway/fleet/sign.h"
 #include "gateway/fleet/verb-grants.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -13,6 +14,7 @@
 
 #define LIMIT_DEFAULT 20
 #define SESSIONS_MAX 1000
+#define SIGNED_LIFETIME USEC_PER_HOUR /* as the grant, unless --for says otherwise */
 
 static int add_seconds(cJSON *request, const char *key, const char *text, const char *option, Error *err)
 {
@@ -22,6 +24,19 @@ static int add_seconds(cJSON *request, const char *key, const char *text, const 
     if (r < 0 || seconds == 0)
         return r;
     return json_add_int(request, key, seconds);
+}
+
+/* For boxes on which signers are pinned: whoever holds the gateway cannot break their glass. */
+static int sign(const Fleet *fleet, const char *device, cJSON *request, Error *err)
+{
+    char *devices[] = { (char *) (uintptr_t) device, NULL };
+    OrderStatement what = { .devices = devices };
+
+    if (!fleet_signs(fleet))
+        return 0;
+    if (!fleet->break_glass)
+        return error_set(err, EINVAL, "usage", "--key signs a grant with --break-glass; others need no signature");
+    return fleet_sign(fleet, ORDER_KIND_GRANT, &what, SIGNED_LIFETIME, request, err);
 }
 
 static int make_request(const Fleet *fleet, const char *device, cJSON **ret, Error *err)
@@ -44,6 +59,8 @@ static int make_request(const Fleet *fleet, const char *device, cJSON **ret, Err
         r = json_add_bool(request, "forwarding", fleet->forwarding);
     if (r >= 0)
         r = json_add_bool(request, "breakGlass", fleet->break_glass);
+    if (r >= 0)
+        r = sign(fleet, device, request, err);
     if (r < 0)
         return error_from_errno(err, r, "make a request");
     *ret = TAKE_PTR(request);
@@ -79,6 +96,8 @@ static bool is_as_asked(const Fleet *fleet, const cJSON *grant)
 {
     bool break_glass = json_bool(grant, "breakGlass", false), forwarding = json_bool(grant, "forwarding", false);
 
+    if (fleet_signs(fleet) && !json_bool(grant, "signed", false))
+        return false;
     if (str_empty(fleet->reason))
         return break_glass >= fleet->break_glass && forwarding >= fleet->forwarding;
     return break_glass == fleet->break_glass && forwarding == fleet->forwarding && !fleet->for_time && !fleet->max &&
@@ -141,6 +160,8 @@ static void grant_lines(FILE *out, const cJSON *grant)
     fleet_line(out, "idle timeout", str_format("%d s", fleet_int(grant, "idleSeconds")));
     fleet_line(out, "forwarding", str_format(json_bool(grant, "forwarding", false) ? "yes" : "no"));
     fleet_line(out, "break glass", str_format(json_bool(grant, "breakGlass", false) ? "yes" : "no"));
+    if (json_bool(grant, "signed", false))
+        fleet_line(out, "signed", str_format("yes"));
     if (json_string(grant, "revokedAt")) {
         fleet_line(out, "revoked", report_member(grant, "revokedAt"));
         fleet_line(out, "revoked by", report_member(grant, "revokedBy"));

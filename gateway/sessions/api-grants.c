@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/auth/device-registry.h"
+#include "gateway/http/order-body.h"
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/support-session.h"
 #include "gateway/store/grants-table.h"
@@ -14,6 +15,7 @@
 
 #define GRANT_ID_SIZE 19 /* "g-" and 16 digits, with NUL */
 #define LIMIT_MAX 1000
+#define ENVELOPE_MAX (8 * 1024)
 #define LIMIT 200
 
 static void on_document(Request *c, const StoreRows *rows)
@@ -50,7 +52,7 @@ static void on_added(Request *c, const StoreRows *rows)
     error_done(&err);
 }
 
-static void store_grant(Request *c, const GrantRequest *q)
+static void store_grant(Request *c, const GrantRequest *q, const char *envelope)
 {
     char id[RANDOM_ID_SIZE + 2];
     memcpy(id, "g-", 2);
@@ -70,6 +72,7 @@ static void store_grant(Request *c, const GrantRequest *q)
         .idle_seconds = q->idle_seconds,
         .forwarding = q->forwarding,
         .break_glass = q->break_glass,
+        .envelope = envelope,
     };
     request_query(c, sql_grant_add(&grant), on_added);
 }
@@ -82,10 +85,17 @@ static void add(Request *c)
     if (!body)
         return;
     int r = grant_request_read(body, &q, &err);
+    _cleanup_(freep) char *envelope = NULL;
+    if (r >= 0)
+        r = order_body_read(body, &envelope, &err);
+    /* it has to fit into one message to the box, which is short */
+    if (r >= 0 && envelope && (!q.break_glass || strlen(envelope) > ENVELOPE_MAX))
+        r = error_set(&err, EINVAL, "grant.bad-order", "only break-glass grants are signed, and in %d bytes at most",
+                      ENVELOPE_MAX);
     if (r < 0)
         request_fail(c, r, &err);
     else
-        store_grant(c, &q);
+        store_grant(c, &q, envelope);
     error_done(&err);
 }
 

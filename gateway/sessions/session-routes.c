@@ -3,6 +3,7 @@
 #include "gateway/sessions/session-routes.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "gateway/sessions/session-end.h"
 #include "lib/base/log.h"
@@ -19,12 +20,15 @@ void support_session_tell_recovery(SupportSession *v)
     DeviceConn *s = device_conn_find(v->owner->conns, v->grant.device, ROLE_RECOVERY);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("recovery.open");
     _cleanup_(freep) char *reason = str_format("%s: %s", v->grant.person, v->grant.reason);
+    _cleanup_(cJSON_Deletep) cJSON *order = NULL;
     int64_t seconds = v->grant.seconds_left < v->grant.max_seconds ? v->grant.seconds_left : v->grant.max_seconds;
     if (!s || v->recovery_told)
         return;
+    if (v->grant.envelope && json_parse_object(v->grant.envelope, strlen(v->grant.envelope), &order, NULL) < 0)
+        log_warning("what was signed of grant %s cannot be read", v->grant.id);
     if (!m || !reason || json_add_string(m, "id", v->id) < 0 || json_add_string(m, "reason", reason) < 0 ||
         json_add_int(m, "seconds", (int) seconds) < 0 || json_add_bool(m, "breakGlass", v->grant.break_glass) < 0 ||
-        device_conn_send(s, m) < 0)
+        (order && json_add_item(m, "order", TAKE_PTR(order)) < 0) || device_conn_send(s, m) < 0)
         return; /* it then says itself that it is closed */
     v->recovery_told = true;
 }
@@ -67,6 +71,7 @@ void support_session_route_refused(SupportSession *v, const char *reason)
         { "bridge.busy", "as many sessions as it takes are open" },
         { "bridge.no-target", "it knows no ssh" },
         { "stream.no-target", TOO_OLD },
+        { "order.unsigned", "the box takes only break-glass grants that its signers have signed (grants add --key)" },
         { "recovery.closed", "it is closed while the box is well (a grant with --break-glass opens it)" },
     };
     const char *id = reason ? reason : "closed";

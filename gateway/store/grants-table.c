@@ -9,7 +9,8 @@
     "jsonb_strip_nulls(jsonb_build_object('id', g.id, 'device', g.device, 'person', g.person,"                         \
     " 'reason', g.reason, 'createdAt', secbox_time(g.created_at), 'expiresAt', secbox_time(g.expires_at),"             \
     " 'maxSeconds', g.max_seconds, 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding,"                         \
-    " 'breakGlass', g.break_glass, 'revokedAt', secbox_time(g.revoked_at), 'revokedBy', g.revoked_by,"                 \
+    " 'breakGlass', g.break_glass, 'signed', CASE WHEN g.envelope IS NOT NULL THEN true END, 'revokedAt', "            \
+    "secbox_time(g.revoked_at), 'revokedBy', g.revoked_by,"                                                            \
     " 'state', CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.expires_at <= now() THEN 'expired'"            \
     " ELSE 'open' END))"
 
@@ -25,22 +26,24 @@ void grant_done(Grant *g)
     free(g->device);
     free(g->person);
     free(g->reason);
+    free(g->envelope);
     *g = (Grant) {};
 }
 
 Statement sql_grant_add(const NewGrant *g)
 {
-    return STATEMENT("WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
-                     " forwarding, break_glass) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
-                     " $6::integer, $7::integer, $8::boolean, $9::boolean FROM devices d WHERE d.id = $2 RETURNING *),"
-                     " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
-                     " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
-                     " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
-                     " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
-                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
-                     sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason),
-                     sql_number(g->seconds), sql_number(g->max_seconds), sql_number(g->idle_seconds),
-                     sql_flag(g->forwarding), sql_flag(g->break_glass), sql_text(g->actor));
+    return STATEMENT(
+        "WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
+        " forwarding, break_glass, envelope) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
+        " $6::integer, $7::integer, $8::boolean, $9::boolean, $11 FROM devices d WHERE d.id = $2 RETURNING *),"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
+        " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
+        " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
+        " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
+        " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+        sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason), sql_number(g->seconds),
+        sql_number(g->max_seconds), sql_number(g->idle_seconds), sql_flag(g->forwarding), sql_flag(g->break_glass),
+        sql_text(g->actor), sql_text(g->envelope));
 }
 
 Statement sql_grant(const char *id)
@@ -73,7 +76,7 @@ Statement sql_grants(const char *device, const char *person, bool only_open)
 Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
-                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL, NULL FROM grants WHERE id = $1",
+                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL, NULL, envelope FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -87,7 +90,8 @@ Statement sql_grant_for_certificate(const char *id, const char *person, const ch
         " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
         " 'forwarding', g.forwarding) FROM g, s)"
         " SELECT " GRANT_COLUMNS ", NULL, s.serial, (SELECT jsonb_array_length(host_keys->'host') > 0"
-        " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device) FROM g LEFT JOIN s "
+        " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL FROM g LEFT "
+        "JOIN s "
         "ON true",
         sql_text(id), sql_text(person), sql_text(actor), sql_text(key));
 }
@@ -115,7 +119,8 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
         .host_keys_known = store_rows_true(rows, 0, 13),
     };
     if (store_rows_copy(rows, 0, 0, &ret->id) < 0 || store_rows_copy(rows, 0, 1, &ret->device) < 0 ||
-        store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0) {
+        store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0 ||
+        store_rows_copy(rows, 0, 14, &ret->envelope) < 0) {
         grant_done(ret);
         return -ENOMEM;
     }

@@ -12,6 +12,7 @@ typedef struct Grant {
     uint64_t expires_at;  /* seconds since 1970 */
     unsigned max_seconds, idle_seconds;
     bool forwarding, break_glass, revoked;
+    char *envelope; /* what an operator has signed of it, as it is carried; or NULL */
 } Grant;
 
 void grant_done(Grant *g);
@@ -20,6 +21,7 @@ typedef struct NewGrant {
     const char *id, *device, *person, *reason, *actor;
     unsigned seconds, max_seconds, idle_seconds;
     bool forwarding, break_glass;
+    const char *envelope; /* or NULL */
 } NewGrant;
 
 /* Each answers with 0 {"grant"}; no row: no such device, or no such grant. */

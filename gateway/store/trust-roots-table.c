@@ -17,7 +17,9 @@ const char schema_trust_roots[] = "CREATE TABLE trust_roots ("
                                   " PRIMARY KEY (root, device));\n"
                                   "CREATE INDEX trust_root_boxes_device ON trust_root_boxes(device);\n"
                                   "CREATE INDEX trust_root_boxes_waiting ON trust_root_boxes(root)"
-                                  " WHERE state = 'waiting';\n";
+                                  " WHERE state = 'waiting';\n"
+                                  /* what operators have signed, as it is carried to boxes */
+                                  "ALTER TABLE grants ADD COLUMN envelope text;\n";
 
 #define ROOT_JSON                                                                                                      \
     "jsonb_build_object('version', t.version::text, 'sha256', t.sha256, 'sentAt', secbox_time(t.sent_at), 'sentBy',"   \

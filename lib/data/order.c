@@ -18,6 +18,7 @@ static const struct {
     [ORDER_KIND_IMAGE_UPDATE] = { "image-update", "image.update", "secbox-order@image-update.v1" },
     [ORDER_KIND_ROLLBACK] = { "rollback", "compose.rollback", "secbox-order@rollback.v1" },
     [ORDER_KIND_AGENT_PACKAGE] = { "agent-package", "agent.update", "secbox-order@agent-package.v1" },
+    [ORDER_KIND_GRANT] = { "grant", "recovery.open", "secbox-order@grant.v1" },
 };
 
 static const JsonField fields[] = {

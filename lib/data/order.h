@@ -16,6 +16,7 @@ typedef enum OrderKind {
     ORDER_KIND_IMAGE_UPDATE,  /* a new image for what runs, by its digest */
     ORDER_KIND_ROLLBACK,      /* to a snapshot that the box keeps */
     ORDER_KIND_AGENT_PACKAGE, /* the packages that look after the box, by their version */
+    ORDER_KIND_GRANT,         /* a break-glass grant: recovery-agent is opened for as long as the order is good */
     _ORDER_KIND_MAX,
 } OrderKind;
 
