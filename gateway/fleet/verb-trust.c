@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/fleet/show.h"
 #include "gateway/fleet/sign.h"
@@ -124,7 +125,9 @@ static int make(Fleet *fleet, int argc, char **argv, ApiReply *reply, Document *
 {
     _cleanup_(trust_root_done) TrustRoot root = {};
     _cleanup_(freep) char *text = NULL;
-    int r = fill(fleet, argc - 1, argv + 1, &root, reply, err);
+    int r = access(argv[0], F_OK) == 0 /* it may hold somebody's signature */
+                ? error_set(err, EEXIST, "root.exists", "%s is there already: name another file", argv[0])
+                : fill(fleet, argc - 1, argv + 1, &root, reply, err);
 
     if (r < 0)
         return r;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "lib/base/log.h"
+#include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/state/trust-root-store.h"
 
@@ -17,10 +18,21 @@ static int add_version(cJSON *o)
     return trust_load(&trust, NULL) < 0 || trust.root.version == 0 ? 0 : json_add_u64(o, "version", trust.root.version);
 }
 
+/* What is wrong with the document, or with whom it is for, is so the next time, too; a full disk is not. */
+static bool is_refusal(const Error *err)
+{
+    static const char *const about[] = { "root.", "order.", "signer.", "json." };
+
+    for (size_t i = 0; i < ELEMENTSOF(about); i++)
+        if (str_starts(error_id(err), about[i]))
+            return true;
+    return false;
+}
+
 static void answer(ControlClient *c, const char *id, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("trust.root.result");
-    int status = r >= 0 ? 200 : r == -EACCES || r == -EBADMSG || r == -EPERM ? STATUS_REFUSED : STATUS_FAILED;
+    int status = r >= 0 ? 200 : is_refusal(err) ? STATUS_REFUSED : STATUS_FAILED;
 
     if (!m || json_add_string(m, "id", id) < 0 || json_add_int(m, "status", status) < 0 || add_version(m) < 0 ||
         (r < 0 && json_add_item(m, "error", json_from_error(err, r)) < 0))

@@ -208,7 +208,6 @@ static void test_one_that_has_expired_is_followed_by_another(void **state)
     /* its keys vouch for the next one all the same, or nobody ever could */
     _cleanup_(trust_root_done) TrustRoot next = {};
     _cleanup_(freep) char *text = trust_text(2, 1, ORDER_ANY_BOX, TRUST_KEYS({ "berta", berta }));
-    next.kind = NULL;
     assert_int_equal(trust_root_read(text, strlen(text), &next, NULL), 0);
     next.issued = later.now;
     next.expires = later.now + USEC_PER_DAY;
