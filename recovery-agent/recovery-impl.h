@@ -40,7 +40,7 @@ struct Recovery {
     Tunnel *tunnel;
     Bridge *bridge;
     Access access;
-    const char *grant_refused; /* the error's id of the break-glass grant that came last; NULL: it counts, or none came */
+    const char *grant_refused; /* why the last break-glass grant does not count, an error's id; NULL: it does */
     char boot_id[BOOT_ID_SIZE];
     char *last_fault; /* the same failure again is not news */
     char *told;       /* the last recovery.status */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Root documents on their way to boxes. Nothing here judges them: the box does. Each box gets those that wait for it in the order of
- * their versions, the next one when it has answered; a box that was away for several of them needs each, since each is signed
- * by the keys of the one before. */
+/* Root documents on their way to boxes. Nothing here judges them: the box does. Each box gets those that wait for it in the order
+ * of their versions, the next one when it has answered; a box that was away for several of them needs each, since each is
+ * signed by the keys of the one before. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"

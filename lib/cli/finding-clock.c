@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/timex.h>
 
+#include "lib/base/gateway-time.h"
+
 static bool is_synchronised(int state, const struct timex *t)
 {
     return state >= 0 && state != TIME_ERROR && !(t->status & STA_UNSYNC);
@@ -15,6 +17,15 @@ bool clock_is_synchronised(void)
     struct timex t = {};
 
     return is_synchronised(adjtimex(&t), &t);
+}
+
+bool clock_known_time(usec_t *ret)
+{
+    bool kept_right = clock_is_synchronised();
+    usec_t heard = kept_right ? 0 : gateway_time_now(0);
+
+    *ret = heard > 0 ? heard : realtime_usec();
+    return kept_right || heard > 0;
 }
 
 void finding_of_time_sync(Finding *f)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The root document: whose orders boxes take, signed like an order (lib/data/order-envelope.h), so that keys are changed without
- * anybody at the boxes. It is signed by enough of the keys that counted before, and by enough of those that it names itself. Pure. */
+ * anybody at the boxes. It is signed by enough of the keys that counted before, and by enough of those that it names. Pure. */
 #pragma once
 
 #include "lib/data/order.h"

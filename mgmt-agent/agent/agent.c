@@ -25,7 +25,7 @@
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust-root-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 #define BOOTS_MAX 3 /* while a change waits for its confirmation */

@@ -6,11 +6,12 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/cli/finding-clock.h"
 #include "lib/data/digest.h"
 #include "lib/data/order-envelope.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/order-floors.h"
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust.h"
 #include "mgmt-agent/state/way-back.h"
 
 #define STATUS_UNSIGNED 401
@@ -20,12 +21,11 @@ struct SignedOrder {
     OrderFloor floor;
 };
 
-/* The box's own clock where something keeps it right, else the gateway's: by itself it may be at 1970, or years ahead. */
 static OrderView view_of(const Agent *a, const OrderFloor *floor)
 {
-    OrderView view = trust_root_view(a->device_id);
+    OrderView view = { .device = a->device_id, .last_issued = floor ? floor->issued : 0 };
 
-    view.last_issued = floor ? floor->issued : 0;
+    view.clock_is_known = clock_known_time(&view.now);
     return view;
 }
 

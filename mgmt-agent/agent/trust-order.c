@@ -4,8 +4,9 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/cli/finding-clock.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust-root-store.h"
 
 #define STATUS_REFUSED 401
 #define STATUS_FAILED 500 /* a disk that is full, say: it may be sent again */
@@ -42,9 +43,10 @@ static void answer(ControlClient *c, const char *id, const Error *err, int r)
 
 void agent_handle_trust_root(Agent *a, ControlClient *c, const cJSON *message)
 {
-    const OrderView view = trust_root_view(a->device_id);
+    OrderView view = { .device = a->device_id };
     const char *id = json_string(message, "id");
     _cleanup_(error_done) Error err = {};
+    view.clock_is_known = clock_known_time(&view.now);
     int r = trust_root_take(cJSON_GetObjectItemCaseSensitive(message, "order"), id, &view, &err);
 
     if (r < 0)

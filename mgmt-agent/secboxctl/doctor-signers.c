@@ -4,23 +4,25 @@
 
 #include "lib/base/paths.h"
 #include "mgmt-agent/secboxctl/doctor.h"
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/cli/finding-clock.h"
+#include "lib/data/trust.h"
 
 #define EXPIRES_SOON (30 * USEC_PER_DAY)
 
 /* Said in good time: what replaces it has to be signed by several people. */
 static void judge_root(const Trust *trust, Finding *f)
 {
-    OrderView view = trust_root_view(NULL);
     unsigned long long version = trust->root.version;
     char at[TIMESTAMP_SIZE];
+    usec_t now = 0;
+    bool known = clock_known_time(&now);
 
     timestamp_format(trust->root.expires, at);
-    if (view.clock_is_known && view.now > trust->root.expires)
+    if (known && now > trust->root.expires)
         finding_set(f, VERDICT_FAIL, "Make, sign and send a newer one: secbox-fleet trust make, sign and send.",
                     "version %llu of the root document was good until %s: the box takes no order of the cloud", version,
                     at);
-    else if (view.clock_is_known && view.now + EXPIRES_SOON > trust->root.expires)
+    else if (known && now + EXPIRES_SOON > trust->root.expires)
         finding_set(f, VERDICT_FAIL, "Make, sign and send a newer one: secbox-fleet trust make, sign and send.",
                     "version %llu of the root document is good until %s only", version, at);
     else

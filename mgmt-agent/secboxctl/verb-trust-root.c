@@ -11,10 +11,11 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/confirm.h"
+#include "lib/cli/finding-clock.h"
 #include "lib/cli/report.h"
 #include "lib/cli/table.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust-root-store.h"
 
 #define NONE                                                                                                           \
     "No root document is in force: whose orders count is what `secboxctl trust list` shows.\n"                         \
@@ -147,8 +148,9 @@ static int take(const char *file, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *envelope = NULL;
     _cleanup_(freep) char *text = NULL, *device = device_id();
-    const OrderView view = trust_root_view(device);
+    OrderView view = { .device = device };
     size_t len = 0;
+    view.clock_is_known = clock_known_time(&view.now);
     int r = file_read_followed(file, TRUST_ROOT_FILE_MAX, &text, &len, err);
 
     if (r >= 0)

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust-root-store.h"
 
 #define CUT_OFF 77
 

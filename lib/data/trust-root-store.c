@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "mgmt-agent/state/trust-root-store.h"
+#include "lib/data/trust-root-store.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
 #include "lib/base/fileio.h"
-#include "lib/base/gateway-time.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/cli/finding-clock.h"
 #include "lib/data/digest.h"
-#include "mgmt-agent/state/state-file.h"
+#include "lib/data/json-fields.h"
 
-#define FILE_NAME "trust-root.json"
+#define RECORD_PATH AGENT_STATE_DIR "/trust-root.json"
 
 DEFINE_CLEANUP(DIR, closedir)
 
@@ -28,26 +27,35 @@ static const JsonType type = JSON_TYPE(TrustRootRecord, fields);
 
 int trust_root_record_load(TrustRootRecord *ret, Error *err)
 {
-    int r = state_load(FILE_NAME, &type, ret, err);
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    _cleanup_(freep) char *path = path_in_root(RECORD_PATH), *text = NULL;
+    _cleanup_(error_done) Error why = {};
+    size_t len = 0;
+    int r = path ? file_read(path, JSON_SIZE_MAX, &text, &len, &why) : -ENOMEM;
 
-    return r == -ENOENT ? 0 : r;
+    *ret = (TrustRootRecord) {};
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = json_parse_object(text, len, &o, &why);
+    if (r == 0)
+        r = json_read(o, &type, ret);
+    return r < 0 ? error_set(err, -r, "store.read", RECORD_PATH " cannot be read: %s", error_message(&why, r)) : 0;
+}
+
+static int save_record(const TrustRootRecord *record, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_write(&type, record);
+    _cleanup_(freep) char *path = path_in_root(RECORD_PATH), *text = o ? json_print(o) : NULL;
+
+    if (!path || !text)
+        return error_from_errno(err, -ENOMEM, "write " RECORD_PATH);
+    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
 void trust_root_record_done(TrustRootRecord *n)
 {
     json_done(&type, n);
-}
-
-OrderView trust_root_view(const char *device)
-{
-    bool kept_right = clock_is_synchronised();
-    usec_t heard = kept_right ? 0 : gateway_time_now(0);
-
-    return (OrderView) {
-        .device = device,
-        .now = heard > 0 ? heard : realtime_usec(),
-        .clock_is_known = kept_right || heard > 0,
-    };
 }
 
 static char *in_folder(const char *name, const char *suffix)
@@ -115,7 +123,7 @@ static int settle(const TrustRoot *root, TrustRootRecord *record, Error *err)
     if (r < 0)
         return r;
     record->copied = true;
-    return state_save(FILE_NAME, &type, record, err);
+    return save_record(record, err);
 }
 
 int trust_root_settle(Error *err)
@@ -144,7 +152,7 @@ static int set_record(TrustRootRecord *record, const TrustRoot *root, const char
 /* The floor first: from then on nothing older is taken. Then the document, and with it the new keys count. */
 static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootRecord *record, Error *err)
 {
-    int r = state_save(FILE_NAME, &type, record, err);
+    int r = save_record(record, err);
 
     if (r == 0)
         r = write_in_folder(TRUST_ROOT_NAME, "", json_print(envelope), err);
@@ -209,6 +217,6 @@ int trust_root_forget(Error *err)
         record.version = trust.root.version;
     free(record.sha256);
     record.sha256 = NULL;
-    r = state_save(FILE_NAME, &type, &record, err);
+    r = save_record(&record, err);
     return r < 0 ? r : file_remove(path, err);
 }

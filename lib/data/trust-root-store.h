@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking a root document (lib/data/trust-root.h): what is durable when, so that a power cut at any point leaves the box with the keys
- * before or with the new ones, and with no way back to an older document. trust-root.json in the agent's state holds the floor. */
+/* Taking a root document (lib/data/trust-root.h): what is durable when, so that a power cut at any point leaves the box with the
+ * keys before or with the new ones, and with no way back to an older document. The agent's state holds the floor, in
+ * trust-root.json. These say in the log what becomes of keys. */
 #pragma once
 
 #include "lib/data/trust.h"
@@ -15,7 +16,7 @@ typedef struct TrustRootRecord {
     cJSON *rest;
 } TrustRootRecord;
 
-/* store.read */
+/* Nothing is there: all is 0. What cannot be read stops all that would come: store.read. */
 int trust_root_record_load(TrustRootRecord *ret, Error *err) _must_check_;
 void trust_root_record_done(TrustRootRecord *n);
 
@@ -27,6 +28,3 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
 int trust_root_settle(Error *err) _must_check_;
 /* The document counts no more; the keys that it named stay, pinned. None like it or older is ever taken again. */
 int trust_root_forget(Error *err) _must_check_;
-
-/* The time on this box as far as it is known to be right: last_issued is 0. */
-OrderView trust_root_view(const char *device);
