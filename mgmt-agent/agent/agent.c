@@ -7,7 +7,6 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
@@ -23,12 +22,13 @@
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
+#include "mgmt-agent/state/change-guard.h"
+#include "mgmt-agent/state/confirm-deadline.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
 #include "lib/data/trust-root-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
-#define BOOTS_MAX 3 /* while a change waits for its confirmation */
 
 static void forget_query(Query *q)
 {
@@ -265,37 +265,41 @@ void agent_note_connection(Agent *a, const cJSON *status)
     else
         a->connection.fresh =
             json_bool(status, "connected", false) && !str_equal(json_string(status, "since"), a->connection.since);
-    if (a->connection.fresh && a->journal.by_connection)
+    if (a->connection.fresh && (a->journal.by_connection || a->journal.cut_off))
         agent_follow_journal(a);
 }
 
-/* Another boot, another clock: the whole time again. But what the change brought may be the reason for the boots. */
-static usec_t deadline_of(Agent *a)
+/* False: the guard is at work, or was, and the journal has to be read again. */
+static bool renew_deadline(Agent *a)
 {
-    _cleanup_(freep) char *boot_id = boot_id_read();
     _cleanup_(error_done) Error err = {};
-    Journal *j = &a->journal;
-    int r;
+    int r = confirm_deadline_renew(&a->journal, &err);
 
-    if (!boot_id || str_equal(boot_id, j->boot_id))
-        return j->deadline_usec;
-    free(j->boot_id);
-    j->boot_id = TAKE_PTR(boot_id);
-    j->deadline_usec = j->tries < BOOTS_MAX ? boottime_usec() + j->confirm_usec : 0;
-    r = journal_step(j, EVENT_RESTARTED, &err);
-    if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot write down until when snapshot %s waits", j->version);
-    return j->deadline_usec;
+    if (r < 0 && r != -EBUSY)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot write down until when snapshot %s waits",
+                    a->journal.version);
+    return r != -EBUSY && a->journal.state == DEPLOY_CONFIRMING;
+}
+
+void agent_note_confirmed(Agent *a)
+{
+    a->connection.confirmed = true;
+    change_note_confirmed(a->journal.id);
 }
 
 static void wait_for_confirmation(Agent *a, bool stuck)
 {
-    usec_t now, deadline = deadline_of(a);
+    usec_t now, deadline;
 
+    if (!renew_deadline(a)) {
+        agent_follow_later(a, USEC_PER_SEC);
+        return;
+    }
     now = boottime_usec();
+    deadline = confirm_deadline(&a->journal, tunnel_down_since());
     if (a->journal.by_connection && a->connection.fresh && !a->connection.confirmed) {
         log_info("The tunnel came up again after update %s", a->journal.version);
-        a->connection.confirmed = true;
+        agent_note_confirmed(a);
     }
     if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
         log_warning("Snapshot %s could not be committed or taken back, trying again in %u s", a->journal.version,
@@ -338,10 +342,21 @@ void agent_publish_addresses(Agent *a)
     host_addresses_write(cJSON_GetObjectItemCaseSensitive(a->link_status, "addresses"), &a->addresses);
 }
 
+/* The guard has ended, while we were not there in time, what we have waited for. */
+static void tell_of_guard(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *result = agent_find_result(a->journal.id);
+
+    if (!result)
+        return;
+    agent_deliver_result(a, result, !str_starts(json_string(result, "version"), "local-"), a->requester);
+    agent_tell_cloud(a);
+}
+
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
-    bool ended = a->ended, stuck;
+    bool ended = a->ended, waited = a->journal.state == DEPLOY_CONFIRMING, stuck;
     int r;
 
     if (a->deploying)
@@ -359,6 +374,8 @@ void agent_follow_journal(Agent *a)
     switch (a->journal.state) {
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
+        if (waited && !ended)
+            tell_of_guard(a);
         a->requester = NULL;
         reserve_make();
         if (!agent_start_after_boot(a))

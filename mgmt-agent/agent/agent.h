@@ -116,6 +116,8 @@ void agent_follow_journal(Agent *a);
 /* Asks mgmt-link, once for each change, for a new connection when the change waits for its confirmation: none that comes on
  * an older one counts. */
 void agent_cycle_link(Agent *a);
+/* The change that waits for its confirmation has it; the guard hears of it, too. */
+void agent_note_confirmed(Agent *a);
 /* Hears of each link.status, and sees when that new connection is there. */
 void agent_note_connection(Agent *a, const cJSON *status);
 

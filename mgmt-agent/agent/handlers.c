@@ -344,7 +344,7 @@ static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
         return;
     }
     log_info("The cloud confirms snapshot %s", a->journal.version);
-    a->connection.confirmed = true;
+    agent_note_confirmed(a);
     r = request ? agent_deploy(a, "commit", a->journal.id, request, a->requester, true, &err) : -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit snapshot %s yet", a->journal.version);

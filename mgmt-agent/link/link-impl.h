@@ -40,7 +40,8 @@ struct Link {
     LinkFiles *files; /* that are being fetched, with what waits for them; NULL until there are any */
     Map *complained;  /* message types that were dropped, each logged once; values are not used */
     Alive alive;
-    char **addresses;       /* of this machine, as mgmt-agent knows them */
+    enum { TUNNEL_UNTOLD, TUNNEL_TOLD_UP, TUNNEL_TOLD_DOWN } told; /* what LINK_DOWN_PATH says */
+    char **addresses;                                              /* of this machine, as mgmt-agent knows them */
     unsigned progress_held; /* progress messages given to the tunnel while it was down */
 };
 

@@ -2,8 +2,11 @@
 /* link.hello and link.status: who we are and how it stands. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "lib/base/fileio.h"
 #include "lib/base/log.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
@@ -64,10 +67,31 @@ static void send_to_agent(Link *l, const cJSON *message)
         log_debug("mgmt-agent could not be told how the tunnel stands");
 }
 
+/* For those who judge a change by what it did to the tunnel, mgmt-agent and the guard, whether they run or not. */
+static void note_down(Link *l)
+{
+    _cleanup_(freep) char *path = path_in_root(LINK_DOWN_PATH);
+    _cleanup_(freep) char *text = str_format("%llu", (unsigned long long) boottime_usec());
+    bool up = device_tunnel_is_up(l->tunnel);
+    int r = 0;
+
+    if (!path || !text || l->told == (up ? TUNNEL_TOLD_UP : TUNNEL_TOLD_DOWN))
+        return;
+    if (!up)
+        r = file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, NULL);
+    else if (unlink(path) < 0 && errno != ENOENT)
+        r = -errno;
+    if (r < 0)
+        log_debug("Cannot note how the tunnel stands: %s", strerror(-r));
+    else
+        l->told = up ? TUNNEL_TOLD_UP : TUNNEL_TOLD_DOWN;
+}
+
 void link_report(Link *l)
 {
     _cleanup_(freep) char *sentence = NULL;
 
+    note_down(l);
     if (device_tunnel_is_up(l->tunnel))
         sentence = str_format("connected to %s", l->config.gateway_url);
     else

@@ -63,6 +63,8 @@ static const JsonField journal_fields[] = {
     { JSON_NAME_FIELD(Journal, state, "state", deploy_state_names) },
     { JSON_FIELD(Journal, kind, "kind") },
     { JSON_FIELD(Journal, by_connection, "byConnection") },
+    { JSON_FIELD(Journal, cut_off, "cutOff") },
+    { JSON_FIELD(Journal, taken_back_by, "takenBackBy") },
     { JSON_FIELD(Journal, id, "id") },
     { JSON_FIELD(Journal, version, "version") },
     { JSON_FIELD(Journal, sha256, "sha256") },

@@ -15,6 +15,9 @@
 #define KIND_AGENT "agent" /* of the packages that look after the box */
 #define KIND_RECREATE "recreate"
 
+/* Journal.taken_back_by */
+#define TAKEN_BACK_BY_GUARD "change-guard"
+
 /* How one container is undone. By id, since names move. */
 typedef struct JournalStep {
     char *action; /* "create", "replace", "remove" */
@@ -51,14 +54,16 @@ typedef struct JournalFailure {
 typedef struct Journal {
     DeployState state;
     char *kind;         /* KIND_…; NULL for a push */
+    bool cut_off;       /* there was no tunnel when it began: that there is none afterwards says nothing against it */
     bool by_connection; /* it is confirmed by the tunnel that comes up again, not by the cloud's word */
     char *id;           /* of the deployment, from the message */
     char *version;
-    char *sha256;   /* of the compose text */
-    char *nonce;    /* NULL when nobody has to confirm */
-    unsigned tries; /* how often this state was entered again after a restart */
-    unsigned seq;   /* of the last progress that was told, so that the next worker's numbers are higher */
-    char *boot_id;  /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
+    char *sha256;        /* of the compose text */
+    char *nonce;         /* NULL when nobody has to confirm */
+    unsigned tries;      /* how often this state was entered again after a restart */
+    char *taken_back_by; /* TAKEN_BACK_BY_GUARD; NULL: mgmt-agent's own worker, or it was not taken back */
+    unsigned seq;        /* of the last progress that was told, so that the next worker's numbers are higher */
+    char *boot_id; /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
     usec_t deadline_usec;
     usec_t confirm_usec; /* how long the cloud has to confirm */
     usec_t started_realtime;

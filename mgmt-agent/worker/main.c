@@ -11,13 +11,14 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/cli/cli.h"
+#include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/worker-request.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/reader-watch.h"
 
 static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5",
-                             *opt_pull_timeout = "1800", *opt_parallel = "4";
+                             *opt_pull_timeout = "1800", *opt_parallel = "4", *opt_pace = "1";
 
 static bool opt_follow_reader;
 
@@ -28,6 +29,7 @@ static const CliOption options[] = {
     { "settle", "SECONDS", "how long new containers must stay up (5)", .text = &opt_settle },
     { "pull-timeout", "SECONDS", "how long one image may take (1800)", .text = &opt_pull_timeout },
     { "parallel", "N", "podman-compose runs at the same time (4)", .text = &opt_parallel },
+    { "guard-pace", "N", "how many times as fast the guard is (1)", .text = &opt_pace },
     { "follow-reader", NULL, "end when nobody reads standard output any more", .flag = &opt_follow_reader },
     {},
 };
@@ -57,7 +59,8 @@ static int run(const Job *job, const WorkerOptions *worker_options)
     _cleanup_(deploy_done) Deploy d = { .options = worker_options };
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = opt_follow_reader ? reader_watch_start() : 0;
+    _cleanup_(closep) int lock = -1;
+    int r = opt_follow_reader ? reader_watch_start() : 0, locked = 0;
 
     if (r == 0)
         r = read_request(&request, &err);
@@ -67,6 +70,11 @@ static int run(const Job *job, const WorkerOptions *worker_options)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot read the job");
         return EXIT_USAGE;
     }
+    /* It ends with this process. Without it the work is still done: nothing may be left half-made because of a file. */
+    if (job->changes)
+        locked = change_lock(true, &lock, &err);
+    if (locked < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, locked, "Going on without the lock");
     return job->run(&d, request);
 }
 
@@ -78,7 +86,7 @@ int main(int argc, char **argv)
                              .max_args = 1 };
     _cleanup_(freep) char **args = NULL;
     WorkerOptions worker_options = {};
-    uint64_t settle, pull_timeout, parallel;
+    uint64_t settle, pull_timeout, parallel, pace;
     int r = cli_parse(&cli, argc, argv, &args);
 
     if (r >= 0)
@@ -88,15 +96,16 @@ int main(int argc, char **argv)
     if (opt_root)
         paths_set_root(opt_root);
     if (str_to_u64(opt_settle, 0, 3600, &settle) < 0 || str_to_u64(opt_pull_timeout, 1, 86400, &pull_timeout) < 0 ||
-        str_to_u64(opt_parallel, 1, 32, &parallel) < 0) {
-        fprintf(stderr, "mgmt-worker: --settle, --pull-timeout and --parallel take whole numbers\n");
+        str_to_u64(opt_parallel, 1, 32, &parallel) < 0 || str_to_u64(opt_pace, 1, 1000, &pace) < 0) {
+        fprintf(stderr, "mgmt-worker: --settle, --pull-timeout, --parallel and --guard-pace take whole numbers\n");
         return EXIT_USAGE;
     }
     worker_options = (WorkerOptions) { .project = opt_project,
                                        .podman_compose = opt_podman_compose,
                                        .settle_usec = settle * USEC_PER_SEC,
                                        .pull_timeout_usec = pull_timeout * USEC_PER_SEC,
-                                       .parallel = (unsigned) parallel };
+                                       .parallel = (unsigned) parallel,
+                                       .pace = (unsigned) pace };
     for (const Job *job = jobs; job->name; job++)
         if (str_equal(job->name, args[0]))
             return run(job, &worker_options);

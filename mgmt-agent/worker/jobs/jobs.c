@@ -79,12 +79,35 @@ static int resume(Deploy *d, Error *err)
     return 0;
 }
 
-static int job_commit(Deploy *d, const cJSON *request)
+/* Whoever waited for the lock finds what the one before has done. */
+static bool is_over(const Journal *j)
+{
+    return j->state == DEPLOY_IDLE || j->state == DEPLOY_RECOVERY || j->state == DEPLOY_PREPARING;
+}
+
+/* Behind the reason of a failure. */
+static const char *by_whom(const Deploy *d)
+{
+    return d->by_guard ? "; mgmt-agent did nothing about it, so mgmt-change-guard took it back" : "";
+}
+
+static int note_by_whom(Deploy *d, Error *err)
+{
+    return d->by_guard && json_set(&d->journal.taken_back_by, TAKEN_BACK_BY_GUARD) < 0
+               ? error_set(err, ENOMEM, "journal.write", "no memory for the journal")
+               : 0;
+}
+
+int job_commit(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     int r = resume(d, &err);
 
     (void) request;
+    if (r == 0 && is_over(&d->journal))
+        return 0;
+    if (r == 0 && d->journal.state == DEPLOY_ROLLING_BACK) /* the confirmation came too late */
+        return EXIT_TRY_AGAIN;
     if (r == 0 && d->journal.state == DEPLOY_CONFIRMING)
         r = journal_step(&d->journal, EVENT_CONFIRMED, &err);
     if (r == 0)
@@ -115,22 +138,29 @@ static int roll_back_from_journal(Deploy *d)
     if (d->journal.failure)
         r = journal_failure_to_error(&d->journal, &failure);
     else
-        r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change");
+        r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change%s",
+                      by_whom(d));
     return flow_roll_back(d, &failure, r, phase);
 }
 
-static int job_undo(Deploy *d, const cJSON *request)
+int job_undo(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     int r = resume(d, &err);
 
     (void) request;
+    if (r == 0 && is_over(&d->journal))
+        return 0;
+    if (r == 0 && d->journal.state == DEPLOY_COMMITTING) /* the confirmation came just in time */
+        return EXIT_TRY_AGAIN;
+    if (r == 0)
+        r = note_by_whom(d, &err);
     if (r == 0 && d->journal.state == DEPLOY_CONFIRMING) {
         _cleanup_(error_done) Error reason = {};
 
-        error_set(&reason, ETIMEDOUT, "confirm.deadline", "%s within %llu s",
+        error_set(&reason, ETIMEDOUT, "confirm.deadline", "%s within %llu s%s",
                   d->journal.by_connection ? "the tunnel did not come up again" : "the cloud did not confirm",
-                  (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC));
+                  (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC), by_whom(d));
         r = journal_note_failure(&d->journal, &reason, -ETIMEDOUT, "confirm", NULL);
         if (r == 0)
             r = journal_step(&d->journal, EVENT_DEADLINE, &err);
@@ -145,7 +175,7 @@ static int job_undo(Deploy *d, const cJSON *request)
 }
 
 /* After a start: what the journal says was under way is finished or undone. */
-static int job_recover(Deploy *d, const cJSON *request)
+int job_recover(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     DeployState before;
@@ -163,6 +193,8 @@ static int job_recover(Deploy *d, const cJSON *request)
     /* podman first: a podman that does not answer is no reason to use up a try */
     if (r == 0)
         r = box_open_again(&d->box, d->options->podman_compose, &err);
+    if (r == 0 && before != DEPLOY_COMMITTING)
+        r = note_by_whom(d, &err);
     if (r == 0)
         r = journal_step(&d->journal, EVENT_RESTARTED, &err);
     if (r < 0) {
@@ -244,26 +276,27 @@ static int job_env_ensure(Deploy *d, const cJSON *request)
 }
 
 const Job jobs[] = {
-    { "apply", job_apply, "deploy a snapshot, up to its proof" },
-    { "update", job_update, "give some services other images, up to their proof" },
-    { "commit", job_commit, "make a confirmed deployment final" },
-    { "undo", job_undo, "roll back a deployment that nobody confirmed" },
-    { "recover", job_recover, "finish or undo what a crash left" },
-    { "start", job_start, "start what ran before the boot" },
-    { "restart", job_restart, "start the container of one service again" },
-    { "revive", job_revive, "start containers that should run and do not" },
-    { "facts", job_facts, "say how the containers of the current deployment are" },
-    { "check-health", job_check_health, "have podman run health checks once" },
-    { "health", job_health, "measure podman's store, and ask the disks how they are" },
-    { "recreate", job_recreate, "make the container of one service anew" },
-    { "plan", job_plan, "say what a snapshot would change" },
-    { "inspect", job_inspect, "look at what runs, for changes made by hand" },
-    { "look", job_inspect, "inspect, to an agent of the release before" },
-    { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
-    { "status", job_status, "say what runs" },
-    { "doctor", job_doctor, "say what secboxctl doctor says" },
-    { "logs", job_logs, "show what a service has written to its log" },
-    { "check", job_check, "ask the registries whether images are still the newest" },
-    { "registry-check", job_registry_check, "the part of check that needs the network and no rights" },
+    { "apply", job_apply, "deploy a snapshot, up to its proof", true },
+    { "update", job_update, "give some services other images, up to their proof", true },
+    { "commit", job_commit, "make a confirmed deployment final", true },
+    { "undo", job_undo, "roll back a deployment that nobody confirmed", true },
+    { "recover", job_recover, "finish or undo what a crash left", true },
+    { "guard", job_guard, "take a change back when mgmt-agent does not", false },
+    { "start", job_start, "start what ran before the boot", true },
+    { "restart", job_restart, "start the container of one service again", true },
+    { "revive", job_revive, "start containers that should run and do not", true },
+    { "facts", job_facts, "say how the containers of the current deployment are", false },
+    { "check-health", job_check_health, "have podman run health checks once", false },
+    { "health", job_health, "measure podman's store, and ask the disks how they are", false },
+    { "recreate", job_recreate, "make the container of one service anew", true },
+    { "plan", job_plan, "say what a snapshot would change", false },
+    { "inspect", job_inspect, "look at what runs, for changes made by hand", false },
+    { "look", job_inspect, "inspect, to an agent of the release before", false },
+    { "env-ensure", job_env_ensure, "make secbox.env if it is absent", false },
+    { "status", job_status, "say what runs", false },
+    { "doctor", job_doctor, "say what secboxctl doctor says", false },
+    { "logs", job_logs, "show what a service has written to its log", false },
+    { "check", job_check, "ask the registries whether images are still the newest", false },
+    { "registry-check", job_registry_check, "the part of check that needs the network and no rights", false },
     {},
 };

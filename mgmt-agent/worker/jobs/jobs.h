@@ -9,9 +9,20 @@ typedef struct Job {
     /* `request` is what the agent wrote to standard input; the result is the exit status: 0 done, 1 not. */
     int (*run)(Deploy *d, const cJSON *request);
     const char *help;
+    bool
+        changes; /* what runs, or the journal: one such job at a time, whoever asks for it (mgmt-agent/state/change-guard.h) */
 } Job;
 
 extern const Job jobs[]; /* ends with {} */
+
+/* jobs.c: what the journal says is under way is made final, taken back, or finished one way or the other. Nothing is done, and 0
+ * returned, where another process has ended it. */
+int job_commit(Deploy *d, const cJSON *request);
+int job_undo(Deploy *d, const cJSON *request);
+int job_recover(Deploy *d, const cJSON *request);
+
+/* guard.c */
+int job_guard(Deploy *d, const cJSON *request);
 
 /* boot-containers.c */
 int job_start(Deploy *d, const cJSON *request);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/change-guard.h"
+#include "mgmt-agent/state/confirm-deadline.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/change-steps.h"
 #include "mgmt-agent/worker/phases/prove.h"
@@ -15,13 +17,17 @@
 #include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
 
-/* Before any of it is done. */
+/* Before any of it is done, and with the guard at its post. */
 static int record_steps(const Plan *plan, const DeployPast *before, const Report *report, Journal *j, Error *err)
 {
+    int r;
+
     if (change_steps_add(plan, before, report->version, j) < 0)
         return error_set(err, ENOMEM, "apply.failed", "no memory for the journal");
     j->seq = report->seq;
-    return journal_step(j, EVENT_READY, err);
+    j->cut_off = tunnel_is_cut_off(tunnel_down_since(), boottime_usec());
+    r = change_mark_set(j->id, err);
+    return r == 0 ? journal_step(j, EVENT_READY, err) : r;
 }
 
 /* Stops the old containers of these journal steps at the same time, then gives them their backup names. */

@@ -22,6 +22,7 @@ typedef struct WorkerOptions {
     usec_t settle_usec;         /* how long a new container must stay up */
     usec_t pull_timeout_usec;
     unsigned parallel; /* podman-compose runs at the same time */
+    unsigned pace;     /* divides the guard's periods */
 } WorkerOptions;
 
 /* What was asked. */
@@ -75,6 +76,7 @@ typedef struct Deploy {
     Plan *plan; /* from one to the other */
     DeployProof proof;
     Journal journal;
+    bool by_guard; /* not by mgmt-agent */
 } Deploy;
 
 void deploy_done(Deploy *d);

@@ -12,6 +12,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -173,6 +174,7 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->order.sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->report.phase : NULL) < 0 ||
         (failure && json_add_item(m, "error", failure_to_json(&d->journal, &d->proof, failure, r)) < 0) ||
+        json_add_string(m, "takenBackBy", d->journal.taken_back_by) < 0 ||
         json_add_int(m, "seconds", seconds_taken(&d->journal)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;
@@ -212,6 +214,9 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
     if (stored < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, stored,
                     "Cannot close the journal; the next start repeats the last step");
+    else if ((stored = change_mark_clear(&err)) < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, stored,
+                    "Cannot dismiss the guard of this change, which finds it over");
     if (m)
         report_emit(m);
     return str_equal(outcome, "done") ? 0 : 1;
