@@ -74,6 +74,12 @@ camera-faults: deps all ## the tests of cameras with a Frigate that hangs and fa
 	$(Q)CAMERA_FAULTS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_cameras.py
 
+FAULT_EVERY = 1
+check-faults: deps all ## one fault at each call by which a push changes what the box keeps: EIO, ENOSPC, kills, power cuts; FAULT_EVERY=N: every Nth
+	$(Q)FAULT_EVERY=$(FAULT_EVERY) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+	  -m pytest -q -s tests/integration/test_fault_points.py
+.PHONY: check-faults
+
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
 	  -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py

@@ -2,7 +2,7 @@
 """Kills mgmt-agent or its worker at an exact point: before or after one system call of the worker, named by its data."""
 import os
 
-from .preload import compile_library
+from .preload import preloaded
 
 
 class KillPoint:
@@ -10,7 +10,7 @@ class KillPoint:
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "kill-point")
-        self.env = {"LD_PRELOAD": compile_library("kill-point", folder), "SECBOX_KILL_POINT": self.path}
+        self.env = {**preloaded("kill-point", folder), "SECBOX_KILL_POINT": self.path}
 
     def arm(self, call, when, text, count=1, whom="agent"):
         """call is write, send (podman's API) or rename (a file of ours is replaced by one that holds the text)."""

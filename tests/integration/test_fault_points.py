@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""A push of two services with one fault: at each call by which mgmt-agent and its workers change what they keep, from the receipt
+of the push to its end, that call fails (EIO, ENOSPC), its process is killed, all processes are (crash), or the power is cut: data
+that was not synced is lost (power-data), or names that were not (power-names). Afterwards exactly one of old and new runs, and the
+journal, the answer, the history and secboxctl status say which.
+
+FAULT_EVERY=1 takes all points, as `make check-faults` does; without it a few are taken, spread over the whole push."""
+# pylint: disable=redefined-outer-name
+import os
+import shutil
+
+import pytest
+
+from tests.integration.imitated import imitated_podman
+from tests.lab.fault_point import FaultPoint
+from tests.lab.imitated_box import ImitatedBox, PlayedCloud, compose, wanted_image
+
+EVERY = int(os.environ.get("FAULT_EVERY", "0"))
+FEW = 3
+KINDS = ["eio", "enospc", "kill", "crash", "power-data", "power-names"]
+FOLDER = "/dev/shm/faults"  # a power cut is imitated: no disk is needed for it
+
+
+class FaultyBox:
+    """Pushes the one of two versions that does not run."""
+
+    def __init__(self, podman, folder):
+        self.faults = FaultPoint(folder, os.path.join(folder, "root"))
+        self.box = ImitatedBox(podman, folder, self.faults.env)
+        self.box.start_agent()
+        self.cloud = PlayedCloud(self.box)
+        self.cloud.connect()
+        self.tag = 1
+        assert self.cloud.result(compose(1))["outcome"] == "done"
+
+    def close(self):
+        self.cloud.close()
+        self.box.close()
+
+    def is_settled(self):
+        if self.box.journal()["state"] not in ("idle", "recovery"):
+            return False
+        return self.box.journal()["state"] == "recovery" or not self.box.status_pending()
+
+    def settle(self, wanted):
+        """Until nothing is under way any more, over the agent's end if need be. True when it ended."""
+        killed = False
+        while True:
+            def over():
+                return (killed or wanted in self.cloud.results) and self.is_settled()  # pylint: disable=cell-var-from-loop
+
+            if self.cloud.play(over):
+                return killed
+            killed = True
+            self.box.agent.process.wait()
+            self.box.start_agent()
+            self.cloud.connect()
+
+    def count(self):
+        """How many calls a push takes that nothing happens to."""
+        self.faults.arm("count")
+        tag = 3 - self.tag
+        wanted = self.cloud.begin(compose(tag))
+        self.settle(wanted)
+        calls, _ = self.faults.disarm()
+        assert self.cloud.results[wanted]["outcome"] == "done", self.cloud.results[wanted]
+        self.tag = tag
+        return calls
+
+    def push(self, kind, number, lazy=""):
+        """With a fault. Returns which call it hit (None: there is no such call), and what is wrong afterwards."""
+        tag, before, current = 3 - self.tag, self.box.container_ids(), self.box.state("current.json")["version"]
+        self.faults.arm(kind, number, lazy)
+        wanted = self.cloud.begin(compose(tag))
+        self.settle(wanted)
+        calls, where = self.faults.disarm()
+        try:
+            wrong = self.check(wanted, tag, before, current)
+        except AssertionError as e:
+            wrong = str(e) or "an assertion without words"
+        return (where if calls >= number else None), wrong
+
+    def check(self, wanted, tag, before, current):
+        """A sentence, or None. Takes over which version runs."""
+        state = self.box.journal()["state"]
+        if state != "idle":
+            return f"the journal says {state}"
+        images = self.box.running_images()
+        is_new = images == {"a": wanted_image(tag), "b": wanted_image(tag)}
+        if not is_new and (self.box.container_ids() != before or set(images.values()) != {wanted_image(self.tag)}):
+            return f"neither old nor new runs: {images}"
+        if is_new:
+            self.tag = tag
+        version = str(self.cloud.version)
+        status = self.box.status()
+        if status["current"]["version"] != (version if is_new else current):
+            return f"status says that {status['current']['version']} runs, new is {version}, before was {current}; {is_new=}"
+        said = [self.cloud.results[wanted]] if wanted in self.cloud.results else []
+        said += [entry for entry in self.box.history()["entries"] if entry["id"] == wanted][:1]
+        if not said and is_new:
+            return "nobody was told that the new one runs"
+        for result in said:
+            if (result["outcome"] == "done") != is_new:
+                return f"told was {result['outcome']} ({result.get('error')}); {is_new=}"
+        return None
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory):
+    with imitated_podman(str(tmp_path_factory.mktemp("podman"))) as it:
+        yield it
+
+
+@pytest.fixture
+def faulty(podman):
+    os.makedirs(FOLDER)
+    it = FaultyBox(podman, FOLDER)
+    yield it
+    it.close()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def points(calls, kind):
+    """Numbers of calls: all of them, every so many, or a few, which are others for each kind."""
+    if EVERY:
+        return range(1 + KINDS.index(kind) % EVERY, 10**6, EVERY)
+    offset = KINDS.index(kind) / len(KINDS)
+    return [1 + int(calls * (i + offset) / FEW) for i in range(FEW)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_of_old_and_new_runs(faulty, kind):
+    injected, wrong = 0, []
+    for number in points(faulty.count(), kind):
+        where, what = faulty.push(kind, number)
+        if where is None:
+            break
+        injected += bool(where)
+        if what:
+            wrong.append(f"{kind} at call {number} ({where}): {what}")
+            break  # what comes after it would begin from there
+    print(f"\nfaults: {kind}: {injected} injected, {len(wrong)} wrong")
+    assert not wrong, "\n".join([*wrong, faulty.box.log()[-6000:]])
+    assert injected > 0
+
+
+@pytest.mark.parametrize("kind,lazy", [("power-data", "journal.json"), ("power-names", "/mgmt-agent")])
+def test_a_sync_that_is_missing_is_found(faulty, kind, lazy):
+    """Else what is above would show nothing."""
+    calls = faulty.count()
+    assert any(faulty.push(kind, int(calls * part), lazy)[1] for part in (0.5, 0.7, 0.3))
