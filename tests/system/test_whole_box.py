@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """SecBox as installed: on a Debian 12 with systemd as process 1, from its units, with rootless podman."""
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 import urllib.request
@@ -374,6 +376,54 @@ def test_killed_in_mid_apply_it_ends_whole(deployed):
     # undone or done, by how far it had come when it was killed: but as it says, and never a mixture
     image = {"rolled-back": "localhost/server:1", "done": "localhost/server:2"}[found[0][1]["outcome"]]
     assert {c["Image"] for c in box.containers().values()} == {box.user.image_id(image)}
+
+
+@contextlib.contextmanager
+def hurried_guard(box):
+    folder = "/etc/systemd/system/mgmt-change-guard.service.d"
+    box.run("mkdir", "-p", folder)
+    box.write(f"{folder}/lab.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/mgmt-worker --guard-pace 10 guard\n")
+    box.run("systemctl", "daemon-reload")
+    yield
+    box.run("rm", "-r", folder)
+    box.run("systemctl", "daemon-reload")
+
+
+def journal_of(box):
+    with contextlib.suppress(ValueError):
+        return json.loads(box.read("/var/lib/tucomunidad/mgmt-agent/journal.json"))
+    return {"state": "idle"}
+
+
+def test_a_change_is_taken_back_without_the_agent(deployed):
+    """Killed, and masked, before the confirmation: another process takes back what nobody confirms."""
+    box, gateway = deployed.box, deployed.gateway
+    before, text = box.running(), STACK if get(deployed, "/version") == "2\n" else STACK_2
+    found = []
+    assert box.unit("mgmt-change-guard.path", "ActiveState")["ActiveState"] == "active", "mgmt-agent wants it"
+    with hurried_guard(box), contextlib.ExitStack() as stack:
+        pushing = threading.Thread(target=lambda: found.append(gateway.push(DEVICE, text, confirmDeadlineSeconds=5)))
+        pushing.start()
+        wait_until(lambda: journal_of(box)["state"] == "applying", "the push touches containers")
+        os.kill(gateway.daemon.pid, signal.SIGSTOP)
+        stack.callback(os.kill, gateway.daemon.pid, signal.SIGCONT)
+        wait_until(lambda: journal_of(box)["state"] == "confirming", "the change waits for its confirmation")
+        box.run("systemctl", "mask", "--runtime", "mgmt-agent")
+        box.run("systemctl", "kill", "-s", "KILL", "mgmt-agent")
+        wait_until(lambda: journal_of(box)["state"] == "idle", "the guard takes the change back")
+        assert box.main_pid("mgmt-agent") == 0
+        wait_until(lambda: box.unit("mgmt-change-guard.service", "ActiveState")["ActiveState"] == "inactive", "the guard ends")
+        assert box.unit("mgmt-change-guard.service", "Result")["Result"] == "success"
+        assert box.running() == before, "the very same containers"
+        assert journal_of(box)["takenBackBy"] == "change-guard"
+    box.run("systemctl", "unmask", "--runtime", "mgmt-agent")
+    box.run("systemctl", "start", "mgmt-agent")
+    wait_answers(box)
+    pushing.join()
+    assert found[0].json["result"]["outcome"] == "rolled-back", found
+    last = box.status()["last"]
+    assert (last["failedPhase"], last["takenBackBy"]) == ("confirm", "change-guard"), last
+    wait_until(lambda: not settling(deployed), "the tunnel is up")
 
 
 def test_the_watchdog_brings_back_a_stuck_agent(deployed):
