@@ -11,6 +11,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/current.h"
@@ -89,6 +90,17 @@ static void remove_backups(Podman *podman, const Journal *j, Report *report)
     }
 }
 
+/* Or what is told of the box from here on would be what ran before. */
+static int save_current(const Current *now, Error *err)
+{
+    int r = current_save(now, err);
+
+    if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
+        return r;
+    error_done(err);
+    return current_save(now, err);
+}
+
 int deploy_commit(Deploy *d, Error *err)
 {
     _cleanup_(strv_freep) char **keep = NULL;
@@ -107,7 +119,7 @@ int deploy_commit(Deploy *d, Error *err)
     if (r == 0)
         r = keep_of_snapshots(d->box.podman, &d->report, &keep);
     if (r == 0)
-        r = current_save(now, err);
+        r = save_current(now, err);
     if (r < 0)
         return r;
     update_name_images(d->box.podman, &d->journal, &d->report);

@@ -43,6 +43,10 @@ int flow_commit(Deploy *d)
     _cleanup_(error_done) Error err = {};
     int r = deploy_commit(d, &err);
 
+    if (r < 0 && d->journal.tries < COMMIT_TRIES_MAX) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot commit snapshot %s yet, trying again", d->report.version);
+        return EXIT_TRY_AGAIN;
+    }
     if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
                     d->report.version);

@@ -9,6 +9,8 @@
 #define EXIT_TRY_AGAIN 2
 /* how often a rollback that was interrupted is taken up again */
 #define ROLLBACK_TRIES_MAX 3
+/* how often a commit that could not be written down is */
+#define COMMIT_TRIES_MAX 3
 
 /* Writes the journal's first entry: something is under way, and nothing of it has been touched. */
 int flow_begin(Deploy *d, Error *err) _must_check_;
