@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -160,6 +161,24 @@ def test_hello_and_status(cloud, box):
     cloud.next_connection()
     assert len(cloud.claims) == 1, "the identity survives a restart"
     assert os.stat(box.state("key.pem")).st_mode & 0o777 == 0o600
+    box.stop()
+
+
+def test_it_notes_since_when_there_is_no_tunnel(cloud, box):
+    """For who judges a change by what it did to the tunnel."""
+    path = os.path.join(box.root, "run/tucomunidad/mgmt-link/down-since")
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    box.start()
+    cloud.next_connection()
+    box.agent.wait_connected()
+    assert not os.path.exists(path), "it is removed before mgmt-agent is told"
+    cloud.stop_tunnels()
+    box.agent.wait_connected(False)
+    assert before <= int(read_text(path)) / 1e6 <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    cloud.start_tunnels()
+    cloud.next_connection()
+    box.agent.wait_connected()
+    assert not os.path.exists(path)
     box.stop()
 
 
