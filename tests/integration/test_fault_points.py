@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A push of two services with one fault: at each call by which mgmt-agent and its workers change what they keep, from the receipt
+"""A push of two services, one that works and one that is rolled back, with one fault: at each call by which mgmt-agent and its workers change what they keep, from the receipt
 of the push to its end, that call fails (EIO, ENOSPC), its process is killed, all processes are (crash), or the power is cut: data
 that was not synced is lost (power-data), or names that were not (power-names). Afterwards exactly one of old and new runs, and the
 journal, the answer, the history and secboxctl status say which.
@@ -16,7 +16,7 @@ from tests.lab.fault_point import FaultPoint
 from tests.lab.imitated_box import ImitatedBox, PlayedCloud, compose, wanted_image
 
 EVERY = int(os.environ.get("FAULT_EVERY", "0"))
-FEW = 3
+FEW = 2
 KINDS = ["eio", "enospc", "kill", "crash", "power-data", "power-names"]
 FOLDER = "/dev/shm/faults"  # a power cut is imitated: no disk is needed for it
 
@@ -56,19 +56,27 @@ class FaultyBox:
             self.box.start_agent()
             self.cloud.connect()
 
-    def count(self):
+    def break_images(self, tag):
+        """What this version's containers run ends at once; None: every one works."""
+        self.box.podman.bad.clear()
+        if tag:
+            self.box.podman.bad.add(wanted_image(tag))
+
+    def count(self, works):
         """How many calls a push takes that nothing happens to."""
-        self.faults.arm("count")
         tag = 3 - self.tag
+        self.break_images(None if works else tag)
+        self.faults.arm("count")
         wanted = self.cloud.begin(compose(tag))
         self.settle(wanted)
         calls, _ = self.faults.disarm()
-        assert self.cloud.results[wanted]["outcome"] == "done", self.cloud.results[wanted]
-        self.tag = tag
+        assert self.cloud.results[wanted]["outcome"] == ("done" if works else "rolled-back"), self.cloud.results[wanted]
+        self.tag = tag if works else self.tag
         return calls
 
-    def push(self, kind, number, lazy=""):
+    def push(self, kind, number, works=True, lazy=""):
         """With a fault. Returns which call it hit (None: there is no such call), and what is wrong afterwards."""
+        self.break_images(None if works else 3 - self.tag)
         tag, before, current = 3 - self.tag, self.box.container_ids(), self.box.state("current.json")["version"]
         self.faults.arm(kind, number, lazy)
         wanted = self.cloud.begin(compose(tag))
@@ -111,20 +119,41 @@ def podman(tmp_path_factory):
         yield it
 
 
-@pytest.fixture
-def make_faulty(podman):
-    """A box that runs version 1, each time a new one."""
-    made = []
+class Boxes:
+    """One box for all of it, and another one after each fault that it did not get over."""
 
-    def make():
-        folder = f"{FOLDER}/{len(made)}"
-        os.makedirs(folder)
-        made.append(FaultyBox(podman, folder))
-        return made[-1]
+    def __init__(self, podman):
+        self.podman = podman
+        self.made = 0
+        self.box = None
+        self.calls = {}
 
-    yield make
-    for it in made:
-        it.close()
+    def get(self):
+        if not self.box:
+            self.made += 1
+            folder = f"{FOLDER}/{self.made}"
+            os.makedirs(folder)
+            self.box = FaultyBox(self.podman, folder)
+        return self.box
+
+    def count(self, works):
+        if works not in self.calls:
+            self.calls[works] = self.get().count(works)
+        return self.calls[works]
+
+    def drop(self):
+        """Returns its log."""
+        box, self.box = self.box, None
+        if box:
+            box.close()
+        return box.box.log() if box else ""
+
+
+@pytest.fixture(scope="module")
+def boxes(podman):
+    it = Boxes(podman)
+    yield it
+    it.drop()
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
@@ -137,26 +166,28 @@ def points(calls, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_of_old_and_new_runs(make_faulty, kind):
+@pytest.mark.parametrize("works", [True, False], ids=["works", "rolled-back"])
+def test_one_of_old_and_new_runs(boxes, kind, works):
     injected, wrong, logs = 0, [], []
-    faulty = make_faulty()
-    for number in points(faulty.count(), kind):
-        where, what = faulty.push(kind, number)
+    for number in points(boxes.count(works), kind):
+        where, what = boxes.get().push(kind, number, works)
         if where is None:
             break
         injected += bool(where)
         if what:
             wrong.append(f"{kind} at call {number} ({where}): {what}")
-            logs.append(faulty.box.log()[-6000:])
-            faulty = make_faulty()  # what comes after it must not begin from there
-    print(f"\nfaults: {kind}: {injected} injected, {len(wrong)} wrong")
+            logs.append(boxes.drop()[-6000:])
+    print(f"\nfaults: {kind}, {'works' if works else 'rolled back'}: {injected} injected, {len(wrong)} wrong")
     assert not wrong, "\n".join([*wrong, *logs[:1]])
     assert injected > 0
 
 
 @pytest.mark.parametrize("kind,lazy", [("power-data", "journal.json"), ("power-names", "/mgmt-agent")])
-def test_a_sync_that_is_missing_is_found(make_faulty, kind, lazy):
+def test_a_sync_that_is_missing_is_found(boxes, kind, lazy):
     """Else what is above would show nothing."""
-    faulty = make_faulty()
-    calls = faulty.count()
-    assert any(faulty.push(kind, int(calls * part), lazy)[1] for part in (0.5, 0.7, 0.3))
+    calls = boxes.count(True)
+    found = None
+    for part in (0.5, 0.7, 0.3):
+        found = found or boxes.get().push(kind, int(calls * part), lazy=lazy)[1]
+    boxes.drop()
+    assert found
