@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What keeps two processes apart, and lets one follow the other: mgmt-agent's workers, which change what runs, and the guard (`mgmt-worker
- * guard`), which takes a change back when mgmt-agent does not. Nothing of this is needed to go on after a crash; that is the
- * journal's. */
+/* What keeps two processes apart, and lets one follow the other: mgmt-agent's workers, which change what runs, and the
+ * guard (`mgmt-worker guard`), which takes a change back when mgmt-agent does not. Nothing of this is needed to go on after
+ * a crash; that is the journal's. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,10 +16,10 @@
 /* The id of the change that the cloud has confirmed; on a memory file system, since the journal's disk may be full. */
 #define CHANGE_CONFIRMED_PATH RUN_DIR "/change-confirmed"
 
-/* An fcntl(2) lock: it ends with the process, whatever its children do, or when *ret_fd is closed. With `wait` it is waited for, without
- * it another holder is -EBUSY (change.locked). A process takes it once at a time. Other errors: change.lock. */
+/* An fcntl(2) lock: it ends with the process, whatever its children do, or when *ret_fd is closed. With `wait` it is waited
+ * for, without it another holder is -EBUSY (change.locked). A process takes it once at a time. Other errors: change.lock. */
 int change_lock(bool wait, int *ret_fd, Error *err) _must_check_;
-/* Whether another process holds it now; false where that cannot be told. */
+/* Whether another process holds it now; false where that cannot be told. Not while this one holds it: it would lose it. */
 bool change_is_locked(void);
 
 /* Durable when it returns. On a full disk the reserve makes room. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into a program of ours by alloc_point.py: of its allocations from main() on, those of libraries included, the one with the
- * number SECBOX_ALLOC_FAIL fails. How many there were is written to SECBOX_ALLOC_COUNT. */
+/* Preloaded into a program of ours: of its allocations from main() on, those of libraries included, the one with the number
+ * SECBOX_ALLOC_FAIL fails. How many there were is written to SECBOX_ALLOC_COUNT. */
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -74,7 +74,7 @@ class ImitatedBox(Box):
 
 
 class PlayedCloud:
-    """What a gateway does about one push at a time: cycles, confirms on the new connection, acknowledges. `confirms`: whether it does."""
+    """What a gateway does about one push at a time: cycles, confirms (if `confirms`) on the new connection, acknowledges."""
 
     def __init__(self, box):
         self.box = box
