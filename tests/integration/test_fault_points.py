@@ -2,8 +2,7 @@
 """A push of two services, one that works and one that is rolled back, with one fault: at each call by which mgmt-agent and its
 workers change what they keep, from the receipt of the push to its end, that call fails (EIO, ENOSPC), its process is killed, all
 processes are (crash), or the power is cut: data that was not synced is lost (power-data), or names that were not
-(power-names). Afterwards exactly one of old and new runs, and the
-journal, the answer, the history and secboxctl status say which.
+(power-names). Afterwards exactly one of old and new runs, and the journal, the answer, the history and secboxctl status say which.
 
 FAULT_EVERY=1 takes all points, as `make check-faults` does; without it a few are taken, spread over the whole push."""
 # pylint: disable=redefined-outer-name
@@ -41,7 +40,10 @@ class FaultyBox:
     def is_settled(self):
         if self.box.journal()["state"] not in ("idle", "recovery"):
             return False
-        return self.box.journal()["state"] == "recovery" or not self.box.status_pending()
+        try:
+            return self.box.journal()["state"] == "recovery" or not self.box.status_pending()
+        except AssertionError:  # no answer: it is just being killed
+            return False
 
     def settle(self, wanted):
         """Until nothing is under way any more, over the agent's end if need be. True when it ended."""
