@@ -14,6 +14,7 @@ import pytest
 from tests.integration.imitated import imitated_podman
 from tests.lab.fault_point import FaultPoint
 from tests.lab.imitated_box import ImitatedBox, PlayedCloud, compose, wanted_image
+from tests.lab.util import wait_until
 
 EVERY = int(os.environ.get("FAULT_EVERY", "0"))
 FEW = 2
@@ -37,27 +38,39 @@ class FaultyBox:
         self.cloud.close()
         self.box.close()
 
-    def is_settled(self):
-        if self.box.journal()["state"] not in ("idle", "recovery"):
-            return False
+    def has_heard_all(self):
+        """What was sent to the agent before is done with: it answers somebody else."""
         try:
-            return self.box.journal()["state"] == "recovery" or not self.box.status_pending()
-        except AssertionError:  # no answer: it is just being killed
+            self.box.history()
+        except AssertionError:  # it is just being killed
             return False
+        return True
 
     def settle(self, wanted):
-        """Until nothing is under way any more, over the agent's end if need be. True when it ended."""
+        """Until nothing is under way any more, over the agent's end if need be. No worker is asked for anything meanwhile."""
         killed = False
         while True:
             def over():
-                return (killed or wanted in self.cloud.results) and self.is_settled()  # pylint: disable=cell-var-from-loop
+                return (killed or wanted in self.cloud.results) and \
+                    self.box.journal()["state"] in ("idle", "recovery")  # pylint: disable=cell-var-from-loop
 
-            if self.cloud.play(over):
-                return killed
+            if self.cloud.play(over) and self.has_heard_all():
+                return
             killed = True
-            self.box.agent.process.wait()
-            self.box.start_agent()
-            self.cloud.connect()
+            self.restart()
+
+    def restart(self):
+        self.box.agent.process.wait()
+        self.box.start_agent()
+        self.cloud.connect()
+
+    def disarm(self):
+        calls, where = self.faults.disarm()
+        if not self.has_heard_all():  # it was killed while it did what follows a push
+            self.restart()
+        if self.box.journal()["state"] == "idle":
+            wait_until(lambda: not self.box.status_pending(), "nothing is under way", self.box.agent.death)
+        return calls, where
 
     def break_images(self, tag):
         """What this version's containers run ends at once; None: every one works."""
@@ -72,7 +85,7 @@ class FaultyBox:
         self.faults.arm("count")
         wanted = self.cloud.begin(compose(tag))
         self.settle(wanted)
-        calls, _ = self.faults.disarm()
+        calls, _ = self.disarm()
         assert self.cloud.results[wanted]["outcome"] == ("done" if works else "rolled-back"), self.cloud.results[wanted]
         self.tag = tag if works else self.tag
         return calls
@@ -84,7 +97,7 @@ class FaultyBox:
         self.faults.arm(kind, number, lazy)
         wanted = self.cloud.begin(compose(tag))
         self.settle(wanted)
-        calls, where = self.faults.disarm()
+        calls, where = self.disarm()
         try:
             wrong = self.check(wanted, tag, before, current)
         except AssertionError as e:
@@ -104,6 +117,8 @@ class FaultyBox:
             self.tag = tag
         version = str(self.cloud.version)
         status = self.box.status()
+        if "current" not in status:
+            return f"secboxctl status says {status}; {self.box.agent.death()}"
         if status["current"]["version"] != (version if is_new else current):
             return f"status says that {status['current']['version']} runs, new is {version}, before was {current}; {is_new=}"
         said = [self.cloud.results[wanted]] if wanted in self.cloud.results else []
