@@ -40,11 +40,7 @@ class FaultyBox:
 
     def has_heard_all(self):
         """What was sent to the agent before is done with: it answers somebody else."""
-        try:
-            self.box.history()
-        except AssertionError:  # it is just being killed
-            return False
-        return True
+        return "entries" in self.box.history()  # or an error, since it is just being killed
 
     def settle(self, wanted):
         """Until nothing is under way any more, over the agent's end if need be. No worker is asked for anything meanwhile."""
