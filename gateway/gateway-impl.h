@@ -60,6 +60,7 @@ struct Gateway {
     DeviceConns *conns;
     Claims claims;
     Admission admission;
+    AuditHead *audit_head;
     DeviceAccept *accept;
     DevicesApi devices_api;
     DeviceQueries queries;

@@ -193,6 +193,7 @@ static void gateway_load(Gateway *g)
     g->ready = g->admission.ready = true;
     router_set_ready(g->router);
     rollouts_wake(g->rollouts);
+    audit_head_sweep(g->audit_head);
     support_sessions_sweep(g->sessions); /* what waited for the store */
     webhooks_sweep(g->webhooks);
     gateway_tell_status(g);

@@ -124,6 +124,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         if (!gateway_lease_asks(g->lease) && gateway_lease_ask(g->lease, gateway_on_lease_renewed, g) < 0)
             log_debug("the lease is renewed later");
         backlog_go_on(g->backlog);
+        audit_head_sweep(g->audit_head);
         deployments_sweep(g->deployments);
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
@@ -237,7 +238,8 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
         return -ENOMEM;
     admission_init(&g->admission, o->accept_rate, o->accept_burst);
     g->claims = (Claims) { g->store, g->registry, g->tokens, g->conns, o->bootstrap_hours };
-    g->accept = device_accept_new(g->event, &g->claims, &g->admission);
+    g->audit_head = audit_head_new(g->store);
+    g->accept = g->audit_head ? device_accept_new(g->event, &g->claims, &g->admission, g->audit_head) : NULL;
     return g->accept ? 0 : -ENOMEM;
 }
 
@@ -455,6 +457,7 @@ Gateway *gateway_free(Gateway *g)
     host_keys_free(g->host_keys);
     trust_roots_free(g->trust_roots);
     device_accept_free(g->accept);
+    audit_head_free(g->audit_head);
     device_conns_free(g->conns);
     device_tokens_free(g->tokens);
     device_registry_free(g->registry);

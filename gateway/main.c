@@ -5,6 +5,7 @@
 #include "gateway/serve.h"
 #include "gateway/gateway-env.h"
 #include "gateway/settings.h"
+#include "gateway/verb-audit.h"
 #include "gateway/verb-doctor.h"
 #include "gateway/verb-tokens.h"
 #include "lib/base/strv.h"
@@ -57,6 +58,8 @@ int main(int argc, char **argv)
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           .text = &s.env_file },
         { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", .text = &s.role },
+        { "head", "NUMBER:HASH", "where the audit log was once, as a journal has it: it must still be so",
+          .text = &s.head },
         { "json", NULL, "one JSON document on stdout", .flag = &s.json },
         {},
     };
@@ -70,6 +73,8 @@ int main(int argc, char **argv)
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
+        { "audit verify", "", 0, 0, "whether each entry of the audit log is what it was when it was written",
+          verb_audit_verify, "env-file head json" },
         { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, "env-file" },
         { "doctor", "", 0, 0, "check what a working gateway needs, and say what to do", verb_doctor, "env-file json" },
         {},

@@ -13,5 +13,6 @@ typedef struct Settings {
     const char *event_days, *bans_behind, *bans_away;
     const char *role;     /* of a new token; NULL: operator */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */
+    const char *head;     /* of the audit log, as it was once: NUMBER:HASH */
     bool json;
 } Settings;

@@ -8,11 +8,9 @@
 #include "gateway/verb-tokens.h"
 #include "gateway/auth/roles.h"
 #include "gateway/auth/secrets.h"
-#include "lib/postgres/run.h"
-#include "gateway/store/schema.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/settings.h"
-#include "gateway/gateway-env.h"
+#include "gateway/verb-database.h"
 #include "lib/cli/cli.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
@@ -20,37 +18,9 @@
 
 #define NAME_SIZE_MAX 64
 
-static int fail(const Settings *s, const Error *err, int r)
-{
-    return report_failure("secbox-gateway", s->json, err, r, r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_FAILED);
-}
-
-/* Where the database is: as said, else as the unit's own file says, and then as the unit's own user. */
-static int find_database(const Settings *s, char **ret, Error *err)
-{
-    int r;
-
-    if (s->database)
-        return (*ret = strdup(s->database)) ? 0 : error_from_errno(err, -ENOMEM, "read the settings");
-    r = gateway_env_load(s->env_file, DATABASE_VARIABLE, ret, err);
-    return r == 0 && *ret ? gateway_become_service_user(err) : r;
-}
-
-/* Runs one statement; the rows are only valid when EXIT_OK is returned. */
-static int run(const Settings *s, const Statement *st, StoreRows **ret)
-{
-    _cleanup_(error_done) Error err = {};
-    _cleanup_(secret_freep) char *database = NULL;
-    int r = find_database(s, &database, &err);
-
-    if (r >= 0)
-        r = store_run(database, &gateway_schema, st, ret, &err);
-    return r < 0 ? fail(s, &err, r) : EXIT_OK;
-}
-
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
 {
-    return run(userdata, NULL, NULL);
+    return gateway_run(userdata, NULL, NULL);
 }
 
 static bool name_is_valid(const char *name)
@@ -77,9 +47,9 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     }
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
-        return fail(userdata, NULL, r);
+        return gateway_fail(userdata, NULL, r);
     const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role));
-    int code = run(userdata, &add, &rows);
+    int code = gateway_run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
     if (store_rows_count(rows) == 0) {
@@ -114,12 +84,12 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
     const Settings *s = userdata;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     const Statement list = sql_tokens();
-    int code = run(s, &list, &rows);
+    int code = gateway_run(s, &list, &rows);
 
     if (code == EXIT_OK && s->json) {
         _cleanup_(cJSON_Deletep) cJSON *document = tokens_json(rows);
 
-        return document ? report_json(document, EXIT_OK) : fail(s, NULL, -ENOMEM);
+        return document ? report_json(document, EXIT_OK) : gateway_fail(s, NULL, -ENOMEM);
     }
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
         const char *revoked = store_rows_get(rows, i, 2);
@@ -134,7 +104,7 @@ int verb_tokens_revoke(int argc _unused_, char **argv, void *userdata)
 {
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     const Statement revoke = sql_token_revoke(argv[0]);
-    int code = run(userdata, &revoke, &rows);
+    int code = gateway_run(userdata, &revoke, &rows);
     if (code == EXIT_OK && store_rows_count(rows) == 0) {
         fprintf(stderr, "secbox-gateway: there is no good token named %s\n", argv[0]);
         return EXIT_FAILED;

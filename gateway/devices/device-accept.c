@@ -25,6 +25,7 @@ struct DeviceAccept {
     DeviceRegistry *registry;
     const DeviceTokens *tokens;
     Admission *admission;
+    AuditHead *audit; /* may be NULL */
     Challenger *challenger;
 };
 
@@ -41,6 +42,7 @@ static int say_welcome(const DeviceAccept *a, DeviceConn *s)
         .device = s->device,
         .connection = connection,
         .spread_seconds = admission_spread(a->admission, device_registry_keys(a->registry)),
+        .audit_head = audit_head_get(a->audit),
     };
     return tunnel_welcome(s->ws, &w);
 }
@@ -63,6 +65,7 @@ static int take_hello(const DeviceAccept *a, DeviceConn *s, const char *text, si
     if (r < 0)
         return error_from_errno(err, r, "welcoming the box");
     s->deadline = sd_event_source_disable_unref(s->deadline);
+    audit_head_compare(a->audit, s->device, json_string(m, "auditHead"));
     s->takes_streams = json_bool(m, "streams", false);
     s->up = true;
     s->since = realtime_usec();
@@ -215,7 +218,7 @@ static int on_proved(const char *device, WsConn *ws, const char *hello, size_t l
     return 0;
 }
 
-DeviceAccept *device_accept_new(sd_event *event, const Claims *claims, Admission *admission)
+DeviceAccept *device_accept_new(sd_event *event, const Claims *claims, Admission *admission, AuditHead *audit)
 {
     DeviceAccept *a = calloc(1, sizeof(*a));
     if (!a)
@@ -225,6 +228,7 @@ DeviceAccept *device_accept_new(sd_event *event, const Claims *claims, Admission
         .registry = claims->registry,
         .tokens = claims->tokens,
         .admission = admission,
+        .audit = audit,
         .challenger = challenger_new(event, claims, on_proved, a),
     };
     return a->challenger ? a : device_accept_free(a);

@@ -2,6 +2,7 @@
 /* How a box's tunnel begins: who may open one, hello within its deadline, welcome. */
 #pragma once
 
+#include "gateway/auth/audit-head.h"
 #include "gateway/devices/admission.h"
 #include "gateway/devices/claim-key.h"
 #include "gateway/devices/device-connection.h"
@@ -9,8 +10,8 @@
 
 typedef struct DeviceAccept DeviceAccept;
 
-/* NULL when out of memory. What is given is borrowed. */
-DeviceAccept *device_accept_new(sd_event *event, const Claims *claims, Admission *admission);
+/* NULL when out of memory. What is given is borrowed; audit may be NULL. */
+DeviceAccept *device_accept_new(sd_event *event, const Claims *claims, Admission *admission, AuditHead *audit);
 /* Ends what has not proved its key yet. NULL-safe. */
 DeviceAccept *device_accept_free(DeviceAccept *a);
 

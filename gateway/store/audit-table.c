@@ -64,3 +64,29 @@ Statement sql_audit_list(uint64_t limit)
         " FROM (SELECT * FROM audit ORDER BY id DESC LIMIT $1::bigint) a",
         sql_number((int64_t) limit));
 }
+
+Statement sql_audit_links(uint64_t behind, uint64_t limit)
+{
+    return STATEMENT("SELECT c.seq, c.entry, c.hash, CASE WHEN a.id IS NOT NULL THEN " AUDIT_CANONICAL " END,"
+                     " secbox_time(a.at), a.action FROM audit_chain c LEFT JOIN audit a ON a.id = c.entry"
+                     " WHERE c.seq > $1::bigint ORDER BY c.seq LIMIT $2::bigint",
+                     sql_number((int64_t) behind), sql_number((int64_t) limit));
+}
+
+Statement sql_audit_unlinked(void)
+{
+    return (Statement) { .sql =
+                             "SELECT min(id) FROM audit a WHERE id > (SELECT coalesce(min(entry), 0) FROM audit_chain)"
+                             " AND NOT EXISTS (SELECT FROM audit_chain c WHERE c.entry = a.id)" };
+}
+
+Statement sql_audit_head(void)
+{
+    return (Statement) { .sql = "SELECT seq || ':' || hash FROM audit_chain ORDER BY seq DESC LIMIT 1" };
+}
+
+Statement sql_audit_has_link(uint64_t number, const char *hash)
+{
+    return STATEMENT("SELECT EXISTS (SELECT FROM audit_chain WHERE seq = $1::bigint AND hash = $2::text)",
+                     sql_number((int64_t) number), sql_text(hash));
+}

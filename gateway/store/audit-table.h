@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The audit log. */
+/* The audit log, and the chain that its entries are links of: table audit_chain has for each the SHA-256, in hexadecimal, over the
+ * hash of the one before (nothing for the first), a line feed and the canonical bytes of the entry. The database itself links
+ * what is written (schema-audit.c). */
 #pragma once
 
 #include "lib/postgres/statement.h"
+
+/* The tables are there, and what was in the log before is linked. */
+extern const char schema_audit_chain[];
+
+/* SQL for the canonical bytes of a row `a` of the log: a JSON array as jsonb prints it. For ever as it is. */
+#define AUDIT_CANONICAL                                                                                                \
+    "jsonb_build_array(a.id, (extract(epoch FROM a.at) * 1000000)::bigint, a.actor, a.action, a.device, a.alarm,"      \
+    " a.detail)::text"
 
 typedef struct AuditRow {
     const char *actor, *action;
@@ -22,3 +32,13 @@ Statement sql_audit_add_all(const char *entries);
 Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key);
 /* 0 {"entries": […]}, newest first. */
 Statement sql_audit_list(uint64_t limit);
+
+/* Links behind this one, in order. 0 number, 1 entry, 2 hash, 3 canonical bytes or NULL where there is no such entry any more,
+ * 4 when, 5 action. */
+Statement sql_audit_links(uint64_t behind, uint64_t limit);
+/* 0 the first entry, behind where the chain begins, that is no link of it, or NULL. */
+Statement sql_audit_unlinked(void);
+/* 0 "NUMBER:HASH" of the last link; no row where there is none. */
+Statement sql_audit_head(void);
+/* 0 whether the chain has this hash at that number. */
+Statement sql_audit_has_link(uint64_t number, const char *hash);

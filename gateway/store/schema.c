@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/schema.h"
 
+#include "gateway/store/audit-table.h"
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
@@ -212,6 +213,7 @@ static const SchemaStep schema_steps[] = {
     /* the digest of the files that come with the compose file */
     { 22, "ALTER TABLE waiting_pushes ADD COLUMN bundle text;\n"
           "ALTER TABLE templates ADD COLUMN bundle text;\n" },
+    { 23, schema_audit_chain },
     { 26, schema_trust_roots },
     { 28, schema_media_tokens },
     {},

@@ -7,9 +7,13 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/tunnel/audit-mark.h"
 #include "lib/tunnel/hello.h"
 #include "lib/tunnel/identity.h"
 #include "lib/tunnel/message.h"
+
+/* one program of a box is enough */
+#define KEEPS_MARK "mgmt"
 
 struct DeviceTunnel {
     cJSON *(*machine)(void *userdata);
@@ -17,6 +21,7 @@ struct DeviceTunnel {
     Identity *identity;
     Tunnel *tunnel;
     Bridge *bridge;
+    AuditMark *mark; /* NULL for roles that do not keep it */
     const DeviceTunnelEvents *events;
     void *userdata;
 };
@@ -26,7 +31,10 @@ struct DeviceTunnel {
 static cJSON *make_hello(Tunnel *t _unused_, void *userdata)
 {
     const DeviceTunnel *d = userdata;
-    return hello_new(d->device_id, d->role, d->program);
+    _cleanup_(cJSON_Deletep) cJSON *hello = hello_new(d->device_id, d->role, d->program);
+    if (hello && d->mark && json_add_string(hello, "auditHead", audit_mark_get(d->mark)) < 0)
+        return NULL;
+    return TAKE_PTR(hello);
 }
 
 static const char *get_token(Tunnel *t _unused_, void *userdata)
@@ -37,6 +45,8 @@ static const char *get_token(Tunnel *t _unused_, void *userdata)
 static void on_up(Tunnel *t _unused_, const cJSON *welcome, void *userdata)
 {
     DeviceTunnel *d = userdata;
+    if (d->mark)
+        audit_mark_take(d->mark, welcome);
     d->events->on_up(d, welcome, d->userdata);
 }
 
@@ -204,6 +214,9 @@ int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptio
     int r = connect_parts(d, event, http, options, err);
     if (r < 0)
         return r;
+    /* behind what makes the folder */
+    if (str_equal(d->role, KEEPS_MARK) && !(d->mark = audit_mark_new(options->state_dir, options->cloud_url)))
+        return error_from_errno(err, -ENOMEM, "cannot make the %s tunnel", options->role);
     *ret = TAKE_PTR(d);
     return 0;
 }
@@ -215,6 +228,7 @@ DeviceTunnel *device_tunnel_free(DeviceTunnel *d)
     bridge_free(d->bridge);
     tunnel_free(d->tunnel);
     identity_free(d->identity);
+    audit_mark_free(d->mark);
     free(d->device_id);
     free(d->role);
     free(d->program);

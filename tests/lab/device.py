@@ -160,6 +160,7 @@ class Device:
         self.key = DeviceKey()
         self.token = None
         self.tunnels = []
+        self.welcome = None  # of the last connect()
 
     def claim(self, key=None, **changed):
         key = key or self.key
@@ -183,8 +184,8 @@ class Device:
         """A tunnel after its welcome; agent.status is sent unless it is False."""
         tunnel = Tunnel(self.url.replace("http", "ws", 1) + "/" + self.role, self.token, self.hello(**changed))
         self.tunnels.append(tunnel)
-        welcome = tunnel.next()
-        assert welcome["type"] == "welcome" and welcome["deviceId"] == self.id
+        self.welcome = tunnel.next()
+        assert self.welcome["type"] == "welcome" and self.welcome["deviceId"] == self.id
         if status is not False:
             tunnel.send(self.status(**(status or {})))
         return tunnel
