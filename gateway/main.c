@@ -60,6 +60,8 @@ int main(int argc, char **argv)
         { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", .text = &s.role },
         { "head", "NUMBER:HASH", "where the audit log was once, as a journal has it: it must still be so",
           .text = &s.head },
+        { "label", "KEY=VALUE", "the token reaches only boxes with this label; may be given more than once",
+          .list = &s.labels },
         { "json", NULL, "one JSON document on stdout", .flag = &s.json },
         {},
     };
@@ -70,7 +72,8 @@ int main(int argc, char **argv)
           "bans-behind "
           "bans-away "
           "import-max" },
-        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },
+        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
+          "env-file role label" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
         { "audit verify", "", 0, 0, "whether each entry of the audit log is what it was when it was written",
@@ -86,5 +89,7 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .common = "database",
     };
-    return cli_run(&cli, argc, argv, &s);
+    int code = cli_run(&cli, argc, argv, &s);
+    strv_free(s.labels);
+    return code;
 }

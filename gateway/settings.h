@@ -12,6 +12,7 @@ typedef struct Settings {
     const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max, *keepalive;
     const char *event_days, *bans_behind, *bans_away;
     const char *role;     /* of a new token; NULL: operator */
+    char **labels;        /* the same: KEY=VALUE of the boxes that it reaches; NULL: all */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */
     const char *head;     /* of the audit log, as it was once: NUMBER:HASH */
     bool json;

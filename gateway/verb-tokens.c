@@ -13,10 +13,12 @@
 #include "gateway/verb-database.h"
 #include "lib/cli/cli.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/cli/report.h"
 #include "lib/data/json.h"
 
 #define NAME_SIZE_MAX 64
+#define LABEL_SIZE_MAX 256
 
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
 {
@@ -30,12 +32,42 @@ static bool name_is_valid(const char *name)
     return len > 0 && len <= NAME_SIZE_MAX && strspn(name, allowed) == len;
 }
 
+static int add_label(cJSON *labels, const char *text, size_t len)
+{
+    _cleanup_(freep) char *key = strndup(text, len);
+    char *equals = key ? strchr(key, '=') : NULL;
+
+    if (!key)
+        return -ENOMEM;
+    if (!equals || equals == key || !text_is_plain(key) || len > 2 * LABEL_SIZE_MAX)
+        return -EINVAL;
+    *equals = '\0';
+    if (strlen(key) > LABEL_SIZE_MAX || strlen(equals + 1) > LABEL_SIZE_MAX ||
+        cJSON_GetObjectItemCaseSensitive(labels, key))
+        return -EINVAL;
+    return json_add_string(labels, key, equals + 1);
+}
+
+/* Of --label, which may be there more than once and hold several, as of secbox-fleet: a JSON object as text. */
+static int read_labels(char *const *options, char **ret)
+{
+    _cleanup_(cJSON_Deletep) cJSON *labels = cJSON_CreateObject();
+    int r = labels ? 0 : -ENOMEM;
+
+    for (; options && *options; options++)
+        for (const char *p = *options; p && r >= 0; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+            r = add_label(labels, p, strcspn(p, ","));
+    *ret = r >= 0 ? json_print(labels) : NULL;
+    return r >= 0 && !*ret ? -ENOMEM : r;
+}
+
 int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
 {
     const Settings *s = userdata;
     OperatorRole role = ROLE_OPERATOR;
     char hash[SECRET_HASH_SIZE];
     _cleanup_(secret_freep) char *secret = NULL;
+    _cleanup_(freep) char *labels = NULL;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     if (!name_is_valid(argv[0])) {
         fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", NAME_SIZE_MAX);
@@ -45,10 +77,17 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
         fprintf(stderr, "secbox-gateway: a token's role is admin, operator or viewer, not %s\n", s->role);
         return EXIT_USAGE;
     }
-    int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
+    int r = read_labels(s->labels, &labels);
+    if (r == -EINVAL) {
+        fprintf(stderr, "secbox-gateway: --label takes KEY=VALUE, each key once and at most %d bytes of either\n",
+                LABEL_SIZE_MAX);
+        return EXIT_USAGE;
+    }
+    if (r >= 0)
+        r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return gateway_fail(userdata, NULL, r);
-    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role));
+    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role), labels);
     int code = gateway_run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
@@ -61,7 +100,35 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     return EXIT_OK;
 }
 
-/* {"tokens": [{"name", "role", "createdAt", "revokedAt"}]} */
+/* Adds the labels of a token, an object as text; NULL: it has none. */
+static int add_labels(cJSON *token, const char *text)
+{
+    cJSON *labels = NULL;
+
+    if (!text)
+        return 0;
+    int r = json_parse_object(text, strlen(text), &labels, NULL);
+    return r < 0 ? r : json_add_item(token, "labels", labels);
+}
+
+/* "site=north,floor=2", or nothing: a new string. */
+static char *labels_text(const char *text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *labels = NULL;
+    _cleanup_(strv_freep) char **words = NULL;
+    const cJSON *label;
+
+    if (!text)
+        return strdup("");
+    if (json_parse_object(text, strlen(text), &labels, NULL) < 0)
+        return NULL;
+    cJSON_ArrayForEach(label, labels)
+        if (strv_addf(&words, "%s=%s", label->string, cJSON_GetStringValue(label)) < 0)
+            return NULL;
+    return strv_join(words, ",");
+}
+
+/* {"tokens": [{"name", "role", "labels", "createdAt", "revokedAt"}]} */
 static cJSON *tokens_json(const StoreRows *rows)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
@@ -72,6 +139,7 @@ static cJSON *tokens_json(const StoreRows *rows)
 
         if (json_append(list, token) < 0 || json_add_string(token, "name", store_rows_get(rows, i, 0)) < 0 ||
             json_add_string(token, "role", store_rows_get(rows, i, 3)) < 0 ||
+            add_labels(token, store_rows_get(rows, i, 4)) < 0 ||
             json_add_string(token, "createdAt", store_rows_get(rows, i, 1)) < 0 ||
             json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0)
             return NULL;
@@ -93,9 +161,13 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
     }
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
         const char *revoked = store_rows_get(rows, i, 2);
+        _cleanup_(freep) char *labels = labels_text(store_rows_get(rows, i, 4));
 
-        printf("%-24s  %-8s  %s  %s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
-               store_rows_get(rows, i, 1), revoked ? "revoked " : "good", revoked ? revoked : "");
+        if (!labels)
+            return gateway_fail(s, NULL, -ENOMEM);
+        printf("%-24s  %-8s  %s  %s%s%s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
+               store_rows_get(rows, i, 1), revoked ? "revoked " : "good", revoked ? revoked : "", *labels ? "  " : "",
+               labels);
     }
     return code;
 }

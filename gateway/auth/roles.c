@@ -2,6 +2,7 @@
 #include "gateway/auth/roles.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/strv.h"
 
@@ -20,6 +21,12 @@ int operator_role_parse(const char *text, OperatorRole *ret)
             return 0;
         }
     return -EINVAL;
+}
+
+int operator_role_read(const char *stored, OperatorRole *ret, bool *ret_bound)
+{
+    *ret_bound = stored && str_starts(stored, ROLE_BOUND_PREFIX);
+    return operator_role_parse(*ret_bound ? stored + strlen(ROLE_BOUND_PREFIX) : stored, ret);
 }
 
 int operator_role_check(const char *person, OperatorRole has, OperatorRole needed, Error *err)

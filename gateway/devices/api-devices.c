@@ -45,7 +45,7 @@ static void on_devices(Request *c, const StoreRows *rows)
 
 static void list(Request *c)
 {
-    request_query(c, sql_devices(), on_devices);
+    request_query(c, sql_devices(c->labels), on_devices);
 }
 
 static void fail_no_device(Request *c)

@@ -17,7 +17,7 @@ static void on_list(Request *c)
     uint64_t limit;
     if (request_query_u64(c, "limit", AUDIT_LIMIT_MAX, AUDIT_LIMIT, &limit) < 0)
         return;
-    request_query(c, sql_audit_list(limit), on_entries);
+    request_query(c, sql_audit_list(limit, c->labels), on_entries);
 }
 
 const Route audit_routes[] = {

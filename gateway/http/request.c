@@ -205,6 +205,7 @@ Request *request_free(Request *c)
     cJSON_Delete(c->body);
     free(c->actor);
     free(c->token_hash);
+    free(c->labels);
     if (c->scratch)
         c->scratch_free(c->scratch);
     free(c);

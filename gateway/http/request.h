@@ -49,6 +49,7 @@ struct Request {
     bool is_admin;                /* the operator's token has that role */
     char *token_hash;             /* of the token that the operator has shown */
     bool by_ticket;               /* it has shown a ticket that stands for the token */
+    char *labels;                 /* that a box must have for this operator, a JSON object; NULL: any box */
     cJSON *body;
     StoreQuery *query;
     request_rows_t on_rows;

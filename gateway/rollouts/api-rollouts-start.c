@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/http/compose-body.h"
+#include "gateway/http/label-scope.h"
 #include "gateway/http/order-body.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollout-groups.h"
@@ -38,6 +39,7 @@ typedef struct Start {
     RolloutGroups groups;
     char *labels, *envelope;
     const char *compose, *image, *service, *target, *reason; /* borrowed from the body */
+    const char *bound;  /* labels that its operator is bound to, or NULL; borrowed */
     const char *digest; /* of the image, or of the files that come with the compose file; the same */
     char sha256[SHA256_HEX_SIZE];
     unsigned halt_at;
@@ -154,8 +156,10 @@ static int read_labels(const cJSON *body, Start *s, Error *err)
     }
     if (!good)
         return error_set_at(err, EINVAL, "rollout.bad-labels", NULL, 0, "labels", "labels must be an object of texts");
-    s->labels = labels ? json_print(labels) : strdup("{}");
-    return s->labels ? 0 : -ENOMEM;
+    _cleanup_(cJSON_Deletep) cJSON *narrowed = labels ? cJSON_Duplicate(labels, true) : cJSON_CreateObject();
+    int r = narrowed ? label_scope_narrow(s->bound, narrowed, err) : -ENOMEM;
+    s->labels = r >= 0 ? json_print(narrowed) : NULL;
+    return r < 0 ? r : s->labels ? 0 : -ENOMEM;
 }
 
 static int read_settings(const cJSON *body, Start *s, Error *err)
@@ -332,6 +336,7 @@ static void start(Request *c)
     }
     c->scratch = s;
     c->scratch_free = start_free;
+    s->bound = c->labels;
     snprintf(s->id, sizeof(s->id), "r-%.*s", ID_DIGITS, random);
     int r = read_what(body, api->bundles, s, &err);
     if (r >= 0)

@@ -30,7 +30,7 @@ static void list(Request *c)
     uint64_t limit;
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
-    request_query(c, sql_rollouts(limit), on_list);
+    request_query(c, sql_rollouts(limit, c->labels), on_list);
 }
 
 /* What one request keeps between its questions. */

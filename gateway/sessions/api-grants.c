@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "gateway/auth/device-registry.h"
+#include "gateway/http/label-scope.h"
 #include "gateway/http/order-body.h"
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/support-session.h"
 #include "gateway/store/grants-table.h"
 #include "gateway/store/sessions-table.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 #define GRANT_ID_SIZE 19 /* "g-" and 16 digits, with NUL */
 #define LIMIT_MAX 1000
@@ -48,7 +50,9 @@ static void on_added(Request *c, const StoreRows *rows)
         request_answer_text(c, 201, store_rows_get(rows, 0, 0));
         return;
     }
-    request_fail(c, error_set(&err, ENOENT, "device.not-found", "there is no such device here"), &err);
+    int r = c->labels ? label_scope_refuse(c, request_person(c), SCOPE_DEVICE, json_string(c->body, "device"), &err)
+                      : error_set(&err, ENOENT, "device.not-found", "there is no such device here");
+    request_fail(c, r, &err);
     error_done(&err);
 }
 
@@ -67,6 +71,7 @@ static void store_grant(Request *c, const GrantRequest *q, const char *envelope)
         .person = request_person(c),
         .reason = q->reason,
         .actor = c->actor,
+        .labels = c->labels,
         .seconds = q->seconds,
         .max_seconds = q->max_seconds,
         .idle_seconds = q->idle_seconds,
@@ -123,7 +128,7 @@ static void list(Request *c)
     if (request_query_u64(c, "open", 1, 0, &open) < 0 || request_query_u64(c, "mine", 1, 0, &mine) < 0 ||
         query_device(c, &device) < 0)
         return;
-    request_query(c, sql_grants(device, mine ? request_person(c) : NULL, open), on_document);
+    request_query(c, sql_grants(device, mine ? request_person(c) : NULL, open, c->labels), on_document);
 }
 
 static void show(Request *c)
@@ -142,7 +147,7 @@ static void list_sessions(Request *c)
     _cleanup_(freep) char *device = NULL;
     if (request_query_u64(c, "limit", LIMIT_MAX, LIMIT, &limit) < 0 || query_device(c, &device) < 0)
         return;
-    request_query(c, sql_sessions(device, limit), on_document);
+    request_query(c, sql_sessions(device, limit, c->labels), on_document);
 }
 
 const Route grant_routes[] = {

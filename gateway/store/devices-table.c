@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/devices-table.h"
 
-Statement sql_devices(void)
+Statement sql_devices(const char *labels)
 {
-    return (Statement) {
-        .sql =
-            "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ", 'last', CASE WHEN status ? 'last' THEN"
-            " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
-            " 'status', status->'last'->'status', 'kind', status->'last'->'kind', 'at', status->'last'->'at') END,"
-            " 'services', CASE WHEN jsonb_typeof(status->'services') = 'array' THEN"
-            " (SELECT jsonb_agg(jsonb_build_object('name', s->'name', 'state', s->'state') ORDER BY s->>'name')"
-            " FROM jsonb_array_elements(status->'services') s) END)) FROM devices ORDER BY id"
-    };
+    return STATEMENT(
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ", 'last', CASE WHEN status ? 'last' THEN"
+        " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
+        " 'status', status->'last'->'status', 'kind', status->'last'->'kind', 'at', status->'last'->'at') END,"
+        " 'services', CASE WHEN jsonb_typeof(status->'services') = 'array' THEN"
+        " (SELECT jsonb_agg(jsonb_build_object('name', s->'name', 'state', s->'state') ORDER BY s->>'name')"
+        " FROM jsonb_array_elements(status->'services') s) END)) FROM devices"
+        " WHERE $1::text IS NULL OR labels @> $1::jsonb ORDER BY id",
+        sql_text(labels));
 }
 
 Statement sql_device(const char *id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Devices, their bootstrap tokens and their keys. */
+/* Devices, their bootstrap tokens and their keys. Where `labels` is asked for, an object, only what is about boxes with all of them
+ * is found; NULL: about any. The same holds for the other tables. */
 #pragma once
 
 #include "lib/postgres/rows.h"
@@ -12,7 +13,7 @@
     " 'state', status->'state', 'current', status->'current', 'sealKey', status->'sealKey'"
 
 /* What is asked about devices answers with 0 id and 1 the device as JSON. */
-Statement sql_devices(void);
+Statement sql_devices(const char *labels);
 /* With its deployment and its keys. */
 Statement sql_device(const char *id);
 

@@ -35,7 +35,8 @@ Statement sql_grant_add(const NewGrant *g)
     return STATEMENT(
         "WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
         " forwarding, break_glass, envelope) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
-        " $6::integer, $7::integer, $8::boolean, $9::boolean, $11 FROM devices d WHERE d.id = $2 RETURNING *),"
+        " $6::integer, $7::integer, $8::boolean, $9::boolean, $11 FROM devices d WHERE d.id = $2"
+        " AND ($12::text IS NULL OR d.labels @> $12::jsonb) RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
         " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
         " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
@@ -43,7 +44,7 @@ Statement sql_grant_add(const NewGrant *g)
         " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
         sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason), sql_number(g->seconds),
         sql_number(g->max_seconds), sql_number(g->idle_seconds), sql_flag(g->forwarding), sql_flag(g->break_glass),
-        sql_text(g->actor), sql_text(g->envelope));
+        sql_text(g->actor), sql_text(g->envelope), sql_text(g->labels));
 }
 
 Statement sql_grant(const char *id)
@@ -62,15 +63,17 @@ Statement sql_grant_revoke(const char *id, const char *actor)
                      sql_text(id), sql_text(actor));
 }
 
-Statement sql_grants(const char *device, const char *person, bool only_open)
+Statement sql_grants(const char *device, const char *person, bool only_open, const char *labels)
 {
     return STATEMENT("SELECT jsonb_build_object('grants', coalesce(jsonb_agg(" GRANT_JSON
                      " ORDER BY g.created_at DESC),"
                      " '[]'::jsonb)) FROM (SELECT * FROM grants WHERE ($1::text IS NULL OR device = $1)"
                      " AND ($2::text IS NULL OR person = $2)"
                      " AND (NOT $3::boolean OR (revoked_at IS NULL AND expires_at > now()))"
+                     " AND ($4::text IS NULL OR EXISTS (SELECT FROM devices d WHERE d.id = grants.device"
+                     " AND d.labels @> $4::jsonb))"
                      " ORDER BY created_at DESC LIMIT 200) g",
-                     sql_text(device), sql_text(person), sql_flag(only_open));
+                     sql_text(device), sql_text(person), sql_flag(only_open), sql_text(labels));
 }
 
 Statement sql_grant_for_session(const char *id, const char *token)

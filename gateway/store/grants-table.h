@@ -19,6 +19,7 @@ void grant_done(Grant *g);
 
 typedef struct NewGrant {
     const char *id, *device, *person, *reason, *actor;
+    const char *labels; /* that the device must have; NULL: none */
     unsigned seconds, max_seconds, idle_seconds;
     bool forwarding, break_glass;
     const char *envelope; /* or NULL */
@@ -30,7 +31,7 @@ Statement sql_grant(const char *id);
 Statement sql_grant_revoke(const char *id, const char *actor);
 
 /* 0 {"grants": […]}, newest first. NULL: of every device, of every person. */
-Statement sql_grants(const char *device, const char *person, bool only_open);
+Statement sql_grants(const char *device, const char *person, bool only_open, const char *labels);
 
 /* For grant_row(), which reads the columns of a grant, to use it: whether the token with this hash is good, too. */
 Statement sql_grant_for_session(const char *id, const char *token);

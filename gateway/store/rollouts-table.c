@@ -82,12 +82,14 @@ Statement sql_rollout_add(const NewRollout *n)
                      sql_text(n->target), sql_text(n->envelope));
 }
 
-Statement sql_rollouts(uint64_t limit)
+Statement sql_rollouts(uint64_t limit, const char *labels)
 {
     return STATEMENT("SELECT jsonb_build_object('rollouts', coalesce(jsonb_agg(" ROLLOUT_JSON
                      " ORDER BY r.created_at DESC), '[]'::jsonb))"
-                     " FROM (SELECT * FROM rollouts ORDER BY created_at DESC LIMIT $1::bigint) r",
-                     sql_number((int64_t) limit));
+                     " FROM (SELECT * FROM rollouts o WHERE $2::text IS NULL OR NOT EXISTS (SELECT FROM rollout_boxes b"
+                     " JOIN devices d ON d.id = b.device WHERE b.rollout = o.id AND NOT d.labels @> $2::jsonb)"
+                     " ORDER BY created_at DESC LIMIT $1::bigint) r",
+                     sql_number((int64_t) limit), sql_text(labels));
 }
 
 Statement sql_rollout(const char *id)

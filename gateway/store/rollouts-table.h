@@ -26,8 +26,8 @@ typedef struct NewRollout {
  * there are too many. */
 Statement sql_rollout_add(const NewRollout *n);
 
-/* 0 {"rollouts": […]}, newest first. */
-Statement sql_rollouts(uint64_t limit);
+/* 0 {"rollouts": […]}, newest first. `labels`: only those of which each box has them. */
+Statement sql_rollouts(uint64_t limit, const char *labels);
 /* 0 {"rollout", "mark"}, 1 the mark, which changes with it. */
 Statement sql_rollout(const char *id);
 

@@ -7,6 +7,7 @@
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
 #include "gateway/store/serving-table.h"
+#include "gateway/store/tokens-table.h"
 #include "gateway/store/waiting-table.h"
 
 #include "lib/base/clock.h"
@@ -214,6 +215,7 @@ static const SchemaStep schema_steps[] = {
     { 22, "ALTER TABLE waiting_pushes ADD COLUMN bundle text;\n"
           "ALTER TABLE templates ADD COLUMN bundle text;\n" },
     { 23, schema_audit_chain },
+    { 24, schema_token_labels },
     { 26, schema_trust_roots },
     { 28, schema_media_tokens },
     {},

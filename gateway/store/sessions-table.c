@@ -45,7 +45,7 @@ Statement sql_sessions_close_all(const char *reason)
                      sql_text(reason));
 }
 
-Statement sql_sessions(const char *device, uint64_t limit)
+Statement sql_sessions(const char *device, uint64_t limit, const char *labels)
 {
     return STATEMENT("SELECT jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
                      "'id', s.id, 'grant', s.grant_id, 'device', s.device, 'person', s.person, 'reason', s.reason,"
@@ -53,7 +53,9 @@ Statement sql_sessions(const char *device, uint64_t limit)
                      " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text, 'endReason', s.end_reason))"
                      " ORDER BY s.opened_at DESC), '[]'::jsonb))"
                      " FROM (SELECT b.*, g.device, g.person, g.reason FROM bridge_sessions b JOIN grants g"
-                     " ON g.id = b.grant_id WHERE $1::text IS NULL OR g.device = $1"
+                     " ON g.id = b.grant_id WHERE ($1::text IS NULL OR g.device = $1)"
+                     " AND ($3::text IS NULL OR EXISTS (SELECT FROM devices d WHERE d.id = g.device"
+                     " AND d.labels @> $3::jsonb))"
                      " ORDER BY b.opened_at DESC LIMIT $2::bigint) s",
-                     sql_text(device), sql_number((int64_t) limit));
+                     sql_text(device), sql_number((int64_t) limit), sql_text(labels));
 }

@@ -16,4 +16,4 @@ Statement sql_session_close(const SessionEnd *e);
 /* Closes what is still open in the database, for this reason. */
 Statement sql_sessions_close_all(const char *reason);
 /* 0 {"sessions": […]}, newest first. NULL: of every device. */
-Statement sql_sessions(const char *device, uint64_t limit);
+Statement sql_sessions(const char *device, uint64_t limit, const char *labels);

@@ -1,9 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/tokens-table.h"
 
-Statement sql_token_owner(const char *hash)
+/* From now on a token may be bound to labels: then its role has a name that earlier gateways refuse. */
+const char schema_token_labels[] =
+    "ALTER TABLE operator_tokens"
+    " ADD COLUMN labels jsonb NOT NULL DEFAULT '{}',"
+    " DROP CONSTRAINT operator_tokens_role_check,"
+    " ADD CONSTRAINT operator_tokens_role_check CHECK (role IN ('admin', 'operator', 'viewer', 'bound:admin',"
+    " 'bound:operator', 'bound:viewer'));\n";
+
+Statement sql_token_owner(const char *hash, const char *scope, const char *id)
 {
-    return STATEMENT("SELECT name, role FROM operator_tokens WHERE hash = $1 AND revoked_at IS NULL", sql_text(hash));
+    return STATEMENT("SELECT name, role, nullif(labels, '{}')::text, CASE WHEN labels = '{}' THEN true"
+                     " WHEN $2::text = 'device' THEN EXISTS (SELECT FROM devices d WHERE d.id = $3::text"
+                     " AND d.labels @> t.labels)"
+                     " WHEN $2::text = 'grant' THEN EXISTS (SELECT FROM grants g JOIN devices d ON d.id = g.device"
+                     " WHERE g.id = $3::text AND d.labels @> t.labels)"
+                     " WHEN $2::text = 'rollout' THEN EXISTS (SELECT FROM rollouts r WHERE r.id = $3::text)"
+                     " AND NOT EXISTS (SELECT FROM rollout_boxes b JOIN devices d ON d.id = b.device"
+                     " WHERE b.rollout = $3::text AND NOT d.labels @> t.labels)"
+                     " ELSE $2::text IN ('listed', 'free') END"
+                     " FROM operator_tokens t WHERE hash = $1 AND revoked_at IS NULL",
+                     sql_text(hash), sql_text(scope), sql_text(id));
 }
 
 Statement sql_token_hashes(void)
@@ -11,21 +29,24 @@ Statement sql_token_hashes(void)
     return (Statement) { .sql = "SELECT hash FROM operator_tokens WHERE revoked_at IS NULL" };
 }
 
-Statement sql_token_add(const char *name, const char *hash, const char *role)
+Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels)
 {
-    return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash, role) VALUES ($1, $2, $3)"
-                     " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role, created_at = "
-                     "now(), revoked_at = NULL"
+    return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash, role, labels)"
+                     " SELECT $1, $2, CASE WHEN $4::jsonb = '{}' THEN '' ELSE 'bound:' END || $3::text, $4::jsonb"
+                     " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role,"
+                     " labels = excluded.labels, created_at = now(), revoked_at = NULL"
                      " WHERE operator_tokens.revoked_at IS NOT NULL RETURNING name),"
                      " a AS (INSERT INTO audit(actor, action, detail) SELECT 'command-line', 'token.added',"
-                     " jsonb_build_object('name', name, 'role', $3::text) FROM t) SELECT name FROM t",
-                     sql_text(name), sql_text(hash), sql_text(role));
+                     " jsonb_strip_nulls(jsonb_build_object('name', name, 'role', $3::text,"
+                     " 'labels', nullif($4::jsonb, '{}'))) FROM t) SELECT name FROM t",
+                     sql_text(name), sql_text(hash), sql_text(role), sql_text(labels));
 }
 
 Statement sql_tokens(void)
 {
     return (Statement) {
-        .sql = "SELECT name, secbox_time(created_at), secbox_time(revoked_at), role FROM operator_tokens ORDER BY name",
+        .sql = "SELECT name, secbox_time(created_at), secbox_time(revoked_at), regexp_replace(role, '^bound:', ''),"
+               " nullif(labels, '{}')::text FROM operator_tokens ORDER BY name",
     };
 }
 

@@ -4,13 +4,17 @@
 
 #include "lib/postgres/statement.h"
 
-/* 0 name, 1 role: of the token with this hash that is not revoked. */
-Statement sql_token_owner(const char *hash);
+extern const char schema_token_labels[];
+
+/* 0 name, 1 role as operator_role_read() takes it, 2 labels or NULL, 3 whether what a request is about has them: of the token with
+ * this hash that is not revoked. `scope` and `id` say what that is: "device", "grant" or "rollout" and its id; "listed" and "free":
+ * nothing that could be out of reach; "fleet": what always is. */
+Statement sql_token_owner(const char *hash, const char *scope, const char *id);
 /* 0 hash: of each token that is not revoked. */
 Statement sql_token_hashes(void);
-/* 0 name: none when there is a good token of that name already. */
-Statement sql_token_add(const char *name, const char *hash, const char *role);
-/* 0 name, 1 since when, 2 when it was revoked, 3 role. */
+/* 0 name: none when there is a good token of that name already. `labels`: a JSON object, "{}" for a token that reaches every box. */
+Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels);
+/* 0 name, 1 since when, 2 when it was revoked, 3 role, 4 labels or NULL. */
 Statement sql_tokens(void);
 /* 0 name: none when there is no good token of that name. */
 Statement sql_token_revoke(const char *name);

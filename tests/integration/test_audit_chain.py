@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway_lab import Lab, device, enroll, gw, shared  # noqa: F401  # pylint: disable=unused-import
+from tests.integration.gateway_lab import Lab, device, enroll, gw, shared  # noqa: F401  # pylint: disable=unused-import
 from tests.lab.postgres import Postgres
 from tests.lab.util import program, wait_until
 

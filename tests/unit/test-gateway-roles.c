@@ -34,6 +34,7 @@
 #include "gateway/deployments/api-templates.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
+#include "gateway/http/label-scope.h"
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/sessions/api-certificates.h"
@@ -42,6 +43,7 @@
 #include "gateway/webhooks/api-webhooks.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 #define HEADER_MAX (1024 * 1024)
 
@@ -83,6 +85,20 @@ static void test_names(void **state _unused_)
     assert_int_equal(operator_role_parse("root", &role), -EINVAL);
     assert_int_equal(operator_role_parse(NULL, &role), -EINVAL);
     assert_int_equal(operator_role_parse("Admin", &role), -EINVAL);
+}
+
+static void test_a_bound_role_is_none_to_who_knows_no_labels(void **state _unused_)
+{
+    OperatorRole role;
+    bool bound;
+
+    assert_int_equal(operator_role_read("operator", &role, &bound), 0);
+    assert_true(role == ROLE_OPERATOR && !bound);
+    assert_int_equal(operator_role_read("bound:viewer", &role, &bound), 0);
+    assert_true(role == ROLE_VIEWER && bound);
+    assert_int_equal(operator_role_parse("bound:viewer", &role), -EINVAL);
+    assert_int_equal(operator_role_read("bound:bound:viewer", &role, &bound), -EINVAL);
+    assert_int_equal(operator_role_read(NULL, &role, &bound), -EINVAL);
 }
 
 /* The tables above are all that the gateway's headers declare. */
@@ -153,11 +169,67 @@ static void test_what_each_route_needs(void **state _unused_)
     assert_true(viewers > 20);
 }
 
+/* What a token with labels may ask: all that the table names is a route, and no route about the fleet is in it. */
+static void test_what_labels_reach(void **state _unused_)
+{
+    static const char *const about_all[] = {
+        "POST /v1/devices",        "PATCH /v1/devices/*",
+        "GET /v1/enrolments",      "POST /v1/enrolments",
+        "GET /v1/pending-devices", "GET /v1/templates",
+        "PUT /v1/templates/*",     "GET /v1/communities",
+        "PUT /v1/communities/*",   NULL,
+    };
+    size_t listed = 0, found = 0, refused = 0;
+
+    while (label_scope_listed(listed))
+        listed++;
+    for (size_t t = 0; t < ELEMENTSOF(tables); t++)
+        for (const Route *r = tables[t]; r->path; r++) {
+            LabelScope scope = label_scope(r->method, r->path);
+
+            if (is_among(r, about_all)) {
+                assert_int_equal(scope, SCOPE_FLEET);
+                refused++;
+            }
+            found += scope != SCOPE_FLEET;
+            if (scope == SCOPE_DEVICE)
+                assert_true(str_starts(r->path, "/v1/devices/*"));
+            if (str_starts(r->path, "/v1/communities") || !str_starts(r->path, "/v1/"))
+                assert_int_equal(scope, SCOPE_FLEET);
+        }
+    assert_int_equal(found, listed);
+    assert_int_equal(refused, ELEMENTSOF(about_all) - 1);
+    assert_int_equal(label_scope("GET", "/v1/new"), SCOPE_FLEET);
+    assert_int_equal(label_scope("GET", "/v1/devices/*/block"), SCOPE_FLEET);
+    assert_int_equal(label_scope("DELETE", "/v1/devices"), SCOPE_FLEET);
+}
+
+static void test_a_rollout_is_narrowed(void **state _unused_)
+{
+    _cleanup_(cJSON_Deletep) cJSON *labels = cJSON_CreateObject(), *others = cJSON_CreateObject();
+    Error err = {};
+
+    assert_int_equal(json_add_string(labels, "kind", "gate"), 0);
+    assert_int_equal(label_scope_narrow(NULL, labels, &err), 0);
+    assert_int_equal(cJSON_GetArraySize(labels), 1);
+    assert_int_equal(label_scope_narrow("{\"site\":\"north\",\"kind\":\"gate\"}", labels, &err), 0);
+    assert_int_equal(cJSON_GetArraySize(labels), 2);
+    assert_string_equal(json_string(labels, "site"), "north");
+    assert_int_equal(json_add_string(others, "site", "south"), 0);
+    assert_int_equal(label_scope_narrow("{\"site\":\"north\"}", others, &err), -EACCES);
+    assert_string_equal(error_id(&err), "auth.labels");
+    assert_string_equal(json_string(others, "site"), "south");
+    error_done(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_may_what_the_one_below_may),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_a_bound_role_is_none_to_who_knows_no_labels),
+        cmocka_unit_test(test_what_labels_reach),
+        cmocka_unit_test(test_a_rollout_is_narrowed),
         cmocka_unit_test(test_no_table_is_left_out),
         cmocka_unit_test(test_what_each_route_needs),
     };

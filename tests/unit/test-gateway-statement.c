@@ -42,12 +42,16 @@ static void test_each_parameter_is_named(void **state _unused_)
 {
     check(sql_audit_add(&(AuditRow) {}));
     check(sql_audit_add_once(&(AuditRow) {}, "", ""));
-    check(sql_audit_list(1));
-    check(sql_token_owner(""));
-    check(sql_token_add("", "", ""));
+    check(sql_audit_links(0, 1));
+    check(sql_audit_unlinked());
+    check(sql_audit_head());
+    check(sql_audit_has_link(1, ""));
+    check(sql_audit_list(1, NULL));
+    check(sql_token_owner("", "", NULL));
+    check(sql_token_add("", "", "", ""));
     check(sql_tokens());
     check(sql_token_revoke(""));
-    check(sql_devices());
+    check(sql_devices(NULL));
     check(sql_device(""));
     check(sql_device_add(&(NewDevice) {}));
     check(sql_device_renew_bootstrap(&(NewDevice) {}));
@@ -71,7 +75,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_deployment_progress("", 1, "", ""));
     check(sql_deployment_end(&(DeploymentEnd) {}));
     check(sql_rollout_add(&(NewRollout) {}));
-    check(sql_rollouts(1));
+    check(sql_rollouts(1, NULL));
     check(sql_rollout(""));
     check(sql_rollout_change(&(RolloutChange) {}));
     check(sql_rollout_step(&(RolloutStep) {}));
@@ -82,7 +86,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_grant_add(&(NewGrant) {}));
     check(sql_grant(""));
     check(sql_grant_revoke("", ""));
-    check(sql_grants(NULL, NULL, true));
+    check(sql_grants(NULL, NULL, true, NULL));
     check(sql_grant_for_session("", ""));
     check(sql_grant_for_certificate("", "", "", ""));
     check(sql_withdrawn("", ""));
@@ -90,7 +94,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_session_bytes("", 1, 1));
     check(sql_session_close(&(SessionEnd) {}));
     check(sql_sessions_close_all(""));
-    check(sql_sessions(NULL, 1));
+    check(sql_sessions(NULL, 1, NULL));
 }
 
 static void test_parameters_as_text(void **state _unused_)
