@@ -48,6 +48,10 @@ static void read_words(Doctor *d)
     };
 
     for (char **w = d->words; w && *w && !d->unknown; w++) {
+        if (str_equal(*w, "--two-person")) {
+            s->two_person = true;
+            continue;
+        }
         const char *name = str_starts(*w, "--") ? *w + 2 : "", *equals = strchr(name, '=');
         size_t len = equals ? (size_t) (equals - name) : strlen(name), i = 0;
 

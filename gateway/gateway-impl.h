@@ -30,6 +30,7 @@
 #include "gateway/gateway-lease.h"
 #include "gateway/health/api-health.h"
 #include "gateway/health/api-metrics.h"
+#include "gateway/http/approvals.h"
 #include "gateway/http/router.h"
 #include "gateway/install/install-folder.h"
 #include "gateway/rollouts/api-rollouts-start.h"
@@ -58,6 +59,7 @@ struct Gateway {
     DeviceRegistry *registry;
     DeviceTokens *tokens;
     DeviceConns *conns;
+    Approvals approvals;
     Claims claims;
     Admission admission;
     AuditHead *audit_head;

@@ -125,6 +125,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
             log_debug("the lease is renewed later");
         backlog_go_on(g->backlog);
         audit_head_sweep(g->audit_head);
+        approvals_sweep(&g->approvals);
         deployments_sweep(g->deployments);
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
@@ -330,6 +331,8 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->metrics_api.health = g->health;
     g->metrics_api.conns = g->conns;
     g->metrics_api.registry = g->registry;
+    g->approvals = (Approvals) { .store = g->store, .wanted = o->two_person };
+    requests_set_gate(g->requests, approvals_hold, &g->approvals);
     g->operator_tokens = operator_tokens_new(g->event, g->store, operator_tokens_tell, g->requests);
     g->router = g->operator_tokens ? router_new(g->requests, g->operator_tokens) : NULL;
     int r = g->router ? 0 : -ENOMEM;
@@ -367,6 +370,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { health_routes, &g->health_api },
         { metrics_routes, &g->metrics_api },
         { audit_routes, NULL },
+        { approval_routes, &g->approvals },
     };
     for (size_t i = 0; i < ELEMENTSOF(modules) && r >= 0; i++)
         r = router_add(g->router, modules[i].routes, modules[i].module);

@@ -2,6 +2,7 @@
 /* Makes the modules and gives each what it needs; loads what the tunnels need, then serves. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -22,6 +23,7 @@ typedef struct GatewayOptions {
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
     unsigned photo_days, event_days;
+    bool two_person; /* as `wanted` of Approvals */
     unsigned keepalive_seconds;
     unsigned bans_behind_minutes, bans_away_hours; /* as of CommunitySyncOptions */
     size_t import_bytes;                           /* of a file in one request */

@@ -58,6 +58,8 @@ int main(int argc, char **argv)
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           .text = &s.env_file },
         { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", .text = &s.role },
+        { "two-person", NULL, "another person has to approve break-glass, bootstrap tokens, blocking and rollouts",
+          .flag = &s.two_person },
         { "head", "NUMBER:HASH", "where the audit log was once, as a journal has it: it must still be so",
           .text = &s.head },
         { "label", "KEY=VALUE", "the token reaches only boxes with this label; may be given more than once",
@@ -71,7 +73,7 @@ int main(int argc, char **argv)
           "accept-rate accept-burst webhook-ca webhook-networks webhook-tries keepalive photo-days event-days "
           "bans-behind "
           "bans-away "
-          "import-max" },
+          "import-max two-person" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
           "env-file role label" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },

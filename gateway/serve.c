@@ -90,6 +90,7 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .metrics_token = getenv(METRICS_TOKEN_VARIABLE),
         .webhook_ca = s->webhook_ca,
         .webhook_networks = s->webhook_networks,
+        .two_person = s->two_person,
     };
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");

@@ -15,5 +15,6 @@ typedef struct Settings {
     char **labels;        /* the same: KEY=VALUE of the boxes that it reaches; NULL: all */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */
     const char *head;     /* of the audit log, as it was once: NUMBER:HASH */
+    bool two_person;
     bool json;
 } Settings;

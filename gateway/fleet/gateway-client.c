@@ -3,15 +3,20 @@
 #include "gateway/fleet/gateway-client.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/http/client.h"
 
 /* deployments and histories are the largest answers */
 #define ANSWER_MAX (8 * 1024 * 1024)
 #define ENCODED_MAX 4096
+#define APPROVAL_POLL (2 * USEC_PER_SEC)
+#define APPROVAL_TIMEOUT (30 * USEC_PER_SEC)
 
 void api_done(Api *api)
 {
@@ -188,12 +193,54 @@ int api_download(const Api *api, const char *path, usec_t timeout, FILE *out, Ap
     return r;
 }
 
+/* The approval that a refused request waits for, a new string; NULL: it waits for none. */
+static char *approval_wanted(const ApiReply *reply)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply->body, "error"),
+                *approval = cJSON_GetObjectItemCaseSensitive(reply->body, "approval");
+    const char *id = json_string(approval, "id");
+
+    return id && str_equal(json_string(error, "id"), "approval.needed") ? strdup(id) : NULL;
+}
+
+/* Asks until somebody has decided it, or its time is over. Whatever that is, the request itself says it. */
+static void wait_for_approval(const Api *api, const char *id)
+{
+    _cleanup_(freep) char *encoded = api_encode(id), *shown = text_printable(id);
+    _cleanup_(freep) char *path = encoded ? str_format("/v1/approvals/%s", encoded) : NULL;
+    usec_t deadline = boottime_usec() + USEC_PER_HOUR;
+
+    if (!path || !shown)
+        return;
+    fprintf(
+        stderr,
+        "secbox-fleet: this waits for another person, who types `secbox-fleet approvals approve %s` within an hour; "
+        "Ctrl-C ends the waiting\n",
+        shown);
+    while (boottime_usec() < deadline) {
+        _cleanup_(api_reply_done) ApiReply reply = {};
+        _cleanup_(error_done) Error err = {};
+
+        (void) usleep(APPROVAL_POLL);
+        int r = api_send(api, "GET", path, NULL, NULL, 0, APPROVAL_TIMEOUT, &reply, &err);
+        const char *state = json_string(cJSON_GetObjectItemCaseSensitive(reply.body, "approval"), "state");
+        if (r >= 0 ? !str_equal(state, "waiting") : !api_is_unreachable(&reply, r))
+            return;
+    }
+}
+
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
              Error *err)
 {
-    _cleanup_(freep) char *text = body ? json_print(body) : NULL;
+    _cleanup_(freep) char *text = body ? json_print(body) : NULL, *approval = NULL;
+    size_t len = text ? strlen(text) : 0;
 
     if (body && !text)
         return error_from_errno(err, -ENOMEM, "make a request");
-    return api_send(api, method, path, "application/json", text, text ? strlen(text) : 0, timeout, reply, err);
+    int r = api_send(api, method, path, "application/json", text, len, timeout, reply, err);
+    if (r != -EREMOTEIO || !(approval = approval_wanted(reply)))
+        return r;
+    wait_for_approval(api, approval);
+    error_done(err);
+    return api_send(api, method, path, "application/json", text, len, timeout, reply, err);
 }

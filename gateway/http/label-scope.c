@@ -54,6 +54,8 @@ static const struct {
     { "POST /v1/rollouts/*/resume", SCOPE_ROLLOUT },
     { "POST /v1/rollouts/*/abort", SCOPE_ROLLOUT },
     { "GET /v1/audit", SCOPE_LISTED },
+    { "GET /v1/approvals", SCOPE_LISTED },
+    { "GET /v1/approvals/*", SCOPE_LISTED },
 };
 
 LabelScope label_scope(const char *method, const char *path)

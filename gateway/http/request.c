@@ -28,6 +28,8 @@ struct Requests {
     Store *store;
     Map *map; /* by id → Request, owned */
     TokenAddressMap *addresses;
+    request_gate_t gate; /* may be NULL */
+    void *gate_userdata;
 };
 
 typedef struct StatusRow {
@@ -108,6 +110,12 @@ Requests *requests_new(sd_event *event, Store *store)
 void request_note_address(Request *c)
 {
     token_addresses_note(c->requests->addresses, c->token_hash, c->actor, http_peer(c->exchange));
+}
+
+void requests_set_gate(Requests *rs, request_gate_t gate, void *userdata)
+{
+    rs->gate = gate;
+    rs->gate_userdata = userdata;
 }
 
 Requests *requests_free(Requests *rs)
@@ -212,10 +220,16 @@ Request *request_free(Request *c)
     return NULL;
 }
 
+static void handle(Request *c)
+{
+    const Requests *rs = c->requests;
+    if (c->route->access >= ACCESS_ANYONE || !rs->gate || !rs->gate(c, rs->gate_userdata))
+        c->route->handler(c);
+}
+
 static void on_body_whole(HttpExchange *x _unused_, void *userdata)
 {
-    Request *c = userdata;
-    c->route->handler(c);
+    handle(userdata);
 }
 
 void request_run(Request *c)
@@ -223,7 +237,7 @@ void request_run(Request *c)
     size_t max = c->route->access < ACCESS_ANYONE ? HTTP_BODY_MAX : GATEWAY_STRANGER_BODY_MAX;
     if (!http_body_is_coming(c->exchange) || http_body_is_long(c->exchange) ||
         http_body_collect(c->exchange, max, on_body_whole, c))
-        c->route->handler(c);
+        handle(c);
 }
 
 void request_answer_text(Request *c, int status, const char *json)

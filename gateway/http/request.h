@@ -79,6 +79,10 @@ void requests_set_tickets(Requests *rs, request_ticket_t take, void *userdata);
 int request_token_hash(Request *c, char ret[static SECRET_HASH_SIZE], Error *err) _must_check_;
 /* NULL when it was answered, or when its client is gone. */
 Request *requests_find(const Requests *rs, const char *id);
+/* Sees each operator's request, with its body, when it may run. True: it has taken the request over, and calls the route's handler
+ * later or never. */
+typedef bool (*request_gate_t)(Request *c, void *userdata);
+void requests_set_gate(Requests *rs, request_gate_t gate, void *userdata);
 /* Hands the news to every request that waits for this topic. */
 void requests_tell(Requests *rs, const void *news, const char *topic_format, ...) _printf_(3, 4);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/schema.h"
 
+#include "gateway/store/approvals-table.h"
 #include "gateway/store/audit-table.h"
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/media-table.h"
@@ -216,6 +217,7 @@ static const SchemaStep schema_steps[] = {
           "ALTER TABLE templates ADD COLUMN bundle text;\n" },
     { 23, schema_audit_chain },
     { 24, schema_token_labels },
+    { 25, schema_approvals },
     { 26, schema_trust_roots },
     { 28, schema_media_tokens },
     {},

@@ -34,6 +34,7 @@
 #include "gateway/deployments/api-templates.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
+#include "gateway/http/approvals.h"
 #include "gateway/http/label-scope.h"
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
@@ -54,7 +55,7 @@ static const Route *const tables[] = {
     metrics_routes,   operator_routes,        pass_routes,          photo_routes,
     query_routes,     rollout_routes,         rollout_start_routes, template_routes,
     webhook_routes,   lan_certificate_routes, camera_routes,        bundle_routes,
-    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes, trust_root_routes,
+    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes, trust_root_routes, approval_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -204,6 +205,34 @@ static void test_what_labels_reach(void **state _unused_)
     assert_int_equal(label_scope("DELETE", "/v1/devices"), SCOPE_FLEET);
 }
 
+/* What waits for a second person where the fleet wants one. */
+static void test_what_a_second_person_looks_at(void **state _unused_)
+{
+    static const char glass[] = "{\"device\":\"x\",\"breakGlass\":true}", plain[] = "{\"device\":\"x\"}";
+    static const char *const expected[] = { "POST /v1/devices",
+                                            "POST /v1/devices/*/bootstrap",
+                                            "POST /v1/enrolments",
+                                            "POST /v1/devices/*/block",
+                                            "POST /v1/grants",
+                                            "POST /v1/rollouts",
+                                            NULL };
+    size_t found = 0;
+
+    for (size_t t = 0; t < ELEMENTSOF(tables); t++)
+        for (const Route *r = tables[t]; r->path; r++) {
+            const char *action = approval_action(r, glass, strlen(glass));
+
+            assert_int_equal(action != NULL, is_among(r, expected));
+            found += action != NULL;
+            if (str_equal(r->path, "/v1/grants")) {
+                assert_null(approval_action(r, plain, strlen(plain)));
+                assert_null(approval_action(r, "nonsense", 8));
+                assert_null(approval_action(r, "", 0));
+            }
+        }
+    assert_int_equal(found, ELEMENTSOF(expected) - 1);
+}
+
 static void test_a_rollout_is_narrowed(void **state _unused_)
 {
     _cleanup_(cJSON_Deletep) cJSON *labels = cJSON_CreateObject(), *others = cJSON_CreateObject();
@@ -229,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_a_bound_role_is_none_to_who_knows_no_labels),
         cmocka_unit_test(test_what_labels_reach),
+        cmocka_unit_test(test_what_a_second_person_looks_at),
         cmocka_unit_test(test_a_rollout_is_narrowed),
         cmocka_unit_test(test_no_table_is_left_out),
         cmocka_unit_test(test_what_each_route_needs),

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/store/approvals-table.h"
 #include "gateway/store/audit-table.h"
 #include "gateway/store/deployments-table.h"
 #include "gateway/store/devices-table.h"
@@ -42,6 +43,11 @@ static void test_each_parameter_is_named(void **state _unused_)
 {
     check(sql_audit_add(&(AuditRow) {}));
     check(sql_audit_add_once(&(AuditRow) {}, "", ""));
+    check(sql_approval_take(&(ApprovalAsk) {}));
+    check(sql_approvals(NULL));
+    check(sql_approval("", NULL));
+    check(sql_approval_decide("", "", "", ""));
+    check(sql_approvals_expire());
     check(sql_audit_links(0, 1));
     check(sql_audit_unlinked());
     check(sql_audit_head());
