@@ -24,10 +24,10 @@ typedef struct ApiReply {
 
 void api_reply_done(ApiReply *reply);
 
-/* One request to its end; `body` may be NULL. *reply is released first and always set. 0 for a 2xx answer with a JSON
- * object; -EREMOTEIO when the gateway answered with an error (err is the gateway's own, or api.status); -EHOSTUNREACH
- * when it did not answer (http.*) or not with JSON (api.bad-answer). Where the gateway wants a second person for it, this says so on
- * stderr and waits, an hour at most, then asks once more. */
+/* One request to its end; `body` may be NULL. *reply is released first and always set. 0 for a 2xx answer with a JSON object;
+ * -EREMOTEIO when the gateway answered with an error (err is the gateway's own, or api.status); -EHOSTUNREACH when it did not
+ * answer (http.*) or not with JSON (api.bad-answer). Where the gateway wants a second person for it, this says so on stderr and
+ * waits, an hour at most, then asks once more. */
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
              Error *err) _must_check_;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A permit is for a request as a whole, by its digest: nobody approves one thing and another is done. It is used before the request is
- * carried out: one that then fails needs another. */
+/* A permit is for a request as a whole, by its digest: nobody approves one thing and another is done. It is used before the
+ * request is carried out: one that then fails needs another. */
 #include "gateway/http/approvals.h"
 
 #include <errno.h>
@@ -174,7 +174,8 @@ void approvals_sweep(Approvals *a)
         a->swept = now;
 }
 
-/* Whose a request's operator sees: one that is bound to labels those of its own, since the boxes of others are none of its business. */
+/* Whose a request's operator sees: one that is bound to labels those of its own, since the boxes of others are none of its
+ * business. */
 static const char *whose(const Request *c)
 {
     return c->labels ? request_person(c) : NULL;

@@ -12,7 +12,8 @@ extern const char schema_token_labels[];
 Statement sql_token_owner(const char *hash, const char *scope, const char *id);
 /* 0 hash: of each token that is not revoked. */
 Statement sql_token_hashes(void);
-/* 0 name: none when there is a good token of that name already. `labels`: a JSON object, "{}" for a token that reaches every box. */
+/* 0 name: none when there is a good token of that name already. `labels`: a JSON object, "{}" for a token that reaches every
+ * box. */
 Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels);
 /* 0 name, 1 since when, 2 when it was revoked, 3 role, 4 labels or NULL. */
 Statement sql_tokens(void);

@@ -95,7 +95,8 @@ def test_an_approval_is_for_what_was_seen(gw, people):
     assert bob.decide("approve", approval).status == 200
     other = ana.waits("POST", "/v1/rollouts", {**ROLLOUT, "reason": "another"})
     shown = bob.ask("GET", f"/v1/approvals/{other}").json["approval"]
-    assert shown["detail"] == {**ROLLOUT, "reason": "another"} and shown["action"] == "rollout.start" and shown["person"] == ana.name
+    assert shown["detail"] == {**ROLLOUT, "reason": "another"}
+    assert (shown["action"], shown["person"]) == ("rollout.start", ana.name)
     compose = ana.waits("POST", "/v1/rollouts", {"compose": "services:\n  web:\n    image: registry.example/web:1\n"})
     assert bob.ask("GET", f"/v1/approvals/{compose}").json["approval"]["detail"]["compose"].startswith("sha256:")
 
