@@ -275,7 +275,7 @@ def test_quotes_are_read_as_systemd_does(machine):
     cert, key = os.path.join(folder, "cloud.crt"), os.path.join(folder, "cloud.key")
     try:
         machine.set_options(f'--issuer https://127.0.0.1:{machine.port} --listen=127.0.0.1:{machine.port} '
-                            f'--cert "{cert}" "--key={key}"')
+                            f'--cert "{cert}" "--key={key}" --two-person')
         well(machine)
         os.chmod(key, 0o644)
         finding = machine.doctor()["key"]
