@@ -13,7 +13,7 @@
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 
-#define ID_SIZE 19 /* "a-" and 16 digits, with NUL */
+#define ID_DIGITS 16
 #define WAITING_MAX 20
 #define DETAIL_MAX 8192
 #define SWEEP_INTERVAL USEC_PER_MINUTE
@@ -138,7 +138,7 @@ bool approvals_hold(Request *c, void *approvals)
     const Approvals *a = approvals;
     size_t len = 0;
     const char *body = http_body(c->exchange, &len), *action = NULL;
-    char random[RANDOM_ID_SIZE], id[RANDOM_ID_SIZE + 2], sha256[SHA256_HEX_SIZE];
+    char random[RANDOM_ID_SIZE], id[sizeof("a-") + ID_DIGITS], sha256[SHA256_HEX_SIZE];
 
     if (a->wanted)
         action = approval_action(c->route, body, len);
@@ -149,7 +149,7 @@ bool approvals_hold(Request *c, void *approvals)
         request_fail(c, -ENOMEM, NULL);
         return true;
     }
-    (void) snprintf(id, ID_SIZE, "a-%s", random);
+    (void) snprintf(id, sizeof(id), "a-%.*s", ID_DIGITS, random);
     request_query(c,
                   sql_approval_take(&(ApprovalAsk) { .id = id,
                                                      .person = request_person(c),
