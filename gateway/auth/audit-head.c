@@ -94,7 +94,7 @@ void audit_head_sweep(AuditHead *h)
 {
     usec_t now = boottime_usec();
 
-    if (h->query || (h->looked > 0 && now - h->looked < LOOK_INTERVAL) || store_is_busy(h->store))
+    if (h->query || (h->head && h->looked > 0 && now - h->looked < LOOK_INTERVAL) || store_is_busy(h->store))
         return;
     if (store_query(h->store, sql_audit_head(), on_head, h, &h->query, NULL) >= 0)
         h->looked = now;

@@ -5,12 +5,15 @@ import json
 import os
 import subprocess
 import threading
+import types
 
 import pytest
 
+from tests.conftest import require_programs
 from tests.integration.gateway_lab import Lab, device, enroll, gw, shared  # noqa: F401  # pylint: disable=unused-import
+from tests.lab.box import Box
 from tests.lab.postgres import Postgres
-from tests.lab.util import program, wait_until
+from tests.lab.util import program, read_text, wait_until
 
 
 def verify(pg, *more):
@@ -161,3 +164,34 @@ def test_boxes_know_how_far_the_log_was(tmp_path):
         finally:
             for box in boxes:
                 box.close()
+
+
+def test_a_real_box_keeps_the_head_and_says_it_again(tmp_path, folder):
+    """Across a restart of its own; and what it says of a log that was written anew since is the alarm."""
+    require_programs("mgmt-agent", "mgmt-link")
+    nothing = types.SimpleNamespace(user="root", env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"})
+    with Lab(str(tmp_path)) as gateway:
+        with Box(nothing, folder, gateway.enroll("box")) as box:
+            box.start()
+            gateway.wait_connected("box")
+            box.link.stop()
+            gateway.stop()
+            gateway.start()
+            wait_until(lambda: "the audit log is at" in gateway.log(), "the gateway knows how far it is", gateway.daemon.death)
+            box.start_link()
+            path = box.path("var/lib/tucomunidad/mgmt-link/audit-head.json")
+            wait_until(lambda: os.path.exists(path), "the box keeps it", box.link.death)
+            kept = json.loads(read_text(path))
+            assert kept["cloud"] == gateway.url and verify(gateway.postgres, "--head", kept["head"]).returncode == 0
+            assert f"the cloud's audit log is at {kept['head']}" in box.log()
+            box.link.stop()
+            gateway.stop()
+            gateway.postgres.sql("UPDATE audit SET actor = 'somebody else' WHERE id = 1; DELETE FROM audit_chain;"
+                                 " DO $$ DECLARE a audit; BEGIN FOR a IN SELECT * FROM audit ORDER BY id LOOP"
+                                 " PERFORM audit_link(a); END LOOP; END $$")
+            assert verify(gateway.postgres).returncode == 0, "whoever writes it all anew is not found by that alone"
+            assert verify(gateway.postgres, "--head", kept["head"]).returncode == 1
+            gateway.start()
+            box.start_link()
+            alarm = wait_until(lambda: gateway.audit("audit.rewritten"), "the alarm", box.link.death)[0]
+            assert (alarm["device"], alarm["detail"]["head"]) == ("box", kept["head"])
