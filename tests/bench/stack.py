@@ -4,13 +4,12 @@ import http.client
 import json
 import os
 import re
-import socket
 import time
 import uuid
 
 from tests.lab.box import Box
 from tests.lab.project import Project
-from tests.lab.util import Daemon, wait_until
+from tests.lab.util import Daemon, connect_unix, listens, wait_until
 
 IMAGE = "localhost/server:1"
 SETTLE_SECONDS = 1
@@ -47,8 +46,7 @@ class SecBoxStack:
 
     def __enter__(self):
         self.box.start_agent()
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(self.box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.socket = connect_unix(self.box.path("run/tucomunidad/mgmt-agent.sock"), self.box.agent.death)
         self.lines = self.socket.makefile("r", encoding="utf-8")
         self._send({"type": "link.hello", "program": "mgmt-link", "version": "bench"})
         return self
@@ -105,8 +103,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.path = path
 
     def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self.path)
+        self.sock = connect_unix(self.path)
 
 
 class RestPeer:
@@ -120,7 +117,7 @@ class RestPeer:
         self.path = os.path.join(folder, "rest.sock")
         self.service = Daemon("podman", ["podman", "system", "service", "--time=0", f"unix://{self.path}"],
                               os.path.join(folder, "rest.log"), lab.env)
-        wait_until(lambda: os.path.exists(self.path), "podman serves its API", self.service.death)
+        wait_until(lambda: listens(self.path), "podman serves its API", self.service.death)
         self.connection = UnixConnection(self.path)
 
     def call(self, method, path, body=None):

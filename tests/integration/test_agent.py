@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import time
 import pytest
 
 from tests.conftest import require_programs
-from tests.lab.util import PATIENCE_SECONDS, Daemon, cpu_seconds, program, read_text, wait_until
+from tests.lab.util import PATIENCE_SECONDS, Daemon, connect_unix, cpu_seconds, program, read_text, wait_until
 
 WORKER = """#!/bin/sh
 for job; do :; done
@@ -33,9 +32,8 @@ PODMAN_USER=root
 class Peer:
     """One connection to the agent's socket."""
 
-    def __init__(self, path, *first):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.connect(path)  # it waits for its place only where nothing is said of time
+    def __init__(self, path, *first, alive=None):
+        self.socket = connect_unix(path, alive)
         self.socket.settimeout(PATIENCE_SECONDS)
         self.lines = self.socket.makefile("rb")
         for message in first:
@@ -97,10 +95,10 @@ class Agent:
                      confirmUsec=str(3600 * 10**6), steps=[], **more)
 
     def start(self, *options):
-        started = self.log().count("is ready")  # the log and the socket's file of an earlier start are still there
+        before = self.log().count("is ready")  # of the start before
         self.daemon = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, "--worker", self.worker, *options],
                              self.log_path, {**os.environ, "SECBOX_TEST_JOBS": self.jobs_path})
-        wait_until(lambda: self.log().count("is ready") > started, "mgmt-agent is ready", self.daemon.death)
+        wait_until(lambda: self.log().count("is ready") > before, "mgmt-agent is ready", self.daemon.death)
         return self
 
     def stop(self):
@@ -120,7 +118,7 @@ class Agent:
         return [job for job in read_text(self.jobs_path).split() if job != "start"]
 
     def peer(self, *first):
-        self.peers.append(Peer(self.socket, *first))
+        self.peers.append(Peer(self.socket, *first, alive=self.daemon.death))
         return self.peers[-1]
 
     def link(self, since="2026-01-02T03:04:05.000Z"):

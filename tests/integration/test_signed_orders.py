@@ -17,7 +17,7 @@ from tests.conftest import require_programs
 from tests.integration.gateway_lab import COMPOSE, enroll, error_id, gw, shared
 from tests.integration.test_agent import AGENT_ENV, Agent
 from tests.lab.fleet import Fleet
-from tests.lab.util import program, read_text, wait_until
+from tests.lab.util import listens, program, read_text, wait_until
 
 ACCEPTS = {"accepts": ["image.update", "compose.rollback", "agent.update", "orders.signed"]}
 
@@ -181,7 +181,7 @@ def test_a_key_in_ssh_agent_signs(fleet, device, judge, folder):
         pytest.skip("ssh-agent is not installed")
     with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as keeper:
         try:
-            wait_until(lambda: os.path.exists(socket), "ssh-agent listens")
+            wait_until(lambda: listens(socket), "ssh-agent listens")
             subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": socket}, check=True)
             os.remove(key)
             fleet.env["SSH_AUTH_SOCK"] = socket

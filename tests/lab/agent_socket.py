@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """mgmt-agent's local socket as its clients see it: one JSON message a line."""
 import json
-import socket
 import uuid
 
-from .util import PATIENCE_SECONDS
+from .util import PATIENCE_SECONDS, connect_unix
 
 
 class AgentSocket:
@@ -12,8 +11,7 @@ class AgentSocket:
 
     def __init__(self, box, link=False):
         self.device = box.agent_env["DEVICE_ID"]
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.socket = connect_unix(box.path("run/tucomunidad/mgmt-agent.sock"))
         self.socket.settimeout(PATIENCE_SECONDS)
         self.lines = self.socket.makefile("rb")
         if link:

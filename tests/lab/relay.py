@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 
-from .util import PATIENCE_SECONDS, program, read_text, wait_until
+from .util import PATIENCE_SECONDS, connect_unix, program, read_text, wait_until
 
 TOKEN = "rathole-token-1"
 
@@ -158,8 +158,7 @@ class RelayBox:
         return int(read_text(f"/proc/{self.process.pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def metrics(self):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(os.path.join(self.run_dir, "metrics.sock"))
+        with connect_unix(os.path.join(self.run_dir, "metrics.sock"), self.death) as s:
             s.sendall(b"GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n")
             answer = b""
             while data := s.recv(65536):

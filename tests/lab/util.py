@@ -69,6 +69,33 @@ def port_answers(port, host="127.0.0.1"):
     return False
 
 
+def connect_unix(path, alive=None):
+    """A connection to the socket at this path. A program that was just started binds its path before it listens there, so one that
+    is not there yet, or refuses, is asked again."""
+    s = socket.socket(socket.AF_UNIX)
+
+    def connected():
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            s.connect(path)  # it waits for its place only where nothing is said of time
+            return True
+        return False
+
+    try:
+        wait_until(connected, f"somebody listens at {path}", alive)
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
+def listens(path):
+    """Whether somebody listens at this path: where there is a socket, there may be nobody behind it yet."""
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        return True
+    return False
+
+
 def read_text(path):
     with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as f:
         return f.read()

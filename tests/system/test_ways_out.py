@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The ways out of a push that goes wrong, where they are narrow: what a rollback must undo, and what it must not touch."""
 import contextlib
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 
 import pytest
 
 from tests.conftest import running_box
 from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab.agent_socket import AgentSocket
 from tests.lab.box import documents
-from tests.lab.util import PATIENCE_SECONDS, wait_until
+from tests.lab.util import wait_until
 
 
 class Full:
@@ -121,34 +120,8 @@ def test_a_damaged_file_does_not_end_all_pushes(gateway, lab, folder, name):
         assert int(answer.json["deployment"]["version"]) > int(first["version"])
 
 
-class CloudByHand:
-    """mgmt-link's place at the agent's socket."""
-
-    def __init__(self, box):
-        self.box = box
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(box.path("run/tucomunidad/mgmt-agent.sock"))
-        self.socket.settimeout(PATIENCE_SECONDS)
-        self.lines = self.socket.makefile()
-        self.send({"type": "link.hello", "program": "mgmt-link", "version": "1"})
-
-    def send(self, message):
-        self.socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def push(self, version):
-        """The result of a push that nobody has to confirm."""
-        self.send({"type": "compose.snapshot", "id": f"v{version}", "version": version, "compose": SERVER,
-                   "deviceId": self.box.agent_env["DEVICE_ID"], "issuedAt": "2026-01-02T03:04:05.678Z"})
-        for line in self.lines:
-            message = json.loads(line)
-            if message["type"] == "compose.result":
-                return message
-        return None
-
-
 def test_one_absurd_version_does_not_end_all_pushes(box):
     """A cloud that counts wrongly once must not be locked out for ever: versions only go up."""
-    cloud = CloudByHand(box)
-    assert cloud.push("18446744073709551615")["error"]["id"] == "snapshot.version-jump"
-    assert cloud.push("7")["status"] == 200
-    cloud.socket.close()
+    with AgentSocket(box, link=True) as cloud:
+        assert cloud.push(SERVER, "18446744073709551615")["error"]["id"] == "snapshot.version-jump"
+        assert cloud.push(SERVER, "7")["status"] == 200
