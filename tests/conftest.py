@@ -110,11 +110,11 @@ def gateway(tmp_path_factory):
 
 @contextlib.contextmanager
 def running_box(lab, folder, gateway, agent_args=SOON, **options):
-    """A box whose tunnel to a gateway is up, until the end of the block."""
+    """A box whose tunnel to a gateway is up, and whose agent has reported there, until the end of the block."""
     require_programs("mgmt-agent", "mgmt-link", "secboxctl")
     with Box(lab, os.path.join(folder, "box"), gateway.enroll(DEVICE), agent_args, **options) as it:
         it.start()
-        gateway.wait_connected(DEVICE)
+        gateway.wait_reported(DEVICE)
         yield it
     lab.remove_all()
 

@@ -114,7 +114,7 @@ class Story:
         self.run("cat $SECBOX_ROOT/etc/tucomunidad/mgmt-agent.env")
         self.terminal.type("mgmt-agent & mgmt-link &")
         self.box.start()
-        self.gateway.wait_connected(DEVICE)
+        self.gateway.wait_reported(DEVICE)
         listed = self.run("secbox-fleet devices list")
         check(DEVICE in listed, f"{DEVICE} is connected: it called the gateway, nothing listens on the box")
 

@@ -16,9 +16,9 @@ def order(gw, device, **body):
     (200, "done", "done", False), (500, "prove", "rolled-back", False), (500, "roll-back", "recovery", True)])
 def test_an_order_and_its_end(gw, device, status, phase, outcome, alarm):
     tunnel = device.connect({"accepts": ["agent.update"]})
-    wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
-    answer = wait_until(lambda: (lambda a: a if a.status == 202 else None)(
-        order(gw, device, to="1.2.0", reason="a hole", confirmDeadlineSeconds=60)), "its status has come")
+    gw.wait_reported(device.id)
+    answer = order(gw, device, to="1.2.0", reason="a hole", confirmDeadlineSeconds=60)
+    assert answer.status == 202, answer
     message = tunnel.next("agent.update")
     assert (message["to"], message["confirmDeadlineSeconds"], message["version"]) == ("1.2.0", 60, "1")
     assert "compose" not in message and "image" not in message
@@ -42,7 +42,8 @@ def test_an_order_and_its_end(gw, device, status, phase, outcome, alarm):
 
 def test_an_order_that_was_lost_is_sent_again(gw, device):
     tunnel = device.connect({"accepts": ["agent.update"]})
-    wait_until(lambda: order(gw, device, to="1.2.0").status == 202, "it is ordered")
+    gw.wait_reported(device.id)
+    assert order(gw, device, to="1.2.0").status == 202
     first = tunnel.next("agent.update")
     tunnel.close()
     second = device.connect({"accepts": ["agent.update"]}).next("agent.update")

@@ -99,6 +99,7 @@ def roll_back(gw, device, **body):
 
 def test_a_rollback_is_confirmed_like_a_push(gw, device):
     tunnel = device.connect({"accepts": ["compose.rollback"]})
+    gw.wait_reported(device.id)
     asked = roll_back(gw, device, to="local-1764400000000", reason="door stuck")
     order = tunnel.next("compose.rollback")
     assert order["to"] == "local-1764400000000" and order["deviceId"] == device.id and "compose" not in order
@@ -119,6 +120,7 @@ def test_a_rollback_is_confirmed_like_a_push(gw, device):
 
 def test_a_rollback_that_was_lost_is_sent_again(gw, device):
     tunnel = device.connect({"accepts": ["compose.rollback"]})
+    gw.wait_reported(device.id)
     assert gw.request("POST", f"/v1/devices/{device.id}/rollback?wait=0", {"to": "7"}).status == 202
     first = tunnel.next("compose.rollback")
     tunnel.close()
@@ -131,9 +133,8 @@ def test_a_rollback_that_a_box_cannot_do(gw, device):
     answer = gw.request("POST", path, {})
     assert answer.status == 503 and error_id(answer) == "device.offline"
     tunnel = device.connect()
-    wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
-    # until its first status is there, nobody knows what it can do
-    wait_until(lambda: gw.request("POST", path, {}).status == 422, "its status says that it cannot")
+    gw.wait_reported(device.id)  # until then, nobody knows what it can do
+    assert gw.request("POST", path, {}).status == 422
     tunnel.send(device.status(accepts=["image.update"]))
     wait_until(lambda: error_id(gw.request("POST", path, {})) == "rollback.unsupported", "an agent that is too old")
     assert gw.request("POST", path, {}).status == 422 and tunnel.silent() == []
@@ -279,7 +280,7 @@ def ask_doctor(gw, device):
 
 def test_the_boxs_doctor_is_asked_live(gw, device):
     tunnel = device.connect({"accepts": ["doctor.ask"]})
-    wait_until(lambda: gw.device(device.id).get("statusAt"), "its status is there")
+    gw.wait_reported(device.id)
     report = {"checks": [{"id": "agent", "result": "fail"}], "passed": 0, "failed": 1, "unknown": 0}
     answers, asking = ask_doctor(gw, device)
     question = tunnel.next("doctor.ask")

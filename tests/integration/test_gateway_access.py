@@ -619,7 +619,7 @@ def test_a_viewer_who_asks_a_boxs_doctor_is_written_down_with_her_address(gw, de
     person = f"vera-{time.monotonic_ns()}"
     token = gw.run("tokens", "add", person, "--role", "viewer").strip()
     tunnel = device.connect({"accepts": ["doctor.ask"]})
-    wait_until(lambda: gw.device(device.id).get("statusAt"), "its status is there")
+    gw.wait_reported(device.id)
     connection = http.client.HTTPConnection("127.0.0.1", gw.port, timeout=PATIENCE_SECONDS, source_address=("127.0.0.9", 0))
     connection.request("POST", f"/v1/devices/{device.id}/doctor", b"{}",
                        {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})

@@ -44,7 +44,7 @@ def talking(lab, gateway, tmp_path_factory):
 
 @pytest.fixture
 def alice(gateway, talking, folder):
-    wait_until(lambda: gateway.device(DEVICE)["connected"], "the box is connected", talking.link.death)
+    gateway.wait_reported(DEVICE)
     return Fleet(gateway.url, gateway.token, folder)
 
 

@@ -278,10 +278,10 @@ def test_a_folder_that_is_wrong_takes_no_order_but_the_box_can_be_asked(fleet, d
 def test_an_old_agent_gets_no_signed_order(gw, fleet, device, folder):
     key = keygen(fleet, folder, "ana")
     tunnel = device.connect({"accepts": ["compose.rollback"]})
-    wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
+    gw.wait_reported(device.id)
     push = ("push", device.id, compose_file(folder), "--now", "--key", key)
-    wait_until(lambda: "order.unsupported" in fleet.run(*push).stderr, "its status says that it cannot")
-    assert fleet.run(*push).returncode == 1
+    p = fleet.run(*push)
+    assert p.returncode == 1 and "order.unsupported" in p.stderr, p
     assert tunnel.silent() == []
     # what waits for such a box ends as failed when it comes
     tunnel.close()
@@ -415,7 +415,7 @@ def test_a_template_waits_for_an_agent_that_can_take_it(gw, fleet, folder, lacks
 
 def test_what_is_no_envelope_is_refused_by_the_gateway(gw, device):
     device.connect(ACCEPTS)
-    wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
+    gw.wait_reported(device.id)
     for bad in (7, {}, {"statement": "AAAA", "signatures": []}, {"statement": "A", "signatures": [{}]}):
         body = {"compose": COMPOSE, "order": bad}
         refused = gw.request("POST", f"/v1/devices/{device.id}/compose-snapshot?wait=0", body)

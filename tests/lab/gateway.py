@@ -122,6 +122,17 @@ class Gateway:
 
         return wait_until(connected, f"{device} is connected", self.daemon.death)
 
+    def wait_reported(self, device, after=""):
+        """The box is connected and its agent has reported over that tunnel: before, what only some agents take is refused with
+        device.agent-silent. With `after`, a statusAt, it has reported once more since then, as an agent does that comes back."""
+        def reported():
+            answer = self.request("GET", f"/v1/devices/{device}")
+            it = answer.json["device"] if answer.status == 200 else {}
+            at = it.get("statusAt", "")  # both are the gateway's time, of the same length
+            return it.get("connected") and at >= it["connectedSince"] and at > after and it
+
+        return wait_until(reported, f"the agent of {device} has reported", self.daemon.death)
+
     def push(self, device, compose, **more):
         """Pushes a compose file and waits for the end: the HTTP status is the push's own."""
         return self.request("POST", f"/v1/devices/{device}/compose-snapshot", {"compose": compose, **more})

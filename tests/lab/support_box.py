@@ -122,7 +122,7 @@ volumes:
     def start(self):
         self.sshd.start(self.wrap)
         self.box.start()
-        self.gateway.wait_connected(DEVICE)
+        self.gateway.wait_reported(DEVICE)
         answer = self.gateway.push(DEVICE, self.compose())
         if answer.status != 200:
             raise LabError(f"the push of secbox: {answer}\n{self.box.log()}")

@@ -86,7 +86,7 @@ class World:
         return entries[0]
 
     def wait_well(self):
-        self.gateway.wait_connected(DEVICE)
+        self.gateway.wait_reported(DEVICE)
         wait_until(lambda: "recovery" in self.gateway.device(DEVICE)["roles"], "recovery-agent is connected, too")
 
 

@@ -43,7 +43,7 @@ class GatewayOf(Gateway):
 def start(box, gateway, version):
     with programs_of(version):
         box.start()
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE)
 
 
 def start_recovery(box, gateway, version):
@@ -91,10 +91,10 @@ def test_they_understand_each_other(lab, folder, of_box, of_gateway):
         box.link.stop()
         with programs_of(of_box):
             box.start_link()
-        gateway.wait_connected(DEVICE)
+        gateway.wait_reported(DEVICE)
         gateway.stop()
         gateway.start()
-        gateway.wait_connected(DEVICE)
+        gateway.wait_reported(DEVICE)
         wait_until(lambda: "recovery" in gateway.device(DEVICE)["roles"], "recovery-agent is back", box.recovery.daemon.death)
         assert push(gateway, STACK.format(1)) == (200, "done"), box.log()
     lab.remove_all()

@@ -56,7 +56,7 @@ def unlinked(shared, gateway):
     shared.link.stop()
     yield
     shared.start_link()
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def bare():
     with enrolled("mgmt-worker", "secboxctl", "recovery-agent") as it:
         it.box.image("localhost/server:1", "server", "1")
         it.box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
-        it.gateway.wait_connected(DEVICE)
+        it.gateway.wait_reported(DEVICE)
         yield it
 
 

@@ -243,7 +243,7 @@ def test_killed_while_it_waits_for_the_confirmation(stand):
     assert "older than the change" in stand.box.log()
     stand.check(result, NEW)
     stand.box.start_link()
-    stand.gateway.wait_connected(DEVICE)
+    stand.gateway.wait_reported(DEVICE)
 
 
 def test_nobody_confirms_in_time(stand):
@@ -262,7 +262,7 @@ def test_nobody_confirms_in_time(stand):
         assert cloud.next("status.report", "compose.result")["type"] == "status.report"
         stand.check(result, OLD)
     stand.box.start_link()
-    stand.gateway.wait_connected(DEVICE)
+    stand.gateway.wait_reported(DEVICE)
 
 
 def test_the_gateway_is_gone_when_it_should_confirm(stand):
@@ -277,7 +277,7 @@ def test_the_gateway_is_gone_when_it_should_confirm(stand):
     stand.check(result, OLD)
     stand.pushing.join()
     stand.gateway.start()
-    stand.gateway.wait_connected(DEVICE)
+    stand.gateway.wait_reported(DEVICE)
 
     def told():
         answer = stand.gateway.request("GET", f"/v1/devices/{DEVICE}/deployments/{result['version']}")

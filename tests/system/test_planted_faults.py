@@ -121,7 +121,7 @@ def deploy(whole):
     box.write("/etc/systemd/system/mgmt-agent.service.d/lab.conf", DROP_IN)
     box.run("systemctl", "daemon-reload")
     box.run("systemctl", "enable", "--now", *UNITS)
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE)
     code, last = push(whole, STACK)
     assert (code, last["outcome"]) == (0, "done"), last
     kept = f"{box.host.seen('/var/lib/tucomunidad/recovery')}/config.env"
@@ -255,7 +255,7 @@ def test_it_is_seen_from_the_gateway_and_mended_from_there(whole):
     known, = from_afar(whole, 3)
     assert known["tunnel"]["result"] == "fail" and known["tunnel"]["remedy"] == f"secbox-fleet ssh {DEVICE} --reason doctor"
     box.run("systemctl", "start", "mgmt-link")
-    whole.gateway.wait_connected(DEVICE)
+    whole.gateway.wait_reported(DEVICE)
     well_again(whole)
 
 
@@ -290,7 +290,7 @@ def named(whole):
         box.write(faults.ENV, env, 0o600)
         box.run("sh", "-c", "cat >/etc/resolv.conf", input=resolv)
         wait_until(lambda: CLOUD not in doctor(box)["tunnel"]["detail"], "and by its address again")
-        gateway.wait_connected(DEVICE)
+        gateway.wait_reported(DEVICE)
 
 
 def test_names_that_are_not_resolved(whole, named):

@@ -27,8 +27,9 @@ def name_user(box, name):
 
 def restart(gateway, box):
     box.agent.stop()
+    told = gateway.device(DEVICE)["statusAt"]
     box.start_agent()
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE, told)
 
 
 def told(gateway, box):

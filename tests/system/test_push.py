@@ -112,8 +112,9 @@ def test_what_does_not_stay_up_is_rolled_back(gateway, deployed, image):
     before = deployed.ids()
     deployed.agent.stop()
     deployed.agent_args = []  # it looks for longer than the image lives
+    told = gateway.device(DEVICE)["statusAt"]
     deployed.start_agent()
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE, told)
     answer = push(gateway, compose(service("web", image)))
     result = result_of(answer)
     assert answer.status == 500
@@ -228,6 +229,6 @@ def test_the_agent_killed_in_mid_push_converges(gateway, deployed):
 def test_the_gateway_may_be_gone_for_a_while(gateway, deployed):
     gateway.stop()
     gateway.start()
-    gateway.wait_connected(DEVICE)
+    gateway.wait_reported(DEVICE)
     assert push(gateway, compose(service("web", "server:2"))).status == 200
     assert deployed.running() == {"web"}

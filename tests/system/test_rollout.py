@@ -65,7 +65,8 @@ class RealFleet:
 
     def all_connected(self):
         answer = self.gateway.request("GET", "/v1/devices")
-        return answer.status == 200 and sum(d["connected"] for d in answer.json["devices"]) == BOXES
+        # `state` is what its agent has reported
+        return answer.status == 200 and sum(d["connected"] and "state" in d for d in answer.json["devices"]) == BOXES
 
     def kill_gateway(self):
         self.gateway.daemon.kill()

@@ -48,7 +48,7 @@ def users_box(users_lab, folder, gateway):
     os.chmod(folder, 0o711)
     with Box(users_lab, os.path.join(folder, "box"), gateway.enroll(DEVICE)) as it:
         it.start()
-        gateway.wait_connected(DEVICE)
+        gateway.wait_reported(DEVICE)
         yield it
     users_lab.remove_all()
 

@@ -63,7 +63,7 @@ def whole():
         box.run("systemctl", "daemon-reload")
         box.run("systemctl", "enable", "--now", *UNITS)
         try:
-            it.gateway.wait_connected(DEVICE)
+            it.gateway.wait_reported(DEVICE)
         except LabError as e:
             pytest.fail(f"{e}\n{box.run('systemctl', 'status', '--no-pager', *UNITS, check=False).stdout}{box.log()}")
         yield it
