@@ -51,7 +51,9 @@ int agent_orders_check(const AgentOrders *orders, AgentOrder order, const char *
         return 0;
     if (!orders->spoke)
         return error_set(err, ENOTCONN, "device.agent-silent",
-                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
+                         "device %s is connected, but its mgmt-agent has not reported yet: wait some seconds and try "
+                         "again; if it lasts, see: secbox-fleet doctor %s",
+                         device, device);
     return error_set(err, EBADMSG, table[order].id, "the agent of device %s is too old %s: %s", device,
                      table[order].what, table[order].instead);
 }

@@ -210,14 +210,28 @@ static void check_services(const Known *k, Finding *f)
     since(f, began);
 }
 
+/* mgmt-link holds the tunnel, so a box is connected without its mgmt-agent, too. Both times are the gateway's, of one length. */
+static bool is_silent(const Known *k)
+{
+    const char *connected = json_string(k->device, "connectedSince"), *told = json_string(k->device, "statusAt");
+
+    return json_bool(k->device, "connected", false) && connected && (!told || strcmp(told, connected) < 0);
+}
+
 static void check_version(const Known *k, Finding *f)
 {
     const char *version = json_string(k->device, "agentVersion");
 
-    if (version)
+    if (is_silent(k)) {
+        finding_set(f, VERDICT_FAIL, "If it stays so for a minute, see `systemctl status mgmt-agent` there.",
+                    "mgmt-agent has not reported since the box connected");
+        operator_remedy(k, f, "ssh", " --reason doctor");
+        since(f, json_string(k->device, "connectedSince"));
+    } else if (version) {
         finding_pass(f, "mgmt-agent %s", version);
-    else
+    } else {
         finding_set(f, VERDICT_UNKNOWN, NULL, "the box has not said which version it runs");
+    }
 }
 
 static void check_clock(const Known *k, Finding *f)

@@ -11,7 +11,7 @@ from tests.integration.test_fleet import fleet_fixture
 SEEN = "2026-01-02T03:04:05.000Z"
 WELL = {"id": "caseta5", "connected": True, "connectedSince": SEEN, "peer": "192.0.2.7", "roles": ["device", "mgmt", "recovery"],
         "keys": {"mgmt": "a", "device": "b", "recovery": "c"}, "agentVersion": "0.1.0", "lastSeenAt": SEEN,
-        "services": [{"name": "secbox", "state": "running", "since": SEEN}], "recovery": {"state": "healthy", "open": False}}
+        "statusAt": SEEN, "services": [{"name": "secbox", "state": "running", "since": SEEN}], "recovery": {"state": "healthy", "open": False}}
 PASSED = {"id": "agent", "result": "pass", "detail": "0.1.0"}
 FAILED = {"id": "lingering", "result": "fail", "detail": "tc does not linger", "since": SEEN,
           "advice": "Run `loginctl enable-linger tc`.", "remedy": "loginctl enable-linger tc", "remedyFor": "box"}
@@ -107,6 +107,8 @@ def test_a_box_that_is_away(fleet, known, check, says_so, remedy):
                    {"name": "web", "state": "stopped by hand", "trouble": {"what": "stopped by hand", "since": SEEN}}]},
      "services", "web: stopped by hand"),
     ({"agentVersion": None}, "version", "has not said"),
+    ({"statusAt": None}, "version", "mgmt-agent has not reported since the box connected"),
+    ({"statusAt": "2026-01-02T03:04:04.999Z"}, "version", "mgmt-agent has not reported"),
 ])
 def test_what_the_gateway_knows(fleet, known, check, says_so):
     code, bad, _ = ask(fleet, {**WELL, **known})
