@@ -52,13 +52,20 @@ static bool is_address(const char *name)
     return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1;
 }
 
+/* The star of a wildcard name (RFC 6125, 6.4.3) is the whole of its first label, and two labels or more stand behind it, or no
+ * client takes it: what stands there, else the name itself. */
+static const char *behind_star(const char *name)
+{
+    return str_starts(name, "*.") && strchr(name + 2, '.') ? name + 2 : name;
+}
+
 /* "DNS:secbox.local,IP:192.168.1.20": a new string, NULL when a name cannot be one. */
 static char *alternative_names(const char *const *names)
 {
     _cleanup_(strv_freep) char **parts = NULL;
 
     for (; *names; names++)
-        if (!is_name(*names) || strv_addf(&parts, "%s:%s", is_address(*names) ? "IP" : "DNS", *names) < 0)
+        if (!is_name(behind_star(*names)) || strv_addf(&parts, "%s:%s", is_address(*names) ? "IP" : "DNS", *names) < 0)
             return NULL;
     return parts ? strv_join(parts, ",") : NULL;
 }
@@ -276,9 +283,12 @@ int x509_request_make(const char *key_path, const char *const *names, char **ret
     char *text = NULL;
     long len = 0;
 
-    for (const char *const *name = names; *name; name++)
-        if (!is_name(*name) || is_address(*name) || strchr(*name, ':'))
+    for (const char *const *name = names; *name; name++) {
+        const char *host = behind_star(*name);
+
+        if (!is_name(host) || is_address(host) || strchr(host, ':'))
             return error_set(err, EINVAL, "x509.make", "cannot ask for a certificate: '%s' is no host name", *name);
+    }
     int r = san ? key_read(key_path, &key, err)
                 : error_set(err, EINVAL, "x509.make", "cannot ask for a certificate: no name is given");
     if (r == -ENOENT) {

@@ -57,6 +57,8 @@ static int take_facts(CloudCert *c, const char *path, Error *err)
         r = x509_chain_read(path, LAN_HOST, &facts, err);
     if (r >= 0 && !facts.serves)
         r = bad(err, "it is not for servers");
+    else if (r >= 0 && facts.fits)
+        r = bad(err, "it is for " LAN_HOST ", by which tablets get the box's own");
     else if (r >= 0 && !(facts.names && strstr(facts.names, DNS_PREFIX)))
         r = bad(err, "it holds no host name among its alternative names, and is shown only to those who ask for one");
     if (r >= 0) {

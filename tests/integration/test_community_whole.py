@@ -96,7 +96,8 @@ def take_a_certificate(gateway, box, folder):
     request = fleet.run("certificate", "request", "caseta5", name, check=0).stdout
     assert os.stat(key).st_mode & 0o777 == 0o600
     # what is not for that key, is over, or is no certificate changes nothing
-    for bad in (authority.sign(read_text(authority.request(name))), authority.sign(request, -DAY), "nonsense"):
+    own = authority.sign(fleet.run("certificate", "request", "caseta5", name, "secbox.local", check=0).stdout)
+    for bad in (authority.sign(read_text(authority.request(name))), authority.sign(request, -DAY), "nonsense", own):
         answer = send(bad)
         assert answer.returncode == 1 and not os.path.exists(cert), answer
         assert sorted(os.listdir(box.lan))[:4] == ["authority.key", "authority.pem", "cloud.key", "server.key"]
@@ -124,7 +125,14 @@ def take_a_certificate(gateway, box, folder):
     box.start()
     assert reaches(box, "secbox.local", box.authority), "whatever is wrong with it, there are pages"
     wait_until(lambda: "there is none" in fleet.run("certificate", "show", "caseta5").stdout, "it counts as none", box.alive)
-    assert "shown until" in send(authority.sign(request)).stdout
+    # a wildcard stands for one label, and names that hold an address lead to the box without a DNS entry of their own
+    assert "x509.make" in fleet.run("certificate", "request", "caseta5", "*.example", check=1).stderr
+    both = fleet.run("certificate", "request", "caseta5", name, f"*.{name}", check=0).stdout
+    assert f"{name}, *.{name}: shown until" in send(authority.sign(both)).stdout
+    there = reaches(box, f"192-168-1-20.{name}", authority.file)
+    assert there and not reaches(box, f"a.b.{name}", box.authority), "its own is for none of them"
+    for host, code in ((f"192-168-1-20.{name}:8443", 200), (f"a.b.{name}", 421), (f"evil{name}", 421)):
+        assert there.get("/api/lan/status", Host=host).status == code, host
     tablet = reaches(box, name, authority.file)
     fleet.run("certificate", "remove", "caseta5", check=0)
     assert not os.path.exists(key) and not os.path.exists(cert) and not reaches(box, name, authority.file)

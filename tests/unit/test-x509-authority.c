@@ -147,10 +147,16 @@ static void test_names_that_mean_something_to_libcrypto(void **state)
 
 static void test_request(void **state)
 {
-    static const char *const wanted[] = { "caseta5.lan.example", "other.example", NULL };
+    static const char *const wanted[] = { "caseta5.lan.example", "*.caseta5.lan.example", "other.example", NULL };
     static const char *const none[] = { NULL }, *const address[] = { "a.example", "192.0.2.1", NULL },
-                             *const six[] = { "fd00::1", NULL }, *const injected[] = { "a,DNS:b", NULL };
-    static const char *const *const bad[] = { none, address, six, injected };
+                             *const six[] = { "fd00::1", NULL }, *const injected[] = { "a,DNS:b", NULL },
+                             *const star[] = { "*", NULL }, *const top[] = { "*.example", NULL },
+                             *const part[] = { "a*.lan.example", NULL }, *const deep[] = { "*.*.example", NULL },
+                             *const behind[] = { "*.a,DNS:b.example", NULL },
+                             *const numbers[] = { "*.192.0.2.1", NULL };
+    static const char *const *const bad[] = {
+        none, address, six, injected, star, top, part, deep, behind, numbers
+    };
     _cleanup_(freep) char *first = NULL, *again = NULL;
     struct stat st;
 
@@ -170,7 +176,7 @@ static void test_request(void **state)
     OPENSSL(dir, "req", "-verify", "-in", "r.pem", "-key", "r.key", "-out", "r.txt", "-text", "-noout");
     _cleanup_(freep) char *text = NULL;
     assert_int_equal(file_read("r.txt", 65536, &text, NULL, NULL), 0);
-    assert_non_null(strstr(text, "DNS:caseta5.lan.example, DNS:other.example"));
+    assert_non_null(strstr(text, "DNS:caseta5.lan.example, DNS:*.caseta5.lan.example, DNS:other.example"));
     /* the key that is there is asked for again */
     assert_int_equal(x509_request_make("r.key", wanted, &again, NULL), 0);
     assert_int_equal(file_write_atomic("r.pem", again, strlen(again), 0644, (uid_t) -1, (gid_t) -1, NULL), 0);
