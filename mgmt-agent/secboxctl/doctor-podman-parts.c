@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/host/rootless-netns.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #define TUN "/dev/net/tun"
@@ -116,6 +117,22 @@ void check_init(Doctor *d, Finding *f)
                        "without it no container with `init: true` starts");
 }
 
+/* mgmt-worker removes it by itself when podman refuses a start for it, unless somebody runs there. */
+static bool is_half_made(const Doctor *d, Finding *f)
+{
+    const char *graphroot = podman_graph_root(d);
+    _cleanup_(freep) char *file =
+        d->user.runtime_dir && graphroot ? rootless_netns_half_made(&d->user, graphroot, realtime_usec()) : NULL;
+
+    if (!file)
+        return false;
+    finding_set(f, VERDICT_FAIL, "Then start again what runs on a bridge: it is cut off from what starts now.",
+                "podman was killed while it made the network of %s's containers: none starts on a bridge", d->user.name);
+    finding_since_file(f, file);
+    finding_remedy(f, "runuser -u %s -- rm -f %s", d->user.name, file);
+    return true;
+}
+
 void check_rootless_network(Doctor *d, Finding *f)
 {
     _cleanup_(freep) char *slirp = find_program("slirp4netns"), *pasta = find_program("pasta");
@@ -128,7 +145,7 @@ void check_rootless_network(Doctor *d, Finding *f)
                     d->user.name ? d->user.name : "a user who is not root");
         finding_since_file(f, TUN);
         finding_remedy(f, "%schmod 0666 %s", access(TUN, F_OK) < 0 ? "modprobe tun && " : "", TUN);
-    } else
+    } else if (!is_half_made(d, f))
         finding_of_package(f, slirp || pasta, pasta && !slirp ? "pasta" : "slirp4netns", "slirp4netns",
                            "without it containers of a user who is not root reach nothing");
 }

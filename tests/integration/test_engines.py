@@ -298,17 +298,19 @@ def test_a_name_that_a_killed_creation_left_behind_is_freed(box, lab):
     graph = lab.podman("info", "--format", "{{.Store.GraphRoot}}").stdout.strip()
     state = next(path for path in (f"{graph}/libpod/bolt_state.db", f"{graph}/db.sql") if os.path.exists(path))
 
-    def plant(name):
+    def plant(name, mounted=False):
         shutil.copy2(state, box.path("state.db"))
         lab.podman("create", "--name", name, "localhost/server:1")
         shutil.copy2(box.path("state.db"), state)
         again = lab.podman("create", "--name", name, "localhost/server:1", check=False)
         assert "already in use" in again.stderr, "the test itself is wrong"
+        if mounted:
+            lab.podman("mount", name)
 
     plant("secbox_late_1")
     push(box, compose(app, service("late", more=QUICK)))
     assert box.running() == {"app", "late"}
-    plant("secbox_more_1")
+    plant("secbox_more_1", mounted=True)
     box.set_engine("podman-compose")
     push(box, compose(app, service("late", more=QUICK), service("more", more=QUICK)))
     assert box.running() == {"app", "late", "more"}

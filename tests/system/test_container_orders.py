@@ -71,6 +71,20 @@ def test_what_cannot_be_done_says_why(box):
     assert box.running() == {"secbox", "other"} and box.ids()["other"] == ids["other"]
 
 
+def test_a_record_that_the_runtime_has_kept_is_removed(box):
+    """As where podman or its monitor was killed: podman takes for stopped what its OCI runtime still has."""
+    assert box.apply(STACK)["status"] == 200
+    ids = box.ids()
+    box.lab.podman("stop", "-t", "0", ids["secbox"])
+    runtime = os.path.basename(box.containers()["secbox"]["OCIRuntime"])
+    os.makedirs(f"/run/{runtime}/{ids['secbox']}")
+    again = box.lab.podman("start", ids["secbox"], check=False)
+    assert "already exists" in again.stderr, f"the test itself is wrong: {again}"
+    assert order(box, "restart")["ok"], box.log()
+    assert box.ids() == ids and box.running() == {"secbox", "other"}
+    assert "still had the container's record: that was removed" in box.log()
+
+
 def test_a_change_under_way_comes_first(box):
     with AgentSocket(box, link=True) as link:
         link.send(link.snapshot(STACK, nonce="n-1", confirmDeadlineSeconds=600))

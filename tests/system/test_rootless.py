@@ -142,6 +142,33 @@ def test_a_user_without_a_session_is_told_what_to_do(gateway, users_box):
     assert push(gateway, SERVER)[0] == 200
 
 
+def test_what_a_killed_podman_has_left_of_its_network_is_removed(gateway, users_box):
+    """The namespace of the bridges has its name, and nothing of the rest: podman 4 takes it for all of it, for ever."""
+    lab, text = users_box.lab, compose(service("web"))
+
+    def plant():
+        lab.podman("unshare", "--rootless-netns", "true")
+        shutil.rmtree(f"{lab.runtime_dir}/libpod/tmp/rootless-netns")
+
+    def removed():
+        return users_box.log().count("the name of that was removed")
+
+    plant()
+    probe = lab.podman("run", "--rm", "--network", "podman", "localhost/server:1", check=False)
+    assert "runtime directory for rootless netns" in probe.stderr, f"the test itself is wrong: {probe}"
+    assert push(gateway, text)[0] == 200
+    assert users_box.running() == {"web"} and removed() == 1, users_box.log()
+    # at a boot, too
+    before = users_box.ids()
+    users_box.agent.kill()
+    lab.podman("stop", "-a", "-t", "0")
+    plant()
+    os.unlink(users_box.path("run/tucomunidad/boot"))
+    users_box.start_agent()
+    wait_until(lambda: users_box.running() == {"web"}, "it runs again", users_box.agent.death)
+    assert users_box.ids() == before and removed() == 2, users_box.log()
+
+
 def test_registries_are_asked_as_the_podman_user_with_the_users_own_files(users_lab, folder):
     require_programs("mgmt-worker")
     os.chmod(folder, 0o711)

@@ -11,6 +11,8 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "mgmt-agent/worker/engine/engine.h"
+#include "mgmt-agent/worker/podman/podman-create.h"
+#include "mgmt-agent/worker/podman/podman-stale.h"
 
 static char *path_of(const EngineContext *w, const char *service, const char *suffix)
 {
@@ -81,7 +83,7 @@ static int check_created(const EngineContext *w, EngineJob *job, DriverJob *run,
     const char *container = job->service->container_name, *status = NULL;
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
-    _cleanup_(freep) char *why = NULL;
+    _cleanup_(freep) char *why = NULL, *mended = NULL;
     int r = podman_inspect(w->podman, container, &info, &reason);
 
     if (r == 0)
@@ -91,6 +93,11 @@ static int check_created(const EngineContext *w, EngineJob *job, DriverJob *run,
     if (r == 0 && !str_equal(status, "created") && !str_equal(status, "configured"))
         return 0;
     why = driver_reason(run->output);
+    if (r == 0 && why && podman_stale_state(why, json_string(info, "Id")) != STALE_NONE &&
+        podman_start_over_stale(w->podman, w->user, container, podman_start_new, &mended, &reason) == 0) {
+        job->output = TAKE_PTR(mended);
+        return 0;
+    }
     job->output = TAKE_PTR(run->output);
     return error_set_at(err, EIO, "apply.not-started", NULL, job->service->line, job->service->name,
                         "podman-compose did not start service %s: %s%scontainer %s is %s", job->service->name,

@@ -25,7 +25,7 @@ typedef struct EngineContext {
 
 typedef struct EngineJob {
     const ComposeService *service;
-    char *output; /* what was printed when it failed, redacted; owned by the caller */
+    char *output; /* what was printed when it failed, or what was mended, redacted; owned by the caller */
 } EngineJob;
 
 typedef struct Engine {

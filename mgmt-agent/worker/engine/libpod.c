@@ -12,6 +12,7 @@
 #include "lib/data/json.h"
 #include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
+#include "mgmt-agent/worker/podman/podman-stale.h"
 
 static int find_device(const char *path, SpecDevice *ret, void *userdata _unused_, Error *err)
 {
@@ -70,7 +71,7 @@ static int make_each(const EngineContext *w, const char *kind, char *const *keys
     return r;
 }
 
-static int make(const EngineContext *w, const ComposeService *s, Error *err)
+static int make(const EngineContext *w, const ComposeService *s, char **ret_said, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
     _cleanup_(podman_freep) Podman *other = NULL;
@@ -86,15 +87,16 @@ static int make(const EngineContext *w, const ComposeService *s, Error *err)
         r = podman_open_runtime(w->user, runtime, &other, err);
     if (r == 0)
         r = podman_create_container(other ? other : w->podman, spec, &id, err);
-    return r < 0 ? r : podman_start_new(w->podman, id, err);
+    return r < 0 ? r : podman_start_over_stale(w->podman, w->user, id, podman_start_new, ret_said, err);
 }
 
 static int start(const EngineContext *w, EngineJob *jobs, size_t n, bool first _unused_, Error *err)
 {
     for (size_t i = 0; i < n; i++) {
         _cleanup_(error_done) Error reason = {};
-        int r = make(w, jobs[i].service, &reason);
-        bool refused = str_equal(error_id(&reason), "podman.refused");
+        int r = make(w, jobs[i].service, &jobs[i].output, &reason);
+        bool refused =
+            str_equal(error_id(&reason), "podman.refused") || str_equal(error_id(&reason), "podman.stale");
 
         if (r < 0)
             return error_set_at(err, r == -ENOENT ? EIO : -r, refused ? "apply.not-started" : error_id(&reason), NULL,

@@ -16,6 +16,7 @@
 #include "mgmt-agent/worker/phases/flow.h"
 #include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/start-container.h"
 
 static int start_again(Deploy *d, const Current *current, const CurrentService *s, const char *why, Error *err)
 {
@@ -31,7 +32,7 @@ static int start_again(Deploy *d, const Current *current, const CurrentService *
     if (r == 0 && podman_answer_stopping(info, &stop))
         r = podman_stop_all(d->box.podman, &stop, 1, err);
     if (r == 0)
-        r = podman_start(d->box.podman, json_string(info, "Id"), err);
+        r = box_start_container(&d->box, json_string(info, "Id"), s->name, &d->report, err);
     if (r == 0)
         report_progress(&d->report, "info", s->name, "%s is started again%s", s->container, why);
     return r < 0 ? r : guests_follow(&d->box, d->options->project, current, s->name, &d->report, err);

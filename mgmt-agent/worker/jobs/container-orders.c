@@ -16,6 +16,7 @@
 #include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/sequence.h"
+#include "mgmt-agent/worker/phases/start-container.h"
 
 /* A container that hangs does not answer its signal: whoever waits for it waits in vain. */
 #define GRACE_MAX_SECONDS 10
@@ -80,7 +81,7 @@ static int restart(Deploy *d, const CurrentService *s, Error *err)
     if (r == 0)
         r = deploy_may_start(&d->box, d->options->project, s->name, info, err);
     if (r == 0)
-        r = podman_start(d->box.podman, container, err);
+        r = box_start_container(&d->box, container, s->name, &d->report, err);
     if (r == 0)
         r = guests_follow(&d->box, d->options->project, d->before.current, s->name, &d->report, err);
     if (r == 0) {

@@ -21,6 +21,7 @@
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
 #include "mgmt-agent/worker/phases/stage.h"
+#include "mgmt-agent/worker/phases/start-container.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
 #include "mgmt-agent/worker/phases/update-images.h"
 
@@ -259,7 +260,7 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
     if (!s->was_running || str_equal(status_of(info), "paused"))
         return 0;
     r = deploy_may_start(&d->box, d->options->project, s->service, info, err);
-    return r == 0 ? podman_start(d->box.podman, s->old_id, err) : r;
+    return r == 0 ? box_start_container(&d->box, s->old_id, s->service, &d->report, err) : r;
 }
 
 static int check_back(Deploy *d, const JournalStep *s, Error *err)

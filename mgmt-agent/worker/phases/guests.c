@@ -10,6 +10,7 @@
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/start-container.h"
 
 static int find_owner(Podman *podman, const char *name, Map *ids, Error *err)
 {
@@ -108,7 +109,7 @@ int guests_plan(Podman *podman, const ComposeProject *p, Plan *plan, Error *err)
 }
 
 /* 1 when it was started again. */
-static int follow(const Box *box, const char *project, const CurrentService *s, unsigned grace, Error *err)
+static int follow(const Box *box, const char *project, const CurrentService *s, unsigned grace, Report *report, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     const char *id;
@@ -127,7 +128,7 @@ static int follow(const Box *box, const char *project, const CurrentService *s, 
     if (r == 0)
         r = deploy_may_start(box, project, s->name, info, err);
     if (r == 0)
-        r = podman_start(box->podman, id, err);
+        r = box_start_container(box, id, s->name, report, err);
     return r == 0 ? 1 : r;
 }
 
@@ -143,7 +144,7 @@ int guests_follow(const Box *box, const char *project, const Current *current, c
         int r = 0;
 
         if (compose_lives_in(p, &p->services[i], names))
-            r = follow(box, project, &current->services[i], p->services[i].stop_grace_seconds, &reason);
+            r = follow(box, project, &current->services[i], p->services[i].stop_grace_seconds, report, &reason);
         if (r > 0)
             report_progress(report, "info", current->services[i].name,
                             "%s is started again, too: it shares what %s has", current->services[i].container, owner);

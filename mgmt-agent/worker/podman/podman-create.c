@@ -45,6 +45,38 @@ static bool may_begin_an_id(const char *name)
     return name[strspn(name, "0123456789abcdefABCDEF")] == '\0';
 }
 
+/* The id of what podman's store alone has under this name: a new string, or NULL. */
+static char *find_in_store(Podman *p, const char *name)
+{
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    const cJSON *c;
+
+    if (podman_call(p, "GET", "/containers/json?all=true&external=true", NULL, CREATE_TIMEOUT_USEC,
+                    "list what is in its store", &response, NULL) < 0 ||
+        json_parse(response.body, response.body_len, &list, NULL) < 0)
+        return NULL;
+    cJSON_ArrayForEach(c, list) {
+        const cJSON *names = cJSON_GetObjectItemCaseSensitive(c, "Names");
+
+        if (json_bool(c, "External", false) && json_string(c, "Id") &&
+            str_equal(cJSON_GetStringValue(cJSON_GetArrayItem(names, 0)), name))
+            return strdup(json_string(c, "Id"));
+    }
+    return NULL;
+}
+
+/* The killed creation had mounted it. By its id: a container that somebody makes meanwhile under this name has another one. */
+static int free_mounted_name(Podman *p, const char *name, Error *err)
+{
+    _cleanup_(freep) char *id = find_in_store(p, name);
+    _cleanup_(freep) char *path = id ? str_format("/containers/%s?force=true", id) : NULL;
+
+    if (!path)
+        return error_set(err, EBUSY, "podman.refused", "the name %s is in use, and podman does not show by what", name);
+    return podman_call(p, "DELETE", path, NULL, CREATE_TIMEOUT_USEC, "free the name of a mounted container", NULL, err);
+}
+
 int podman_free_name(Podman *p, const char *name, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -58,9 +90,11 @@ int podman_free_name(Podman *p, const char *name, Error *err)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
     error_done(&reason);
     path = str_format("/containers/%s", name);
-    /* without force: a container that somebody has made meanwhile, or that is mounted, stays */
+    /* without force: a container that somebody has made meanwhile stays */
     r = path ? podman_call(p, "DELETE", path, NULL, CREATE_TIMEOUT_USEC, "free the name of a container", NULL, &reason)
              : -ENOMEM;
+    if (r < 0 && strstr(error_message(&reason, r), "is mounted"))
+        return free_mounted_name(p, name, err);
     return r < 0 && r != -ENOENT ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
 }
 
