@@ -4,12 +4,12 @@ memory, beside the same gateway left alone."""
 import os
 import statistics
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 
 from tests.bench.storm import PORTS, SecBoxStack, memory
+from tests.lab.again import Again
 from tests.lab.isolate import is_isolated
 from tests.lab.self_signed import make_certificate
 from tests.lab.simulated_boxes import binary
@@ -46,50 +46,37 @@ class Strangers:
         self.daemon.process.wait()
 
 
-class Operator(threading.Thread):
+class Operator(Again):
     """Asks for a box again and again, each time over a new connection; `waits` in ms, and how often there was no answer."""
 
     def __init__(self, gateway):
-        super().__init__(daemon=True)
+        super().__init__(0.05)
         self.gateway = gateway
         self.waits = []
         self.failed = 0
-        self.over = threading.Event()
         self.start()
 
-    def run(self):
-        while not self.over.wait(0.05):
-            begin = time.monotonic()
-            try:
-                good = self.gateway.request("GET", "/v1/devices/bench-0").status == 200
-            except (urllib.error.URLError, OSError):
-                good = False
-            self.failed += not good
-            self.waits.append((time.monotonic() - begin) * 1000)
-
-    def end(self):
-        self.over.set()
-        self.join()
+    def once(self):
+        begin = time.monotonic()
+        try:
+            good = self.gateway.request("GET", "/v1/devices/bench-0").status == 200
+        except (urllib.error.URLError, OSError):
+            good = False
+        self.failed += not good
+        self.waits.append((time.monotonic() - begin) * 1000)
 
 
-class Peak(threading.Thread):
+class Peak(Again):
     """The most memory that the gateway has had, in MB."""
 
     def __init__(self, pid):
-        super().__init__(daemon=True)
+        super().__init__(0.2)
         self.pid = pid
         self.most = 0
-        self.over = threading.Event()
         self.start()
 
-    def run(self):
-        while not self.over.wait(0.2):
-            self.most = max(self.most, memory(self.pid) / 1024)
-
-    def end(self):
-        self.over.set()
-        self.join()
-        return self.most
+    def once(self):
+        self.most = max(self.most, memory(self.pid) / 1024)
 
 
 def measure(folder, stack, count, addresses):
@@ -110,7 +97,8 @@ def measure(folder, stack, count, addresses):
         time.sleep(WATCH_SECONDS)
         operator.end()
         assert boxes.counts()[0] == BOXES and stack.death() is None, boxes.counts()
-        return back, operator.waits, operator.failed, peak.end()
+        peak.end()
+        return back, operator.waits, operator.failed, peak.most
     finally:
         if strangers:
             strangers.close()

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Thousands of boxes on one gateway, beside Node's `ws` with the same boxes: what each of them costs, how fast they are
 accepted, and how they come back when the gateway was killed."""
+import contextlib
 import os
 import re
 import resource
 import ssl
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 
 from tests.lab import simulated_boxes
+from tests.lab.again import Again
 from tests.lab.self_signed import make_certificate
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
@@ -109,30 +110,21 @@ class Node:
     close = stop
 
 
-class Asker(threading.Thread):
+class Asker(Again):
     """Somebody who wants an answer over HTTPS all the time; `worst` is the longest wait in ms."""
 
     def __init__(self, url, authority):
-        super().__init__(daemon=True)
+        super().__init__(0.05)
         self.url = url + "/healthz"
         self.context = ssl.create_default_context(cafile=authority)
         self.worst = 0.0
-        self.over = threading.Event()
         self.start()
 
-    def run(self):
-        while not self.over.wait(0.05):
-            begin = time.monotonic()
-            try:
-                urllib.request.urlopen(self.url, timeout=60, context=self.context).read()
-            except urllib.error.URLError:
-                pass
-            self.worst = max(self.worst, (time.monotonic() - begin) * 1000)
-
-    def end(self):
-        self.over.set()
-        self.join()
-        return self.worst
+    def once(self):
+        begin = time.monotonic()
+        with contextlib.suppress(urllib.error.URLError):
+            urllib.request.urlopen(self.url, timeout=60, context=self.context).read()
+        self.worst = max(self.worst, (time.monotonic() - begin) * 1000)
 
 
 class Storm:
@@ -164,7 +156,9 @@ class Storm:
         asker = Asker(self.server.url, self.authority)
         while boxes.counts()[0] < boxes.count and time.monotonic() - begin < RETURN_SECONDS:
             time.sleep(0.05)
-        return time.monotonic() - begin, asker.end()
+        seconds = time.monotonic() - begin
+        asker.end()
+        return seconds, asker.worst
 
 
 def largest():

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.integration.test_secbox import SecBox
 from tests.lab.browser import Browser, available
-from tests.lab.cut_proxy import CutProxy
+from tests.lab.cut_proxy import CutCloud
 from tests.lab.fleet import Fleet
 from tests.lab.frigate_stand_in import FrigateStandIn, frame_number
 from tests.lab.gateway import Gateway
@@ -36,16 +36,8 @@ class Box(SecBox):
 
     def __init__(self, gateway, frigate):
         env = gateway.enroll(BOX)
-        self.line = CutProxy(gateway.port)
-
-        class Cloud:
-            cloud_url = gateway.url
-
-            @staticmethod
-            def url(role):
-                return f"ws://127.0.0.1:{self.line.port}/{role}"
-
-        super().__init__(Cloud)
+        self.line = CutCloud(gateway)
+        super().__init__(self.line)
         self.gateway, self.frigate = gateway, frigate
         self.env["BOOTSTRAP"] = env["BOOTSTRAP"]
         self.env["FRIGATE_URL"] = f"http://127.0.0.1:{frigate.port}"

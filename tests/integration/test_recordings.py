@@ -16,7 +16,7 @@ from tests.integration.test_community_whole import Cloud
 from tests.integration.test_lan import LanBox
 from tests.integration.test_media import PLAYER, Portal
 from tests.lab.browser import Browser, available
-from tests.lab.cut_proxy import CutProxy
+from tests.lab.cut_proxy import CutCloud
 from tests.lab.fleet import Fleet
 from tests.lab.frigate_stand_in import FrigateStandIn, Recording
 from tests.lab.gateway import Gateway
@@ -35,16 +35,8 @@ class Place:
         self.community = str(uuid.uuid4())
         assert gateway.request("PUT", f"/v1/communities/{self.community}", {"name": "Las Lomas"}).status == 201
         env = gateway.enroll(BOX)
-        self.line = CutProxy(gateway.port)
-
-        class Line:
-            cloud_url = gateway.url
-
-            @staticmethod
-            def url(role):
-                return f"ws://127.0.0.1:{self.line.port}/{role}"
-
-        self.box = LanBox(Line, pg)
+        self.line = CutCloud(gateway)
+        self.box = LanBox(self.line, pg)
         self.box.env.update(BOOTSTRAP=env["BOOTSTRAP"], FRIGATE_URL=f"http://127.0.0.1:{frigate.port}")
         self.box.start()
         wait_until(lambda: gateway.request("GET", f"/v1/devices/{BOX}/cameras").json.get("frigate") == "up", "Frigate",

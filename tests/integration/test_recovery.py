@@ -27,6 +27,7 @@ from tests.conftest import require_programs  # noqa: E402
 from tests.integration.fake_cloud import FakeCloud  # noqa: E402
 from tests.integration.gateway_lab import NUMBERS, Lab, enroll, gw, shared  # noqa: E402
 from tests.lab import sshd  # noqa: E402
+from tests.lab.again import Again  # noqa: E402
 from tests.lab.device import Device  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 from tests.lab.recovery import Recovery  # noqa: E402
@@ -208,23 +209,20 @@ class Way:
         self.device.close()
 
 
-class Heart:
+class Heart(Again):
     """Writes the heartbeat as the main container would."""
 
     def __init__(self, box):
-        self.box, self.beats, self.over = box, True, threading.Event()
+        super().__init__(0.3)
+        self.box, self.beats = box, True
         box.beat()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        self.start()
 
-    def run(self):
-        while not self.over.wait(0.3):
-            if self.beats:
-                self.box.beat()
+    def once(self):
+        if self.beats:
+            self.box.beat()
 
-    def close(self):
-        self.over.set()
-        self.thread.join()
+    close = Again.end
 
 
 def test_opens_when_the_main_way_is_wedged_and_closes_when_it_is_well(gw, box):

@@ -69,3 +69,14 @@ class CutProxy:
 
     def __exit__(self, *_):
         self.close()
+
+
+class CutCloud(CutProxy):
+    """A gateway whose tunnels can be cut, as a box of secbox (SecBox, LanBox) takes its cloud: all else goes straight to it."""
+
+    def __init__(self, gateway):
+        super().__init__(gateway.port)
+        self.cloud_url = gateway.url
+
+    def url(self, role):
+        return f"ws://127.0.0.1:{self.port}/{role}"
