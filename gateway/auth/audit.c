@@ -33,15 +33,20 @@ void audit_keep(Store *s, Backlog *b)
     kept.backlog = b;
 }
 
-static int add(Store *s, const AuditEntry *entry, const char *detail, Error *err)
+static AuditRow row_of(const AuditEntry *entry, const char *detail)
 {
-    const AuditRow row = {
+    return (AuditRow) {
         .actor = entry->actor,
         .action = entry->action,
         .device = entry->device,
         .alarm = entry->alarm,
         .detail = detail,
     };
+}
+
+static int add(Store *s, const AuditEntry *entry, const char *detail, Error *err)
+{
+    const AuditRow row = row_of(entry, detail);
 
     if (kept.backlog && kept.store == s)
         return backlog_add_audit(kept.backlog, row.actor, row.action, row.device, row.alarm, detail);
@@ -81,13 +86,7 @@ int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys,
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
     if (!detail)
         return -ENOMEM;
-    const AuditRow row = {
-        .actor = entry->actor,
-        .action = entry->action,
-        .device = entry->device,
-        .alarm = entry->alarm,
-        .detail = detail,
-    };
+    const AuditRow row = row_of(entry, detail);
     _cleanup_(error_done) Error err = {};
     return store_query(s, sql_audit_add_once(&row, keys[0], keys[1]), on_done ? on_done : on_written_once, userdata,
                        NULL, &err);
