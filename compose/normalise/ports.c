@@ -144,20 +144,30 @@ static int parse_short_host(const Place *at, const char *value, char *rest, Port
     return 0;
 }
 
+/* The text, a copy of it without "/udp", and what stands there: NULL when nothing does. */
+static int take_port(const Place *at, const char **ret, char **ret_copy, char **ret_protocol)
+{
+    int r = take_text(at, ret);
+
+    if (r < 0)
+        return r;
+    *ret_copy = strdup(*ret);
+    if (!*ret_copy)
+        return -ENOMEM;
+    *ret_protocol = cut_last(*ret_copy, '/');
+    return 0;
+}
+
 static int take_short(const Place *at, ComposeService *s, cJSON *ports)
 {
     _cleanup_(freep) char *copy = NULL;
     const char *value = NULL, *container;
     Port port = { .protocol = "tcp" };
-    char *tail;
-    int r = take_text(at, &value);
+    char *tail = NULL;
+    int r = take_port(at, &value, &copy, &tail);
 
     if (r < 0)
         return r;
-    copy = strdup(value);
-    if (!copy)
-        return -ENOMEM;
-    tail = cut_last(copy, '/');
     if (tail && parse_protocol(tail, &port) < 0)
         return fail_port(at, value, "the protocol is not tcp, udp or sctp");
     tail = cut_last(copy, ':');
@@ -212,16 +222,13 @@ static int take_long(const Place *at, ComposeService *s, cJSON *ports)
 static int take_expose(const Place *at, cJSON *array)
 {
     _cleanup_(freep) char *copy = NULL;
-    const char *value = NULL, *tail;
+    const char *value = NULL;
     Port port = { .protocol = "tcp" };
-    int r = take_text(at, &value);
+    char *tail = NULL;
+    int r = take_port(at, &value, &copy, &tail);
 
     if (r < 0)
         return r;
-    copy = strdup(value);
-    if (!copy)
-        return -ENOMEM;
-    tail = cut_last(copy, '/');
     if ((tail && parse_protocol(tail, &port) < 0) || parse_range(copy, &port.container) < 0)
         return place_fail(at, EINVAL, "compose.bad-port",
                           "\"%s\" is no port; write it like \"80\", \"53/udp\" or \"3000-3005\"", value);
