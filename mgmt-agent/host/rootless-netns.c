@@ -30,7 +30,8 @@ char **rootless_netns_files(const PodmanUser *user, const char *graphroot)
 static char *last_part(const PodmanUser *user, bool first)
 {
     return str_format("%s/%s", user->runtime_dir,
-                      first ? "libpod/tmp/rootless-netns/run/systemd" : "containers/networks/rootless-netns/resolv.conf");
+                      first ? "libpod/tmp/rootless-netns/run/systemd"
+                            : "containers/networks/rootless-netns/resolv.conf");
 }
 
 char *rootless_netns_half_made(const PodmanUser *user, const char *graphroot, usec_t now)

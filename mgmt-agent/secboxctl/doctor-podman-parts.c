@@ -127,7 +127,8 @@ static bool is_half_made(const Doctor *d, Finding *f)
     if (!file)
         return false;
     finding_set(f, VERDICT_FAIL, "Then start again what runs on a bridge: it is cut off from what starts now.",
-                "podman was killed while it made the network of %s's containers: none starts on a bridge", d->user.name);
+                "podman was killed while it made the network of %s's containers: none starts on a bridge",
+                d->user.name);
     finding_since_file(f, file);
     finding_remedy(f, "runuser -u %s -- rm -f %s", d->user.name, file);
     return true;

@@ -17,7 +17,8 @@ static void test_sentences(void **state)
         StaleState stale;
     } cases[] = {
         /* 4.3 */
-        { START "failed to mount runtime directory for rootless netns: no such file or directory (500)", ID, STALE_NETNS },
+        { START "failed to mount runtime directory for rootless netns: no such file or directory (500)", ID,
+          STALE_NETNS },
         { "unable to start container " ID
           ": failed to mount runtime directory for rootless netns: no such file or directory",
           NULL, STALE_NETNS },
@@ -39,8 +40,10 @@ static void test_sentences(void **state)
         { START "rootless netns: create netns: open /run/user/1000/x: permission denied (500)", ID, STALE_NONE },
         { START "rootless netns: mount \"/run/user/1000\" to \"x\": no such file or directory (500)", ID, STALE_NONE },
         { START "creating named volume \"data\": volume already exists (500)", ID, STALE_NONE },
-        { "podman refused to make a container: creating container storage: the container name \"secbox_web_1\" is already "
-          "in use by " ID ". You have to remove that container to be able to reuse that name: that name is already in use",
+        { "podman refused to make a container: creating container storage: the container name \"secbox_web_1\" is "
+          "already "
+          "in use by " ID
+          ". You have to remove that container to be able to reuse that name: that name is already in use",
           ID, STALE_NONE },
         { "", ID, STALE_NONE },
     };
@@ -73,9 +76,9 @@ static void test_half_made(void **state)
     assert_true(str_ends(files[0], "/run/user/netns/rootless-netns-d145ae0bcd1d0284a9b8"));
     assert_true(str_ends(files[1], "/run/user/containers/networks/rootless-netns/rootless-netns"));
     for (int i = 0; i < 2; i++) {
-        const char *const before[] = { "netns", "containers/networks/rootless-netns" },
-                          *const last[] = { "libpod/tmp/rootless-netns/run/systemd",
-                                            "containers/networks/rootless-netns/resolv.conf" };
+        const char *const before[] = { "netns", "containers/networks/rootless-netns" }, *const last[] = {
+            "libpod/tmp/rootless-netns/run/systemd", "containers/networks/rootless-netns/resolv.conf"
+        };
         _cleanup_(freep) char *found = NULL, *done = NULL;
 
         make(&user, before[i], true);

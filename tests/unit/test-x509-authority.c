@@ -154,9 +154,7 @@ static void test_request(void **state)
                              *const part[] = { "a*.lan.example", NULL }, *const deep[] = { "*.*.example", NULL },
                              *const behind[] = { "*.a,DNS:b.example", NULL },
                              *const numbers[] = { "*.192.0.2.1", NULL };
-    static const char *const *const bad[] = {
-        none, address, six, injected, star, top, part, deep, behind, numbers
-    };
+    static const char *const *const bad[] = { none, address, six, injected, star, top, part, deep, behind, numbers };
     _cleanup_(freep) char *first = NULL, *again = NULL;
     struct stat st;
 

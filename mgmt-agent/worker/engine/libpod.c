@@ -95,8 +95,7 @@ static int start(const EngineContext *w, EngineJob *jobs, size_t n, bool first _
     for (size_t i = 0; i < n; i++) {
         _cleanup_(error_done) Error reason = {};
         int r = make(w, jobs[i].service, &jobs[i].output, &reason);
-        bool refused =
-            str_equal(error_id(&reason), "podman.refused") || str_equal(error_id(&reason), "podman.stale");
+        bool refused = str_equal(error_id(&reason), "podman.refused") || str_equal(error_id(&reason), "podman.stale");
 
         if (r < 0)
             return error_set_at(err, r == -ENOENT ? EIO : -r, refused ? "apply.not-started" : error_id(&reason), NULL,

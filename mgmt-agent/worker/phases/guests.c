@@ -109,7 +109,8 @@ int guests_plan(Podman *podman, const ComposeProject *p, Plan *plan, Error *err)
 }
 
 /* 1 when it was started again. */
-static int follow(const Box *box, const char *project, const CurrentService *s, unsigned grace, Report *report, Error *err)
+static int follow(const Box *box, const char *project, const CurrentService *s, unsigned grace, Report *report,
+                  Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     const char *id;
