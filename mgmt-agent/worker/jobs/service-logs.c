@@ -14,11 +14,11 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/event/daemon.h"
-#include "lib/event/process.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/podman/user-process.h"
 
 #define PODMAN "/usr/bin/podman"
 /* Of the lines of one message; each byte may take six in JSON. */
@@ -177,19 +177,12 @@ static int show(Logs *l, Error *err)
     _cleanup_(freep) char *since = l->since ? str_format("--since=%s", l->since) : NULL;
     const char *argv[] = { PODMAN, "logs", "--timestamps", NULL, NULL, NULL, NULL, NULL };
     usec_t now = boottime_usec();
-    const PodmanUser *user = &l->d->box.user;
-    ProcessSpec spec = { .argv = argv,
-                         .env = (const char *const *) user->env,
-                         .uid = user->uid,
-                         .gid = user->gid,
-                         .drop_privileges = user->switch_user,
-                         .timeout_usec = l->until > now ? l->until - now : 1,
-                         .line_max = LOG_LINE_MAX,
-                         .one_output = true,
-                         .keep_with_parent = true };
+    ProcessSpec spec = podman_user_spec(&l->d->box.user, argv, l->until > now ? l->until - now : 1);
     _cleanup_(process_freep) Process *p = NULL;
     size_t n = 3;
 
+    spec.line_max = LOG_LINE_MAX;
+    spec.one_output = true;
     if (!tail || (l->since && !since))
         return -ENOMEM;
     if (!l->live)

@@ -17,8 +17,8 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/process.h"
 #include "lib/event/daemon.h"
+#include "mgmt-agent/worker/podman/user-process.h"
 
 #define PROBE_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define UP_TIMEOUT_USEC (5 * USEC_PER_MINUTE)
@@ -141,14 +141,7 @@ static void remember_version_text(const char *stamp, const char *version)
 static int ask_version(const char *program, const PodmanUser *user, char **ret, Error *err)
 {
     const char *argv[] = { program, "--version", NULL };
-    ProcessSpec spec = { .argv = argv,
-                         .env = (const char *const *) user->env,
-                         .cwd = "/",
-                         .uid = user->uid,
-                         .gid = user->gid,
-                         .drop_privileges = user->switch_user,
-                         .timeout_usec = PROBE_TIMEOUT_USEC,
-                         .keep_with_parent = true };
+    const ProcessSpec spec = podman_user_spec(user, argv, PROBE_TIMEOUT_USEC);
     _cleanup_(process_result_done) ProcessResult result = {};
     int r = process_run(&spec, NULL, NULL, &result, err);
 
@@ -260,18 +253,14 @@ static int start_run(Pool *pool, Run *run, Error *err)
         driver_argv_up(pool->driver, pool->project, run->job->file, run->job->env_file, run->job->run_args);
     _cleanup_(freep) char *folder = strdup(run->job->file);
     char *slash = folder ? strrchr(folder, '/') : NULL;
-    ProcessSpec spec = { .argv = (const char *const *) argv,
-                         .env = (const char *const *) pool->user->env,
-                         .cwd = folder,
-                         .uid = pool->user->uid,
-                         .gid = pool->user->gid,
-                         .drop_privileges = pool->user->switch_user,
-                         .timeout_usec = UP_TIMEOUT_USEC };
+    ProcessSpec spec = podman_user_spec(pool->user, (const char *const *) argv, UP_TIMEOUT_USEC);
     int r;
 
     if (!argv || !slash)
         return error_set(err, ENOMEM, "compose-driver.failed", "no memory");
     *slash = '\0';
+    spec.cwd = folder;
+    spec.keep_with_parent = false; /* killed half-way it would leave storage locked or mounts behind */
     r = process_spawn(pool->event, &spec, on_line, on_done, run, &run->process, err);
     if (r < 0)
         return error_prefix(err, r, "starting podman-compose for %s", run->job->service);

@@ -7,9 +7,9 @@
 
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
-#include "lib/event/process.h"
 #include "mgmt-agent/host/rootless-netns.h"
 #include "mgmt-agent/worker/podman/podman-call.h"
+#include "mgmt-agent/worker/podman/user-process.h"
 
 #define LIST_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define COMMAND_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -37,14 +37,7 @@ StaleState podman_stale_state(const char *sentence, const char *id)
 /* As the user: below a folder of somebody else's, root would follow where that one leads. */
 static int run_as_user(const PodmanUser *user, const char *const *argv, Error *err)
 {
-    ProcessSpec spec = { .argv = argv,
-                         .env = (const char *const *) user->env,
-                         .cwd = "/",
-                         .uid = user->uid,
-                         .gid = user->gid,
-                         .drop_privileges = user->switch_user,
-                         .timeout_usec = COMMAND_TIMEOUT_USEC,
-                         .keep_with_parent = true };
+    const ProcessSpec spec = podman_user_spec(user, argv, COMMAND_TIMEOUT_USEC);
     _cleanup_(process_result_done) ProcessResult result = {};
     int r = process_run(&spec, NULL, NULL, &result, err);
 
@@ -63,7 +56,8 @@ static int check_bridges_are_empty(Podman *p, Error *err)
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(cJSON_Deletep) cJSON *list = NULL;
     const cJSON *c;
-    int r = podman_call(p, "GET", "/containers/json?all=true", NULL, LIST_TIMEOUT_USEC, "list containers", &response, err);
+    int r =
+        podman_call(p, "GET", "/containers/json?all=true", NULL, LIST_TIMEOUT_USEC, "list containers", &response, err);
 
     if (r == 0)
         r = json_parse(response.body, response.body_len, &list, err);
@@ -100,15 +94,17 @@ static int remove_netns(Podman *p, const PodmanUser *user, char **ret_removed, E
     const char *argv[] = { "/bin/rm", "-f", "--", files[0], files[1], NULL };
     r = run_as_user(user, argv, err);
     if (r == 0)
-        *ret_removed = strdup("podman had been killed while it made the network of its containers: the name of that was "
-                              "removed, so that podman makes it anew");
+        *ret_removed =
+            strdup("podman had been killed while it made the network of its containers: the name of that was "
+                   "removed, so that podman makes it anew");
     return r;
 }
 
 /* The program that podman has used for it, which alone knows where its records are. */
 static char *runtime_of(const cJSON *info)
 {
-    static const char *const known[] = { "crun", "runc" }, *const folders[] = { "/usr/bin", "/usr/sbin", "/usr/local/bin" };
+    static const char *const known[] = { "crun", "runc" }, *const folders[] = { "/usr/bin", "/usr/sbin",
+                                                                                "/usr/local/bin" };
     const char *said = json_string(info, "OCIRuntime"), *slash = said ? strrchr(said, '/') : NULL;
     const char *name = slash ? slash + 1 : said;
 
@@ -126,10 +122,11 @@ static int remove_record(const PodmanUser *user, const cJSON *info, const char *
 {
     _cleanup_(freep) char *runtime = runtime_of(info);
     const char *argv[] = { runtime, "delete", "--force", id, NULL };
-    int r = runtime ? run_as_user(user, argv, err)
-                    : error_set(err, ENOENT, "podman.stale",
-                                "the OCI runtime has a record of a container that podman takes for stopped, and is none "
-                                "of those that are known here");
+    int r = runtime
+                ? run_as_user(user, argv, err)
+                : error_set(err, ENOENT, "podman.stale",
+                            "the OCI runtime has a record of a container that podman takes for stopped, and is none "
+                            "of those that are known here");
 
     if (r == 0)
         *ret_removed = strdup("podman or its monitor had been killed, and the OCI runtime still had the container's "

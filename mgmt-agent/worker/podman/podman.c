@@ -14,9 +14,9 @@
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
-#include "lib/event/process.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/worker/podman/podman-call.h"
+#include "mgmt-agent/worker/podman/user-process.h"
 
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -180,16 +180,10 @@ static int start_service(Podman *p, const PodmanUser *user, const char *runtime,
     _cleanup_(freep) char *address = NULL;
     const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, runtime ? "--runtime" : NULL,
                            runtime,           NULL };
-    ProcessSpec spec = { .argv = argv,
-                         .env = (const char *const *) user->env,
-                         .cwd = user->home,
-                         .uid = user->uid,
-                         .gid = user->gid,
-                         .drop_privileges = user->switch_user,
-                         .timeout_usec = SERVICE_LIFETIME_USEC,
-                         .keep_with_parent = true };
+    ProcessSpec spec = podman_user_spec(user, argv, SERVICE_LIFETIME_USEC);
     int r;
 
+    spec.cwd = user->home;
     if (!folder)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     r = dir_make(folder, 0700, user->uid, user->gid, err);
