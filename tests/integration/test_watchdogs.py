@@ -110,17 +110,21 @@ def test_recovery_agent(folder, manager):
         check(manager, box.daemon)
 
 
-def test_mgmt_agent(folder, manager):
-    """It asks itself over its socket; the disk is tried, and is no reason."""
-    require_programs("mgmt-agent")
-    agent = Agent(folder)
-    os.makedirs(os.path.join(agent.state, "scratch", "in the way"))
+def start_watched(agent, manager):
     os.environ.update(manager.env)
     try:
         agent.start()
     finally:
         for name in manager.env:
             del os.environ[name]
+
+
+def test_mgmt_agent(folder, manager):
+    """It asks itself over its socket; the disk is tried, and is no reason."""
+    require_programs("mgmt-agent")
+    agent = Agent(folder)
+    os.makedirs(os.path.join(agent.state, "scratch", "in the way"))
+    start_watched(agent, manager)
     try:
         wait_until(lambda: "scratch cannot be written" in agent.log(), "it has tried the disk", agent.daemon.death)
         manager.wait_pings(20)
@@ -138,12 +142,7 @@ def test_a_disk_that_hangs_does_not_hold_up_mgmt_agent(folder, manager):
     held = os.open(scratch, os.O_RDONLY)
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-    os.environ.update(manager.env)
-    try:
-        agent.start()
-    finally:
-        for name in manager.env:
-            del os.environ[name]
+    start_watched(agent, manager)
     try:
         wait_until(lambda: os.stat(scratch).st_ino != os.fstat(held).st_ino, "the disk was tried", agent.daemon.death)
         assert fcntl.fcntl(held, fcntl.F_GETLEASE) == fcntl.F_WRLCK, "nobody waited for the file that hangs"
