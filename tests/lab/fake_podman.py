@@ -37,6 +37,8 @@ class BoxPodman:
         self.containers = {}  # id → inspection
         self.made = []        # image ids of the containers that were made, in order
         self.bad = set()      # ids of images whose program does not run
+        self.refusals = []    # sentences, each of which refuses one start, the first one first
+        self.starts = 0
         self.store = os.path.join(root, "store")
         os.makedirs(self.store, exist_ok=True)
 
@@ -70,7 +72,7 @@ class BoxPodman:
         dead = found in self.bad
         self.made.append(found)
         self.containers[number] = {
-            "Id": number, "Name": service["container_name"], "Image": found, "RestartCount": 0,
+            "Id": number, "Name": service["container_name"], "Image": found, "RestartCount": 0, "OCIRuntime": "crun",
             "StaticDir": os.path.join(self.store, "overlay-containers", number, "userdata"),
             "State": {"Status": "exited" if dead else "running", "ExitCode": int(dead), "Pid": 0 if dead else os.getpid()},
             "Config": {"Env": environment, "Labels": labels, "Cmd": service.get("command") or [], "User": service.get("user", "")},
@@ -127,6 +129,9 @@ class BoxPodman:
                 return 304, ""
             c["State"].update(Status="exited", Pid=0)
         elif verb == "start":
+            self.starts += 1
+            if self.refusals:
+                return 500, {"message": self.refusals.pop(0).format(id=c["Id"])}
             c["State"].update(Status="running", ExitCode=0, Pid=os.getpid())
         elif verb == "rename":
             c["Name"] = query["name"][0]
