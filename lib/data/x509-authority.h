@@ -41,7 +41,8 @@ int x509_server_check(const char *ca_cert_path, const char *key_path, const char
                       Error *err) _must_check_;
 
 /* Asks somebody else for a certificate (PKCS #10, RFC 2986): the PEM text of a request for `names` (as above, but host names only,
- * of which the first label may be a star and then stands for any one), signed with the key in key_path, which is made when there is none. The key stays here. "x509.make", "key.bad", file.*. */
+ * of which the first label may be a star and then stands for any one), signed with the key in key_path, which is made when there is
+ * none. The key stays here. "x509.make", "key.bad", file.*. */
 int x509_request_make(const char *key_path, const char *const *names, char **ret, Error *err) _must_check_;
 
 /* The DER form of the first certificate: a new block, owned by the caller. */

@@ -11,7 +11,8 @@ from tests.integration.test_fleet import fleet_fixture
 SEEN = "2026-01-02T03:04:05.000Z"
 WELL = {"id": "caseta5", "connected": True, "connectedSince": SEEN, "peer": "192.0.2.7", "roles": ["device", "mgmt", "recovery"],
         "keys": {"mgmt": "a", "device": "b", "recovery": "c"}, "agentVersion": "0.1.0", "lastSeenAt": SEEN,
-        "statusAt": SEEN, "services": [{"name": "secbox", "state": "running", "since": SEEN}], "recovery": {"state": "healthy", "open": False}}
+        "statusAt": SEEN, "services": [{"name": "secbox", "state": "running", "since": SEEN}],
+        "recovery": {"state": "healthy", "open": False}}
 PASSED = {"id": "agent", "result": "pass", "detail": "0.1.0"}
 FAILED = {"id": "lingering", "result": "fail", "detail": "tc does not linger", "since": SEEN,
           "advice": "Run `loginctl enable-linger tc`.", "remedy": "loginctl enable-linger tc", "remedyFor": "box"}

@@ -78,8 +78,6 @@ def test_a_record_that_the_runtime_has_kept_is_removed(box):
     box.lab.podman("stop", "-t", "0", ids["secbox"])
     runtime = os.path.basename(box.containers()["secbox"]["OCIRuntime"])
     os.makedirs(f"/run/{runtime}/{ids['secbox']}")
-    again = box.lab.podman("start", ids["secbox"], check=False)
-    assert "already exists" in again.stderr, f"the test itself is wrong: {again}"
     assert order(box, "restart")["ok"], box.log()
     assert box.ids() == ids and box.running() == {"secbox", "other"}
     assert "still had the container's record: that was removed" in box.log()

@@ -88,7 +88,8 @@ static void test_half_made(void **state)
         assert_null(rootless_netns_half_made(&user, "/home/tc/.local/share/containers/storage", now));
         found = rootless_netns_half_made(&user, "/home/tc/.local/share/containers/storage", later);
         assert_string_equal(found, files[i]);
-        assert_null(rootless_netns_half_made(&user, "/srv/another/store", later));
+        if (i == 0)
+            assert_null(rootless_netns_half_made(&user, "/srv/another/store", later));
         make(&user, last[i], i == 0);
         done = rootless_netns_half_made(&user, "/home/tc/.local/share/containers/storage", later);
         assert_null(done);

@@ -59,7 +59,7 @@ static char *find_in_store(Podman *p, const char *name)
     cJSON_ArrayForEach(c, list) {
         const cJSON *names = cJSON_GetObjectItemCaseSensitive(c, "Names");
 
-        if (json_bool(c, "External", false) && json_string(c, "Id") &&
+        if (str_equal(json_string(c, "State"), "storage") && json_string(c, "Id") &&
             str_equal(cJSON_GetStringValue(cJSON_GetArrayItem(names, 0)), name))
             return strdup(json_string(c, "Id"));
     }
