@@ -254,7 +254,7 @@ static CURLcode set_peer(CURL *e, const HttpRequest *request)
         c = curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
     if (c == CURLE_OK)
         c = set_authorities(e, request);
-    if (c == CURLE_OK && request->may_connect)
+    if (c == CURLE_OK && (request->may_connect || request->past_proxy))
         c = curl_easy_setopt(e, CURLOPT_PROXY, "");
     if (c == CURLE_OK && request->unix_socket) {
         c = curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);

@@ -75,6 +75,7 @@ struct Identity {
     bool claim_again;         /* the token was refused for good: the next try is a claim */
     bool claiming;            /* what the call under way is */
     bool clock_corrected;     /* since the last success */
+    bool past_proxy;          /* what worked last is tried first; where there is no proxy, both are the same way */
     int64_t clock_offset;     /* the server's clock minus ours, seconds */
     usec_t refused_last;      /* boottime of the last identity_refused() */
     Lifetime life;
@@ -346,6 +347,12 @@ static void fail_refused(Identity *i, usec_t retry_after, const Error *err)
     fail_until(i, backoff_next(&i->refused, random_u64(), retry_after, retry_after), err);
 }
 
+/* A proxy that refuses is not the only way, as it is not for tunnels (tunnel-state.h). */
+static void take_other_way(Identity *i)
+{
+    i->past_proxy = !i->past_proxy;
+}
+
 /* A proxy, a captive portal: it decides nothing. */
 static void fail_strange(Identity *i, const HttpResponse *response)
 {
@@ -353,6 +360,7 @@ static void fail_strange(Identity *i, const HttpResponse *response)
     usec_t delay = backoff_next(&i->network, random_u64(), response->retry_after_usec, response->retry_after_usec);
 
     (void) refusal_of_stranger(i->base_url, response->status, response->server, NULL, &err);
+    take_other_way(i);
     fail_until(i, delay > STRANGER_DELAY_MAX ? STRANGER_DELAY_MAX : delay, &err);
 }
 
@@ -465,10 +473,12 @@ static void on_answer(HttpCall *call, int r, const HttpResponse *response, const
     (void) call;
     i->call = NULL;
     if (r < 0) {
-        if (str_equal(error_id(http_err), "http.bad-url"))
+        if (str_equal(error_id(http_err), "http.bad-url")) {
             fail_until(i, USEC_INFINITY, http_err);
-        else
-            fail_network(i, 0, http_err);
+            return;
+        }
+        take_other_way(i);
+        fail_network(i, 0, http_err);
         return;
     }
     if (json_parse_object(response->body, response->body_len, &body, NULL) < 0)
@@ -489,6 +499,7 @@ static int start_request(Identity *i, const char *url, const char *const *header
         .body_len = strlen(body),
         .ca_file = i->ca_file,
         .peer_key = i->claiming ? i->cloud_key : NULL,
+        .past_proxy = i->past_proxy,
         .timeout_usec = REQUEST_TIMEOUT,
         .response_max = ANSWER_MAX,
     };

@@ -210,6 +210,18 @@ def test_a31_a_proxy_that_lets_nobody_through_is_not_the_only_way(cloud, box):
         box.stop()
 
 
+def test_a31_a_claim_goes_past_a_proxy_that_refuses_it(cloud, box):
+    """Else a box whose token has expired meanwhile would never come back."""
+    with ConnectProxy() as proxy:
+        proxy.plain_refusal = 403
+        box.start(http_proxy=f"http://127.0.0.1:{proxy.port}")
+        cloud.next_connection()
+        box.agent.wait_connected()
+        assert proxy.refused == 1 and len(cloud.claims) == 1
+        assert proxy.connects == [f"127.0.0.1:{cloud.port}"], "the tunnel takes the proxy, which lets it through"
+        box.stop()
+
+
 def test_messages_both_ways(cloud, box):
     box.start()
     connection = cloud.next_connection()

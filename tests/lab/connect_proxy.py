@@ -12,7 +12,8 @@ CHUNK = 64 * 1024
 class ConnectProxy:
     def __init__(self, login=None):
         self.login = base64.b64encode(login.encode()).decode() if login else None
-        self.refusal = None  # a status with which CONNECT is answered
+        self.refusal = None        # a status with which CONNECT is answered
+        self.plain_refusal = None  # and one for other requests
         self.connects = []   # "HOST:PORT" of those that were let through
         self.refused = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -42,8 +43,8 @@ class ConnectProxy:
             method, target, version = lines[0].split(" ")
             if self.login and f"Proxy-Authorization: Basic {self.login}" not in lines:
                 self._refuse(near, 407)
-            elif method == "CONNECT" and self.refusal:
-                self._refuse(near, self.refusal)
+            elif refusal := self.refusal if method == "CONNECT" else self.plain_refusal:
+                self._refuse(near, refusal)
             elif method == "CONNECT":
                 with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as far:
                     self.connects.append(target)
