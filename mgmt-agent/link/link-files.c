@@ -51,6 +51,8 @@ struct LinkFiles {
     off_t before;     /* what had come when we asked for the rest */
     usec_t since;     /* CLOCK_BOOTTIME */
     unsigned damaged; /* how often what came was not what it should be */
+    bool refused;     /* once; by a proxy, maybe */
+    bool past_proxy;  /* what worked last is tried first; where there is no proxy, both are the same way */
     HttpCall *call;
     sd_event_source *again;
 };
@@ -179,6 +181,7 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
 static void try_again(LinkFiles *f, const Error *err, int r)
 {
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "the files of a push are not here yet");
+    f->past_proxy = !f->past_proxy;
     if (boottime_usec() - f->since > FETCH_MAX || timer_arm(f->link->event, &f->again, RETRY_PAUSE, on_again, f) < 0) {
         log_error("the files of a push did not come; it is refused");
         hand_over(f);
@@ -239,7 +242,8 @@ static void take_answer(LinkFiles *f, int status, const Error *err, int r)
         }
     } else {
         r = error_set(&refused, EBADMSG, "bundle.status", "the gateway answers with HTTP status %d", status);
-        if (status == 401 || status == 429 || status >= 500) {
+        if (status == 401 || status == 429 || status >= 500 || !f->refused) {
+            f->refused = true;
             try_again(f, &refused, r);
         } else {
             log_failure(LOG_LEVEL_ERROR, NULL, &refused, r, "the files of a push did not come; it is refused");
@@ -293,6 +297,7 @@ static int ask(LinkFiles *f, const char *token, Error *err)
         .timeout_usec = FETCH_MAX,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .stall_usec = STALL,
+        .past_proxy = f->past_proxy,
         .response_max = BUNDLE_SIZE_MAX,
         .on_data = on_data,
         .userdata = f,
@@ -328,6 +333,7 @@ static void start_next(LinkFiles *f)
         return;
     f->since = boottime_usec();
     f->damaged = 0;
+    f->refused = false;
     prune(f->held[0].digest + strlen(BUNDLE_DIGEST_PREFIX));
     f->path = path_of(f->held[0].digest);
     f->part = f->path ? str_format("%s" PART, f->path) : NULL;

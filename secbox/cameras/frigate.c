@@ -179,6 +179,7 @@ int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void
         .timeout_usec = limits.whole,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .stall_usec = limits.silence,
+        .past_proxy = true, /* it is the container's neighbour, and podman hands the host's proxy to each container */
         .response_max = answer_max(get),
         .keep_headers = kept,
         .on_head = get->on_head,
@@ -227,6 +228,7 @@ int frigate_login(Frigate *f, http_done_t on_done, void *userdata, HttpCall **re
         .body_len = strlen(body),
         .timeout_usec = ANSWER_TIMEOUT,
         .connect_timeout_usec = CONNECT_TIMEOUT,
+        .past_proxy = true,
         .keep_headers = kept,
     };
     return http_start(f->http, &request, on_done, userdata, ret, err);

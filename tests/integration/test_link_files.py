@@ -12,6 +12,7 @@ pytest.importorskip("websockets")
 
 from tests.integration.fake_cloud import timestamp  # noqa: E402
 from tests.integration.test_link import box, cloud  # noqa: E402
+from tests.lab.connect_proxy import ConnectProxy  # noqa: E402
 from tests.lab.util import wait_until  # noqa: E402
 
 DAY = 24 * 3600
@@ -68,6 +69,24 @@ def test_what_always_comes_damaged_is_given_up(cloud, box):
     push(connection, "d2", digest_of(b"other"))
     assert box.agent.receive("compose.snapshot")["id"] == "d2" and os.path.exists(kept(box, digest_of(b"other")))
     box.stop()
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_files_come_past_a_proxy_that_refuses_them(cloud, box, refuses):
+    data = b"what was pushed"
+    cloud.bundles = {digest_of(data): data}
+    with ConnectProxy() as proxy:
+        box.start(http_proxy=f"http://127.0.0.1:{proxy.port}")
+        connection = cloud.next_connection()
+        box.agent.wait_connected()
+        proxy.plain_refusal = 403 if refuses else None
+        push(connection, "d1", digest_of(data))
+        assert box.agent.receive("compose.snapshot")["id"] == "d1" and os.path.exists(kept(box, digest_of(data)))
+        assert proxy.refused == refuses
+        # what the gateway does not have, it does not have on either way
+        push(connection, "d2", digest_of(b"nobody has it"))
+        assert box.agent.receive("compose.snapshot")["id"] == "d2"
+        box.stop()
 
 
 def test_old_ones_go(cloud, box):
