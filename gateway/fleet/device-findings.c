@@ -165,12 +165,15 @@ static void check_configuration(const Known *k, Finding *f)
     since(f, json_string(cJSON_GetArrayItem(faults, 0), "since"));
 }
 
-/* The trouble that a service is in; one that is over does not count. */
+/* The trouble that a service is in. One that is over does not count, nor one whose service runs again and is only watched until
+ * it has done so for a while: the box's own doctor judges so, too. */
 static const cJSON *trouble_of(const cJSON *service)
 {
     const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
+    bool runs = str_equal(json_string(service, "state"), "running") &&
+                !str_equal(json_string(trouble, "what"), "restarting");
 
-    return cJSON_IsObject(trouble) && !json_string(trouble, "until") ? trouble : NULL;
+    return cJSON_IsObject(trouble) && !json_string(trouble, "until") && !runs ? trouble : NULL;
 }
 
 /* "camera restarting (exit code 7, restarted 4 times)" */

@@ -105,6 +105,7 @@ def test_a_box_that_is_away(fleet, known, check, says_so, remedy):
     ({"services": [{"name": "camera", "state": "restarting", "trouble": {"what": "restarting", "since": SEEN, "exitCode": 7}}]},
      "services", "camera: restarting (exit code 7)"),
     ({"services": [{"name": "db", "state": "running", "trouble": {"what": "down", "since": SEEN, "until": SEEN, "exitCode": 7}},
+                   {"name": "db2", "state": "running", "trouble": {"what": "down", "since": SEEN, "exitCode": 7}},
                    {"name": "web", "state": "stopped by hand", "trouble": {"what": "stopped by hand", "since": SEEN}}]},
      "services", "web: stopped by hand"),
     ({"agentVersion": None}, "version", "has not said"),
