@@ -102,6 +102,10 @@ install-kills: deps all ## kill the installer at 5 random moments on a bare box,
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/system/test_installer_box.py -k 'dry_run or killed'
 
+first-hour: deps all ## from a bare Debian to a guard's page in a browser: the one line, a QR code, the template, a reboot
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \
+	  tests/soak/test_first_hour.py
+
 FIELD =
 check-field: deps all ## push the files of tests/field (or those whose names hold FIELD) to real podman, with both engines
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.lab.isolate $(TEST_PYTHON) -B -m tests.field.check $(FIELD)
@@ -181,5 +185,5 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills data-large camera-faults check-engines agent-updates install-kills \
+  check-integration-asan check-system soak data-kills data-large camera-faults check-engines agent-updates install-kills first-hour \
   air-gapped wire-compat unit-bins fuzz-bins

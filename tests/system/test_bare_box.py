@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A Debian that has nothing but what the README's `installer/deps.sh` puts on a box: it runs what a box runs."""
 import json
-import os
-import shlex
 import ssl
 import subprocess
 import urllib.request
 
 import pytest
 
-from tests.lab import box_image, whole_box
-from tests.lab.util import ROOT, bin_dir, read_text, wait_until
-from tests.system.enrolled import DEVICE, enrolled
+from tests.lab import box_image
+from tests.lab.util import ROOT, read_text, wait_until
+from tests.system.enrolled import DEVICE, enrolled, let_it_ask_for_memory, make_images
 from tests.system.test_whole_box import answers, push, settling
 
 STACK = """
@@ -30,10 +28,6 @@ services:
 networks:
   front: {}
 """
-
-
-def build_dir():
-    return os.path.relpath(os.path.dirname(bin_dir()), ROOT)
 
 
 def packages_of(group):
@@ -120,19 +114,8 @@ def test_the_shipped_example_runs(bare):
     """compose/examples/secbox.yml as it is, with the shipped policy and the images that `make images` makes."""
     box = bare.box
     assert box.run("readlink", "/etc/localtime").stdout.strip(), "a link, as on every Debian"
-    if "memory" not in box.run("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split():
-        # nothing here can limit memory, which the example asks for: podman keeps the number and runs it without a group
-        box.write("/etc/containers/containers.conf", whole_box.CONTAINERS_CONF + 'cgroups = "disabled"\n')
-    wrapper = os.path.join(bare.folder, "podman")
-    home = f"/home/{whole_box.USER}"
-    as_user = [*box.enter(), "setpriv", f"--reuid={whole_box.USER}", f"--regid={whole_box.USER}", "--init-groups", "env", "-i",
-               "-C", home, f"HOME={home}", f"XDG_RUNTIME_DIR=/run/user/{box.uid}", f"PATH={whole_box.PATH}", "podman"]
-    with open(wrapper, "w", encoding="utf-8") as f:
-        f.write(f'#!/bin/sh\nexec {shlex.join(as_user)} "$@"\n')
-    os.chmod(wrapper, 0o755)
-    p = subprocess.run(["make", "-s", "images", f"PODMAN={wrapper}", f"BUILD={build_dir()}"], cwd=ROOT, capture_output=True,
-                       text=True, check=False, env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})
-    assert p.returncode == 0, p.stdout + p.stderr
+    let_it_ask_for_memory(box)
+    make_images(box, bare.folder)
     box.write("/etc/tucomunidad/policy.json", read_text(f"{ROOT}/compose/examples/policy.json"))
     code, last = push(bare, read_text(f"{ROOT}/compose/examples/secbox.yml"))
     assert code == 0, last
