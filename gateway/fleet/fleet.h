@@ -174,6 +174,7 @@ int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
+int verb_images(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);
 int verb_camera(int argc, char **argv, void *userdata);

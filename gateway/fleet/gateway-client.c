@@ -84,29 +84,60 @@ static int parse_answer(const Api *api, const HttpResponse *response, ApiReply *
     return 0;
 }
 
+/* A request with what belongs to it. */
+typedef struct Prepared {
+    HttpRequest request;
+    char *url, *type, *authorization;
+    const char *headers[4];
+} Prepared;
+
+static void prepared_done(Prepared *p)
+{
+    free(p->url);
+    free(p->type);
+    secret_free(p->authorization);
+}
+
+static int prepare(const Api *api, const HttpRequest *asked, const char *path, const char *content_type,
+                   const char *accept, Prepared *ret, Error *err)
+{
+    *ret = (Prepared) {
+        .request = *asked,
+        .url = str_format("%s%s", api->gateway, path),
+        .type = str_format("Content-Type: %s", content_type ? content_type : ""),
+        .authorization = str_format("Authorization: Bearer %s", api->token),
+    };
+    if (!ret->url || !ret->type || !ret->authorization)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    ret->headers[0] = ret->authorization;
+    ret->headers[1] = accept;
+    ret->headers[2] = asked->body ? ret->type : NULL;
+    ret->request.url = ret->url;
+    ret->request.headers = ret->headers;
+    ret->request.ca_file = api->ca_file;
+    ret->request.ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca";
+    ret->request.response_max = asked->on_data ? 0 : ANSWER_MAX;
+    return 0;
+}
+
+static int failed(const Api *api, int r, Error *why, Error *err)
+{
+    error_prefix(why, r, "%s cannot be reached", api->gateway);
+    (void) error_copy(err, why);
+    return r == -ENOMEM ? r : -EHOSTUNREACH;
+}
+
 static int run(const Api *api, const HttpRequest *asked, const char *path, const char *content_type, const char *accept,
                HttpResponse *response, Error *err)
 {
-    _cleanup_(freep) char *url = str_format("%s%s", api->gateway, path);
-    _cleanup_(freep) char *type = str_format("Content-Type: %s", content_type ? content_type : "");
-    _cleanup_(secret_freep) char *authorization = str_format("Authorization: Bearer %s", api->token);
+    _cleanup_(prepared_done) Prepared p = {};
     _cleanup_(error_done) Error why = {};
-    HttpRequest request = *asked;
+    int r = prepare(api, asked, path, content_type, accept, &p, err);
 
-    if (!url || !type || !authorization)
-        return error_from_errno(err, -ENOMEM, "make a request");
-    const char *const headers[] = { authorization, accept, asked->body ? type : NULL, NULL };
-    request.url = url;
-    request.headers = headers;
-    request.ca_file = api->ca_file;
-    request.ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca";
-    request.response_max = asked->on_data ? 0 : ANSWER_MAX;
-    int r = http_run(&request, response, &why);
-    if (r >= 0)
-        return 0;
-    error_prefix(&why, r, "%s cannot be reached", api->gateway);
-    (void) error_copy(err, &why);
-    return r == -ENOMEM ? r : -EHOSTUNREACH;
+    if (r < 0)
+        return r;
+    r = http_run(&p.request, response, &why);
+    return r >= 0 ? 0 : failed(api, r, &why, err);
 }
 
 int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
@@ -243,4 +274,49 @@ int api_call(const Api *api, const char *method, const char *path, const cJSON *
     wait_for_approval(api, approval);
     error_done(err);
     return api_send(api, method, path, "application/json", text, len, timeout, reply, err);
+}
+
+/* The requests of `prepared` in a row, as http_run_all() takes them. */
+static int run_all(const Api *api, const Prepared *prepared, size_t n, unsigned parallel, ApiReply *replies,
+                   Error *errs, int *results)
+{
+    HttpRequest *requests = calloc(n, sizeof(*requests));
+    HttpResponse *responses = calloc(n, sizeof(*responses));
+    Error *why = calloc(n, sizeof(*why));
+    int r = requests && responses && why ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < n && r >= 0; i++)
+        requests[i] = prepared[i].request;
+    if (r >= 0)
+        r = http_run_all(requests, n, parallel, responses, why, results);
+    for (size_t i = 0; i < n && r >= 0; i++)
+        results[i] = results[i] < 0 ? failed(api, results[i], &why[i], &errs[i])
+                                    : parse_answer(api, &responses[i], &replies[i], &errs[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (responses)
+            http_response_done(&responses[i]);
+        if (why)
+            error_done(&why[i]);
+    }
+    free(requests);
+    free(responses);
+    free(why);
+    return r;
+}
+
+int api_ask_all(const Api *api, const char *const *paths, size_t n, unsigned parallel, usec_t timeout,
+                ApiReply *replies, Error *errs, int *results)
+{
+    const HttpRequest asked = { .method = "GET", .timeout_usec = timeout };
+    Prepared *prepared = calloc(n + 1, sizeof(*prepared));
+    int r = prepared ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < n && r >= 0; i++)
+        r = prepare(api, &asked, paths[i], NULL, "Accept: application/json", &prepared[i], NULL);
+    if (r >= 0 && n > 0)
+        r = run_all(api, prepared, n, parallel, replies, errs, results);
+    for (size_t i = 0; i < n && prepared; i++)
+        prepared_done(&prepared[i]);
+    free(prepared);
+    return r;
 }

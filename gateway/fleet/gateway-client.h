@@ -31,7 +31,12 @@ void api_reply_done(ApiReply *reply);
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
              Error *err) _must_check_;
 
-/* The same with a body of any kind; text NULL: none. */
+/* Questions (GET) to several paths at once, at most `parallel` at a time; replies, errs and results are zeroed arrays of n, and results[i]
+ * is what api_call() would have returned. Negative when none could be asked. */
+int api_ask_all(const Api *api, const char *const *paths, size_t n, unsigned parallel, usec_t timeout,
+                ApiReply *replies, Error *errs, int *results) _must_check_;
+
+/* The same as api_call() with a body of any kind; text NULL: none. */
 int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
              size_t len, usec_t timeout, ApiReply *reply, Error *err) _must_check_;
 

@@ -25,6 +25,7 @@ class FakeGateway:
         self.plan = {"changes": 0, "steps": []}
         self.plan_error = None
         self.status = {}
+        self.statuses = {}   # of single boxes; None: it is away
         self.doctor = (200, {"report": {"checks": []}, "exitCode": 0, "clockAheadSeconds": 0})
         self.raw = None      # answers everything with this text
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -152,8 +153,9 @@ class FakeGateway:
     def _plan(self, _name, **_):
         return self.plan_error or (200, {"plan": self.plan})
 
-    def _status(self, _name, **_):
-        return error(503, "device.offline", "the box is not connected") if self.offline else (200, {"status": self.status})
+    def _status(self, name, **_):
+        status = None if self.offline else self.statuses.get(name, self.status)
+        return error(503, "device.offline", "the box is not connected") if status is None else (200, {"status": status})
 
     def _doctor(self, _name, **_):
         return self.doctor

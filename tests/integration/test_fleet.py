@@ -346,6 +346,30 @@ def test_history_status_and_audit(fleet):
     assert fleet.gateway.requests[-1][2] == {"limit": "20"}
 
 
+def test_which_box_runs_which_image(fleet):
+    one, other = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+    db = {"name": "db", "image": "localhost/postgres:15", "imageDigest": one, "state": "running"}
+
+    def web(digest):
+        return {"name": "web", "image": "registry.example/web:stable", "imageDigest": digest, "state": "running", "health": "healthy"}
+
+    assert "no box runs it" in fleet.run("images").stdout
+    for name, site in (("a", "north"), ("b", "south"), ("c", "south")):
+        fleet.run("devices", "add", name, "--label", f"site={site}")
+    fleet.gateway.statuses = {"a": {"services": [web(one), db]}, "b": {"services": [web(other)]}, "c": None}
+    p = fleet.run("images", "example/web")
+    assert p.returncode == 0 and [line.split()[:4] for line in p.stdout.splitlines()[1:3]] == [
+        ["a", "web", "registry.example/web:stable", "sha256:111111111111"],
+        ["b", "web", "registry.example/web:stable", "sha256:222222222222"]], p
+    assert p.stdout.splitlines()[3].startswith("c ") and "not connected" in p.stdout and "postgres" not in p.stdout
+    boxes = json.loads(fleet.run("images", "--json", "--label", "site=north").stdout)["boxes"]
+    assert [(b["device"], [s["imageDigest"] for s in b["services"]]) for b in boxes] == [("a", [one, one])]
+    # nobody could be asked
+    assert fleet.run("images", "--label", "site=south").returncode == 0
+    fleet.gateway.offline = True
+    assert fleet.run("images").returncode == 3
+
+
 def test_wrong_token(fleet):
     fleet.env["SECBOX_TOKEN"] = "another"
     p = fleet.run("devices", "list")

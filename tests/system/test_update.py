@@ -2,6 +2,8 @@
 """The box updates its images by itself: a moved tag is taken, proved and kept, or taken back; whatever goes wrong on the way,
 what runs stays as it is, and the box says why."""
 # pylint: disable=redefined-outer-name,unused-import
+import json
+
 import pytest
 
 from tests.lab.authority import Authority
@@ -27,13 +29,18 @@ def shop(lab, tmp_path_factory):
 
 
 def test_a_moved_tag_is_taken_within_one_interval_and_back(stock):
-    before = stock.box.ids()
+    before, digests = stock.box.ids(), set()
     stock.restart("--poll-interval=1")
     for _ in range(2):
         stock.wait_taken(stock.news())
         last = stock.box.history()["entries"][0]
         assert (last["outcome"], last["kind"], last["status"]) == ("done", "update", 200), last
         assert stock.box.ids()["db"] == before["db"], "the other service is left alone"
+        web = next(s for s in stock.box.status()["services"] if s["name"] == "web")
+        known = json.loads(stock.box.lab.podman("image", "inspect", web["imageId"]).stdout)[0]
+        assert web["imageDigest"] == known["Digest"] and web["imageId"] == known["Id"]
+        digests.add(web["imageDigest"])
+    assert len(digests) == 2, "by the digest boxes can be compared"
     stock.restart()
 
 

@@ -10,6 +10,16 @@
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/report.h"
 
+/* Of two boxes, whether the same runs on both: names of images are moved. */
+static int add_image(Deploy *d, cJSON *o, const char *id)
+{
+    _cleanup_(local_image_done) LocalImage local = {};
+
+    if (str_empty(id) || podman_image_digests(d->box.podman, id, &local, NULL) < 0)
+        return 0;
+    return json_add_string(o, "imageId", local.id) < 0 || json_add_string(o, "imageDigest", local.digest) < 0 ? -ENOMEM : 0;
+}
+
 static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -26,7 +36,7 @@ static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
     if (!o || json_append(services, o) < 0 || json_add_string(o, "name", c->service) < 0 ||
         json_add_string(o, "container", c->name) < 0 || json_add_string(o, "id", c->id) < 0 ||
         json_add_string(o, "image", json_string(info, "ImageName")) < 0 || json_add_string(o, "state", c->state) < 0 ||
-        json_add_string(o, "health", health) < 0)
+        json_add_string(o, "health", health) < 0 || add_image(d, o, json_string(info, "Image")) < 0)
         return -ENOMEM;
     if (cJSON_IsNumber(restarts) && json_add_int(o, "restarts", restarts->valueint) < 0)
         return -ENOMEM;
