@@ -37,6 +37,7 @@
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/sessions/api-certificates.h"
 #include "gateway/sessions/support-session.h"
+#include "gateway/sign-in/api-sign-in.h"
 #include "gateway/webhooks/webhooks.h"
 
 struct Gateway {
@@ -94,6 +95,7 @@ struct Gateway {
     BoxCameras *cameras;
     BoxRecordings *recordings;
     MediaRevocations *media_revocations;
+    SignIns *sign_ins;
     GatewayFiles *files;
     GatewayLease *lease;
     bool stands_by; /* another gateway serves, which has been said */

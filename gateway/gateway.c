@@ -257,6 +257,21 @@ static int make_photos(Gateway *g, const GatewayOptions *o, Error *err)
     return folder ? photos_new(g->event, g->store, g->conns, &options, &g->photos, err) : -ENOMEM;
 }
 
+static int make_sign_ins(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    const SignInOptions options = {
+        .issuer = o->oidc_issuer,
+        .client_id = o->oidc_client,
+        .roles = o->oidc_roles,
+        .claim = o->oidc_claim,
+        .name_claim = o->oidc_name,
+        .ca_file = o->oidc_ca,
+        .hours = o->oidc_hours,
+    };
+
+    return sign_ins_new(g->event, g->requests, &options, &g->sign_ins, err);
+}
+
 /* What listens to the boxes; the order matters: a deployment hears of its end before rollouts look at it. */
 static int make_listeners(Gateway *g, const GatewayOptions *o)
 {
@@ -367,6 +382,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { pass_routes, &g->community_events },
         { recording_routes, &g->community_events },
         { media_revocation_routes, g->media_revocations },
+        { sign_in_routes, g->sign_ins },
         { health_routes, &g->health_api },
         { metrics_routes, &g->metrics_api },
         { audit_routes, NULL },
@@ -410,6 +426,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_bundles(g, options, err);
     if (r >= 0)
+        r = make_sign_ins(g, options, err);
+    if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
@@ -444,6 +462,7 @@ Gateway *gateway_free(Gateway *g)
     camera_tickets_free(g->tickets_api.tickets);
     box_recordings_free(g->recordings);
     media_revocations_free(g->media_revocations);
+    sign_ins_free(g->sign_ins);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);

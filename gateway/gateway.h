@@ -27,6 +27,8 @@ typedef struct GatewayOptions {
     unsigned keepalive_seconds;
     unsigned bans_behind_minutes, bans_away_hours; /* as of CommunitySyncOptions */
     size_t import_bytes;                           /* of a file in one request */
+    const char *oidc_issuer, *oidc_client, *oidc_roles, *oidc_claim, *oidc_name, *oidc_ca; /* as of SignInOptions */
+    unsigned oidc_hours;
 } GatewayOptions;
 
 typedef struct Gateway Gateway;

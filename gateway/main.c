@@ -7,6 +7,7 @@
 #include "gateway/settings.h"
 #include "gateway/verb-audit.h"
 #include "gateway/verb-doctor.h"
+#include "gateway/verb-sign-ins.h"
 #include "gateway/verb-tokens.h"
 #include "lib/base/strv.h"
 #include "lib/cli/cli.h"
@@ -55,6 +56,14 @@ int main(int argc, char **argv)
         { "bans-away", "HOURS", "an alarm when a box that is away has not been up to date for so long (24)",
           .text = &s.bans_away },
         { "import-max", "MIB", "the largest file that can be imported in one request (512)", .text = &s.import_max },
+        { "oidc-issuer", "URL", "the OpenID provider at which people sign in (nobody does)", .text = &s.oidc_issuer },
+        { "oidc-client", "ID", "by which it knows this gateway", .text = &s.oidc_client },
+        { "oidc-roles", "ROLE=VALUE,…", "who may what, by a claim of the provider's token; *: everybody",
+          .text = &s.oidc_roles },
+        { "oidc-claim", "NAME", "that claim (groups)", .text = &s.oidc_claim },
+        { "oidc-name", "NAME", "the claim that says who somebody is (email)", .text = &s.oidc_name },
+        { "oidc-ca", "FILE", "authorities of the provider's certificate, PEM (the system's)", .text = &s.oidc_ca },
+        { "oidc-hours", "HOURS", "how long a sign-in lasts (12)", .text = &s.oidc_hours },
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           .text = &s.env_file },
         { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", .text = &s.role },
@@ -73,11 +82,13 @@ int main(int argc, char **argv)
           "accept-rate accept-burst webhook-ca webhook-networks webhook-tries keepalive photo-days event-days "
           "bans-behind "
           "bans-away "
-          "import-max two-person" },
+          "import-max two-person oidc-issuer oidc-client oidc-roles oidc-claim oidc-name oidc-ca oidc-hours" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
           "env-file role label" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
+        { "sign-ins list", "", 0, 0, "who is signed in", verb_sign_ins_list, "env-file json" },
+        { "sign-ins revoke", "NAME", 1, 1, "end all sign-ins of a person at once", verb_sign_ins_revoke, "env-file" },
         { "audit verify", "", 0, 0, "whether each entry of the audit log is what it was when it was written",
           verb_audit_verify, "env-file head json" },
         { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, "env-file" },

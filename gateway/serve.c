@@ -14,6 +14,7 @@
 #include "gateway/health/api-metrics.h"
 #include "gateway/serve.h"
 #include "gateway/settings.h"
+#include "gateway/sign-in/api-sign-in.h"
 #include "gateway/webhooks/webhook-rules.h"
 #include "lib/cli/cli.h"
 #include "lib/base/log.h"
@@ -91,6 +92,12 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .webhook_ca = s->webhook_ca,
         .webhook_networks = s->webhook_networks,
         .two_person = s->two_person,
+        .oidc_issuer = s->oidc_issuer,
+        .oidc_client = s->oidc_client,
+        .oidc_roles = s->oidc_roles,
+        .oidc_claim = s->oidc_claim,
+        .oidc_name = s->oidc_name,
+        .oidc_ca = s->oidc_ca,
     };
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");
@@ -121,6 +128,8 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
     if (r >= 0)
         r = parse_number(s->bans_away, "bans-away", BANS_AWAY_HOURS_DEFAULT, BANS_AWAY_HOURS_MAX, &ret->bans_away_hours,
                          err);
+    if (r >= 0)
+        r = parse_number(s->oidc_hours, "oidc-hours", SIGN_IN_HOURS_DEFAULT, SIGN_IN_HOURS_MAX, &ret->oidc_hours, err);
     unsigned mib = 0;
     if (r >= 0)
         r = parse_number(s->import_max, "import-max", IMPORT_MAX_DEFAULT, IMPORT_MAX_MAX, &mib, err);

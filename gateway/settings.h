@@ -11,6 +11,7 @@ typedef struct Settings {
     const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for, *install_dir;
     const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max, *keepalive;
     const char *event_days, *bans_behind, *bans_away;
+    const char *oidc_issuer, *oidc_client, *oidc_roles, *oidc_claim, *oidc_name, *oidc_ca, *oidc_hours;
     const char *role;     /* of a new token; NULL: operator */
     char **labels;        /* the same: KEY=VALUE of the boxes that it reaches; NULL: all */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */

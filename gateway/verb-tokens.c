@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/verb-tokens.h"
+#include "gateway/auth/operator-name.h"
 #include "gateway/auth/roles.h"
 #include "gateway/auth/secrets.h"
 #include "gateway/store/tokens-table.h"
@@ -17,19 +18,11 @@
 #include "lib/cli/report.h"
 #include "lib/data/json.h"
 
-#define NAME_SIZE_MAX 64
 #define LABEL_SIZE_MAX 256
 
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
 {
     return gateway_run(userdata, NULL, NULL);
-}
-
-static bool name_is_valid(const char *name)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
-    size_t len = strlen(name);
-    return len > 0 && len <= NAME_SIZE_MAX && strspn(name, allowed) == len;
 }
 
 static int add_label(cJSON *labels, const char *text, size_t len)
@@ -69,8 +62,8 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     _cleanup_(secret_freep) char *secret = NULL;
     _cleanup_(freep) char *labels = NULL;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
-    if (!name_is_valid(argv[0])) {
-        fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", NAME_SIZE_MAX);
+    if (!operator_name_is_valid(argv[0])) {
+        fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", OPERATOR_NAME_MAX);
         return EXIT_USAGE;
     }
     if (s->role && operator_role_parse(s->role, &role) < 0) {

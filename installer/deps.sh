@@ -18,7 +18,7 @@ LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static p
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-pyflakes python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
     openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
-    fonts-dejavu-core prometheus qrencode shellcheck avahi-daemon ffmpeg"
+    fonts-dejavu-core prometheus qrencode shellcheck avahi-daemon ffmpeg glewlwyd dbconfig-sqlite3"
 PACKAGES="debhelper dpkg-dev lintian apt-utils gnupg git"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
@@ -51,7 +51,7 @@ keep_services_off() {
                 as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
         fi ;;
     esac
-    for service in docker-registry nginx haproxy caddy prometheus avahi-daemon; do
+    for service in docker-registry nginx haproxy caddy prometheus avahi-daemon glewlwyd; do
         case " $missing " in *" $service "* | *" $service-light "*)
             if [ ! -e "/etc/systemd/system/$service.service" ]; then
                 as_root mkdir -p /etc/systemd/system

@@ -68,15 +68,21 @@ static bool is_token(const char *text)
                         "0123456789-._~+/=:") == len;
 }
 
-/* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration. */
+/* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration, then the token of sign-in. */
 static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
 {
     const char *value = fleet->token_file ? NULL : setting(NULL, config, "SECBOX_TOKEN");
     const char *file = setting(fleet->token_file, config, "SECBOX_TOKEN_FILE");
+    _cleanup_(freep) char *signed_in = fleet_config_path(FLEET_TOKEN_FILE);
     _cleanup_(secret_freep) char *text = NULL;
 
+    if (fleet->without_token)
+        return 0;
+    if (!value && !file && signed_in && access(signed_in, F_OK) == 0)
+        file = signed_in;
     if (!value && !file)
-        return error_set(err, EINVAL, "usage", "no token: give --token-file or set SECBOX_TOKEN");
+        return error_set(err, EINVAL, "usage",
+                         "no token: run secbox-fleet sign-in, give --token-file, or set SECBOX_TOKEN");
     if (value) {
         text = strdup(value);
         if (!text)

@@ -53,6 +53,8 @@ typedef struct Fleet {
     const char *root;             /* --root */
     const char *number;           /* --number */
     char **devices;               /* --device */
+    const char *port;             /* --port */
+    const char *oidc_ca;          /* --oidc-ca */
     char **keys;                  /* --key */
     char **files;                 /* --file */
     char **profiles;              /* --profile */
@@ -69,6 +71,7 @@ typedef struct Fleet {
     bool plain_http;
     bool auto_approve;
     bool passphrase;
+    bool without_token;   /* set by a verb that needs none, before fleet_begin() */
     Api api;              /* set by fleet_begin() */
     char *login;          /* the same: the account to log in as; owned */
     const Gathered *sent; /* by fleet_read_compose(): what errors of the gateway and of boxes are about */
@@ -76,6 +79,9 @@ typedef struct Fleet {
 
 /* Every verb's first call: finds gateway, token and CA (gateway/fleet/config.c). Errors have the id "usage" or are fleet.*. */
 int fleet_begin(Fleet *fleet, Error *err) _must_check_;
+
+/* Of sign-in, below the operator's own settings; used where nothing else names a token. */
+#define FLEET_TOKEN_FILE "token"
 
 /* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */
 char *fleet_config_path(const char *name);
@@ -174,6 +180,8 @@ int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
+int verb_sign_in(int argc, char **argv, void *userdata);
+int verb_sign_out(int argc, char **argv, void *userdata);
 int verb_images(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);

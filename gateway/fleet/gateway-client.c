@@ -105,7 +105,7 @@ static int prepare(const Api *api, const HttpRequest *asked, const char *path, c
         .request = *asked,
         .url = str_format("%s%s", api->gateway, path),
         .type = str_format("Content-Type: %s", content_type ? content_type : ""),
-        .authorization = str_format("Authorization: Bearer %s", api->token),
+        .authorization = api->token ? str_format("Authorization: Bearer %s", api->token) : strdup("Authorization:"),
     };
     if (!ret->url || !ret->type || !ret->authorization)
         return error_from_errno(err, -ENOMEM, "make a request");

@@ -11,7 +11,7 @@
 
 typedef struct Api {
     char *gateway; /* base URL without a slash at its end; owned */
-    char *token;   /* secret; owned */
+    char *token;   /* secret; owned; NULL: none is shown */
     char *ca_file; /* NULL = the system's authorities; owned */
 } Api;
 

@@ -28,6 +28,9 @@
     "timeout no-files key for " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
+    { "sign-in", "", 0, 0, "get a token by signing in with your OpenID provider, in a browser", verb_sign_in,
+      "port oidc-ca timeout" },
+    { "sign-out", "", 0, 0, "end that sign-in", verb_sign_out, NULL },
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add,
       "label qr qr-png" },
     { "devices list", "", 0, 0, "all boxes", verb_devices_list, NULL },
@@ -290,6 +293,8 @@ int main(int argc, char **argv)
         { "number", "N", "the document's version (one above that of --root; 1)", .text = &fleet.number },
         { "device", "ID", "only for this box, and others that are named like this", .list = &fleet.devices },
         { "passphrase", NULL, "ask for a pass phrase for the key", .flag = &fleet.passphrase },
+        { "port", "N", "sign-in: the port of this machine that the browser comes back to (any)", .text = &fleet.port },
+        { "oidc-ca", "FILE", "sign-in: PEM file of the authority of the provider's certificate", .text = &fleet.oidc_ca },
         { "boxes", "N", "how many boxes may come by the token (1)", .text = &fleet.boxes },
         { "auto-approve", NULL, "let them in at once, and ask nobody", .flag = &fleet.auto_approve },
         { "max", "TIME", "how long one session may last (1h)", .text = &fleet.max },

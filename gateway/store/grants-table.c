@@ -78,8 +78,8 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 
 Statement sql_grant_for_session(const char *id, const char *token)
 {
-    return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
-                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL, NULL, envelope FROM grants WHERE id = $1",
+    return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM good_tokens t"
+                     " WHERE t.hash = $2), NULL, NULL, envelope FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -136,6 +136,6 @@ Statement sql_withdrawn(const char *grants, const char *tokens)
     return STATEMENT("SELECT g.id, '' FROM grants g WHERE g.id = ANY (string_to_array($1, ','))"
                      " AND g.revoked_at IS NOT NULL UNION ALL"
                      " SELECT '', h FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
-                     " (SELECT 1 FROM operator_tokens t WHERE t.hash = h AND t.revoked_at IS NULL)",
+                     " (SELECT 1 FROM good_tokens t WHERE t.hash = h)",
                      sql_text(grants), sql_text(tokens));
 }

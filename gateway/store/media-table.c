@@ -37,8 +37,8 @@ Statement sql_media_tokens_revoked(void)
     return (Statement) {
         .sql = "WITH o AS (DELETE FROM media_tokens WHERE ends_at <= now()),"
                " t AS (UPDATE media_tokens m SET revoked_at = now() WHERE m.revoked_at IS NULL AND m.ends_at > now()"
-               " AND NOT EXISTS (SELECT 1 FROM operator_tokens p WHERE p.hash = m.operator_hash"
-               " AND p.revoked_at IS NULL) RETURNING m.device, m.id),"
+               " AND NOT EXISTS (SELECT 1 FROM good_tokens p WHERE p.hash = m.operator_hash)"
+               " RETURNING m.device, m.id),"
                " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'gateway', '" REVOKED "',"
                " device, jsonb_build_object('tokens', count(*), 'reason', 'their operator''s token was revoked')"
                " FROM t GROUP BY device)"

@@ -8,6 +8,7 @@
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
 #include "gateway/store/serving-table.h"
+#include "gateway/store/sign-ins-table.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/store/waiting-table.h"
 
@@ -219,6 +220,7 @@ static const SchemaStep schema_steps[] = {
     { 24, schema_token_labels },
     { 25, schema_approvals },
     { 26, schema_trust_roots },
+    { 27, schema_sign_ins },
     { 28, schema_media_tokens },
     {},
 };

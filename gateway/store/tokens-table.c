@@ -20,13 +20,13 @@ Statement sql_token_owner(const char *hash, const char *scope, const char *id)
                      " AND NOT EXISTS (SELECT FROM rollout_boxes b JOIN devices d ON d.id = b.device"
                      " WHERE b.rollout = $3::text AND NOT d.labels @> t.labels)"
                      " ELSE $2::text IN ('listed', 'free') END"
-                     " FROM operator_tokens t WHERE hash = $1 AND revoked_at IS NULL",
+                     " FROM good_tokens t WHERE hash = $1",
                      sql_text(hash), sql_text(scope), sql_text(id));
 }
 
 Statement sql_token_hashes(void)
 {
-    return (Statement) { .sql = "SELECT hash FROM operator_tokens WHERE revoked_at IS NULL" };
+    return (Statement) { .sql = "SELECT hash FROM good_tokens" };
 }
 
 Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels)

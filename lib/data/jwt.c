@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+#include "lib/data/jwt-parts.h"
 
 #define TIME_MAX 9007199254740992.0 /* 2^53 */
 #define PROOF_AGE_MAX 300
@@ -26,59 +27,6 @@ void jwt_claims_done(JwtClaims *c)
     free(c->id);
     free(c->thumbprint);
     *c = (JwtClaims) {};
-}
-
-/* A token taken apart, nothing of it believed yet. */
-typedef struct Token {
-    cJSON *header, *payload;
-    const char *signed_text; /* borrowed: header.payload as they were sent */
-    size_t signed_len;
-    uint8_t *signature;
-    size_t signature_len;
-} Token;
-
-static void token_done(Token *t)
-{
-    cJSON_Delete(t->header);
-    cJSON_Delete(t->payload);
-    free(t->signature);
-}
-
-static int decode_object(const char *text, size_t len, const char *what, cJSON **ret, Error *err)
-{
-    _cleanup_(freep) uint8_t *bytes = NULL;
-    _cleanup_(error_done) Error json_err = {};
-    size_t n = 0;
-
-    if (base64url_decode(text, len, &bytes, &n) < 0)
-        return error_set(err, EBADMSG, "jwt.malformed", "the token's %s is not base64url", what);
-    if (json_parse_object((const char *) bytes, n, ret, &json_err) < 0)
-        return error_set(err, EBADMSG, "jwt.malformed", "the token's %s: %s", what, error_message(&json_err, -EBADMSG));
-    return 0;
-}
-
-static int token_parse(const char *text, Token *t, Error *err)
-{
-    size_t len = strnlen(text, JWT_SIZE_MAX + 1);
-    const char *first = memchr(text, '.', len), *second;
-    int r;
-
-    if (len > JWT_SIZE_MAX)
-        return error_set(err, EMSGSIZE, "jwt.too-large", "the token is longer than %d bytes", JWT_SIZE_MAX);
-    second = first ? strchr(first + 1, '.') : NULL;
-    if (!second || strchr(second + 1, '.'))
-        return error_set(err, EBADMSG, "jwt.malformed", "the token does not have three parts with a dot between them");
-    t->signed_text = text;
-    t->signed_len = (size_t) (second - text);
-    r = decode_object(text, (size_t) (first - text), "header", &t->header, err);
-    if (r < 0)
-        return r;
-    r = decode_object(first + 1, (size_t) (second - first - 1), "payload", &t->payload, err);
-    if (r < 0)
-        return r;
-    if (base64url_decode(second + 1, strlen(second + 1), &t->signature, &t->signature_len) < 0)
-        return error_set(err, EBADMSG, "jwt.malformed", "the token's signature is not base64url");
-    return 0;
 }
 
 /* alg is compared with the one algorithm that this tree knows; members that name or bring other keys, or that must be
@@ -103,7 +51,7 @@ static int check_header(const cJSON *header, const char *type, bool brings_key, 
     return 0;
 }
 
-static int check_signature(const Token *t, const Key *key, Error *err)
+static int check_signature(const JwtParts *t, const Key *key, Error *err)
 {
     if (key_verify(key, t->signed_text, t->signed_len, t->signature, t->signature_len) < 0)
         return error_set(err, EACCES, "jwt.signature", "the token's signature does not verify");
@@ -219,8 +167,8 @@ static int check_claims(const JwtClaims *c, const JwtExpect *expect, Error *err)
 
 int jwt_open(const Key *key, const char *token, const char *type, cJSON **ret, Error *err)
 {
-    _cleanup_(token_done) Token t = {};
-    int r = token_parse(token, &t, err);
+    _cleanup_(jwt_parts_done) JwtParts t = {};
+    int r = jwt_parts_read(token, JWT_SIZE_MAX, &t, err);
 
     if (r >= 0)
         r = check_header(t.header, type, false, err);
@@ -253,11 +201,11 @@ int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect 
 
 int jwt_peek(const char *token, JwtClaims *ret, Error *err)
 {
-    _cleanup_(token_done) Token t = {};
+    _cleanup_(jwt_parts_done) JwtParts t = {};
     _cleanup_(jwt_claims_done) JwtClaims c = {};
     int r;
 
-    r = token_parse(token, &t, err);
+    r = jwt_parts_read(token, JWT_SIZE_MAX, &t, err);
     if (r < 0)
         return r;
     r = read_claims(t.payload, false, &c, err);
@@ -435,12 +383,12 @@ static int proof_key(const cJSON *header, Key **ret, Error *err)
 int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *token_hash, uint64_t now,
                      Key **ret_key, char **ret_id, Error *err)
 {
-    _cleanup_(token_done) Token t = {};
+    _cleanup_(jwt_parts_done) JwtParts t = {};
     _cleanup_(key_freep) Key *key = NULL;
     _cleanup_(freep) char *id = NULL;
     int r;
 
-    r = token_parse(proof, &t, err);
+    r = jwt_parts_read(proof, JWT_SIZE_MAX, &t, err);
     if (r < 0)
         return r;
     r = check_header(t.header, JWT_TYPE_PROOF, true, err);

@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lib/data/json.h"
+#include "lib/data/jwks.h"
 #include "lib/data/jwt.h"
 #include "lib/data/pass.h"
 
@@ -31,6 +33,18 @@ static void check_proof(const char *text)
         abort();
 }
 
+/* A set of any shape, and a token of any shape against a set that has no key. */
+static void check_set(const char *data, size_t size, const char *text)
+{
+    static const char token[] = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UifQ.AAAA";
+    _cleanup_(cJSON_Deletep) cJSON *set = NULL, *claims = NULL, *none = cJSON_CreateObject();
+
+    if (json_parse_object(data, size, &set, NULL) == 0 && jwks_open(set, token, &claims, NULL) >= 0)
+        abort();
+    if (jwks_open(none, text, &claims, NULL) >= 0)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(freep) char *text = strndup((const char *) data, size);
@@ -46,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (jwt_peek(text, &claims, NULL) == 0)
         jwt_claims_done(&claims);
     check_proof(text);
+    check_set((const char *) data, size, text);
     if (key_from_jwk((const char *) data, size, &key, NULL) == 0)
         free(key_jwk(key));
     return 0;
