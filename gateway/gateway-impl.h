@@ -95,7 +95,7 @@ struct Gateway {
     BoxCameras *cameras;
     BoxRecordings *recordings;
     MediaRevocations *media_revocations;
-    SignIns *sign_ins;
+    SignInApi *sign_ins;
     GatewayFiles *files;
     GatewayLease *lease;
     bool stands_by; /* another gateway serves, which has been said */

@@ -185,5 +185,6 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills data-large camera-faults check-engines agent-updates install-kills first-hour \
+  check-integration-asan check-system soak data-kills data-large camera-faults check-engines agent-updates install-kills \
+  first-hour \
   air-gapped wire-compat unit-bins fuzz-bins

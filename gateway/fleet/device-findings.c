@@ -170,8 +170,8 @@ static void check_configuration(const Known *k, Finding *f)
 static const cJSON *trouble_of(const cJSON *service)
 {
     const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
-    bool runs = str_equal(json_string(service, "state"), "running") &&
-                !str_equal(json_string(trouble, "what"), "restarting");
+    bool runs =
+        str_equal(json_string(service, "state"), "running") && !str_equal(json_string(trouble, "what"), "restarting");
 
     return cJSON_IsObject(trouble) && !json_string(trouble, "until") && !runs ? trouble : NULL;
 }

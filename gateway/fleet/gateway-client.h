@@ -31,8 +31,8 @@ void api_reply_done(ApiReply *reply);
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
              Error *err) _must_check_;
 
-/* Questions (GET) to several paths at once, at most `parallel` at a time; replies, errs and results are zeroed arrays of n, and results[i]
- * is what api_call() would have returned. Negative when none could be asked. */
+/* Questions (GET) to several paths at once, at most `parallel` at a time; replies, errs and results are zeroed arrays of
+ * n, and results[i] is what api_call() would have returned. Negative when none could be asked. */
 int api_ask_all(const Api *api, const char *const *paths, size_t n, unsigned parallel, usec_t timeout,
                 ApiReply *replies, Error *errs, int *results) _must_check_;
 

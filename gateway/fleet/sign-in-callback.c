@@ -2,7 +2,6 @@
 #include "gateway/fleet/sign-in-callback.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -14,14 +13,16 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
+#include "lib/http/parser.h"
 
 #define HEAD_MAX 16384
 /* A browser that connects early and says nothing must not keep others away. */
 #define PATIENCE_MS 3000
 
-static const char page[] = "<!doctype html><meta charset=utf-8><title>SecBox</title>"
-                           "<p style='font:1.2em sans-serif;margin:3em'>You are signed in when the terminal says so. This page can "
-                           "be closed.";
+static const char page[] =
+    "<!doctype html><meta charset=utf-8><title>SecBox</title>"
+    "<p style='font:1.2em sans-serif;margin:3em'>You are signed in when the terminal says so. This page can "
+    "be closed.";
 
 int sign_in_callback_open(SignInCallback *ret, uint16_t port, Error *err)
 {
@@ -58,11 +59,8 @@ static char *parameter(const char *query, const char *name)
     for (const char *p = query; *p;) {
         size_t n = strcspn(p, "&#");
         if (n > len && strncmp(p, name, len) == 0 && p[len] == '=') {
-            int decoded = 0;
-            char *raw = curl_easy_unescape(NULL, p + len + 1, (int) (n - len - 1), &decoded);
-            char *copy = raw ? strdup(raw) : NULL;
-            curl_free(raw);
-            return copy;
+            char *value = NULL;
+            return http_percent_decode(p + len + 1, n - len - 1, true, &value) < 0 ? NULL : value;
         }
         p += n;
         if (*p != '&')
@@ -83,16 +81,18 @@ int sign_in_callback_read(const char *target, const char *state, char **ret, Err
     if (!str_equal(theirs, state) || (str_empty(code) && str_empty(error)))
         return 0;
     if (!str_empty(error))
-        return error_set(err, EACCES, "fleet.sign-in", "the provider refuses: %s%s%s", error, why ? ": " : "", why ? why : "");
+        return error_set(err, EACCES, "fleet.sign-in", "the provider refuses: %s%s%s", error, why ? ": " : "",
+                         why ? why : "");
     *ret = TAKE_PTR(code);
     return 1;
 }
 
 static void answer(int fd, const char *status)
 {
-    _cleanup_(freep) char *text = str_format("HTTP/1.1 %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"
-                                             "Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n%s",
-                                             status, strlen(page), page);
+    _cleanup_(freep) char *text =
+        str_format("HTTP/1.1 %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n"
+                   "Referrer-Policy: no-referrer\r\nConnection: close\r\n\r\n%s",
+                   status, strlen(page), page);
 
     if (text && send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
         fprintf(stderr, "the browser does not wait for its page: %s\n", strerror(errno));
@@ -160,7 +160,8 @@ int sign_in_callback_wait(const SignInCallback *c, const char *state, usec_t tim
     bool typed = isatty(STDIN_FILENO);
 
     for (;;) {
-        struct pollfd p[] = { { .fd = c->fd, .events = POLLIN }, { .fd = typed ? STDIN_FILENO : -1, .events = POLLIN } };
+        struct pollfd p[] = { { .fd = c->fd, .events = POLLIN },
+                              { .fd = typed ? STDIN_FILENO : -1, .events = POLLIN } };
         usec_t now = boottime_usec();
         int r = now < until ? poll(p, ELEMENTSOF(p), (int) ((until - now) / USEC_PER_MSEC + 1)) : 0;
         if (r < 0 && errno == EINTR)

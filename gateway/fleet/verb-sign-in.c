@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sign-in, sign-out: a token by way of an OpenID provider: the authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636), as RFC 8252 has it
- * for programs on people's machines. */
+/* sign-in, sign-out: a token by way of an OpenID provider: the authorization code flow with PKCE (RFC 6749 §4.1, RFC
+ * 7636), as RFC 8252 has it for programs on people's machines. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +49,8 @@ static char *random_text(void)
 /* One request to the provider, and its answer as an object. */
 static int ask_provider(const Fleet *fleet, const char *url, const char *form, cJSON **ret, Error *err)
 {
-    static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded", "Accept: application/json", NULL };
+    static const char *const headers[] = { "Content-Type: application/x-www-form-urlencoded",
+                                           "Accept: application/json", NULL };
     const HttpRequest request = {
         .method = form ? "POST" : "GET",
         .url = url,
@@ -137,11 +138,13 @@ static int exchange(const Fleet *fleet, const SignIn *s, const char *code, char 
     if (r < 0)
         return r;
     _cleanup_(secret_freep) char *encoded = api_encode(code);
-    _cleanup_(freep) char *client = api_encode(json_string(s->gateway, "clientId")), *redirect = api_encode(s->redirect);
+    _cleanup_(freep) char *client = api_encode(json_string(s->gateway, "clientId")),
+                          *redirect = api_encode(s->redirect);
     _cleanup_(secret_freep) char *form =
-        encoded && client && redirect ? str_format("grant_type=authorization_code&code=%s&redirect_uri=%s&client_id=%s&code_verifier=%s",
-                                                   encoded, redirect, client, s->verifier)
-                                      : NULL;
+        encoded && client && redirect
+            ? str_format("grant_type=authorization_code&code=%s&redirect_uri=%s&client_id=%s&code_verifier=%s", encoded,
+                         redirect, client, s->verifier)
+            : NULL;
     _cleanup_(cJSON_Deletep) cJSON *answer = NULL;
     if (!form)
         return -ENOMEM;
@@ -176,9 +179,11 @@ static int show(const Fleet *fleet, cJSON *answer)
     cJSON_DeleteItemFromObjectCaseSensitive(answer, "token");
     if (fleet->json)
         return report_json(answer, EXIT_OK);
-    const char *name = json_string(answer, "name"), *role = json_string(answer, "role"), *until = json_string(answer, "expiresAt");
-    return report_text(str_format("signed in as %s (%s) until %s\n", name ? name : "?", role ? role : "?", until ? until : "?"),
-                       EXIT_OK);
+    const char *name = json_string(answer, "name"), *role = json_string(answer, "role"),
+               *until = json_string(answer, "expiresAt");
+    return report_text(
+        str_format("signed in as %s (%s) until %s\n", name ? name : "?", role ? role : "?", until ? until : "?"),
+        EXIT_OK);
 }
 
 static int prepare(Fleet *fleet, SignIn *s, Error *err)
@@ -215,7 +220,9 @@ static int let_sign_in(const Fleet *fleet, const SignIn *s, char **ret_code, Err
         return r;
     fprintf(stderr, "Open this page in a browser, and sign in:\n\n  %s\n\n", page);
     if (isatty(STDIN_FILENO))
-        fprintf(stderr, "If the browser runs on another machine, it ends at an address that it cannot open: paste that here.\n");
+        fprintf(
+            stderr,
+            "If the browser runs on another machine, it ends at an address that it cannot open: paste that here.\n");
     return sign_in_callback_wait(&s->callback, s->state, (usec_t) seconds * USEC_PER_SEC, ret_code, err);
 }
 
@@ -233,7 +240,8 @@ int verb_sign_in(int argc _unused_, char **argv _unused_, void *userdata)
         r = let_sign_in(fleet, &s, &code, &err);
     if (r >= 0)
         r = exchange(fleet, &s, code, &id_token, &err);
-    if (r >= 0 && (!request || json_add_string(request, "idToken", id_token) < 0 || json_add_string(request, "nonce", s.nonce) < 0))
+    if (r >= 0 && (!request || json_add_string(request, "idToken", id_token) < 0 ||
+                   json_add_string(request, "nonce", s.nonce) < 0))
         r = -ENOMEM;
     if (r >= 0)
         r = api_call(&fleet->api, "POST", "/v1/sign-in", request, CALL_TIMEOUT, &reply, &err);
@@ -257,5 +265,6 @@ int verb_sign_out(int argc _unused_, char **argv _unused_, void *userdata)
         return fleet_fail(fleet, NULL, &err, r);
     }
     const char *name = json_string(reply.body, "signedOut");
-    return fleet->json ? report_json(reply.body, EXIT_OK) : report_text(str_format("%s is signed out\n", name ? name : "?"), EXIT_OK);
+    return fleet->json ? report_json(reply.body, EXIT_OK)
+                       : report_text(str_format("%s is signed out\n", name ? name : "?"), EXIT_OK);
 }

@@ -9,7 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
-#include "lib/data/jwks.h"
+#include "lib/data/jwt-set.h"
 #include "lib/http/client.h"
 
 #define TOPIC "sign-in-keys"
@@ -18,10 +18,10 @@
 #define NONCE_MAX 128
 #define SCOPES "openid email profile"
 
-struct SignIns {
+struct SignInApi {
     Requests *requests;
     SignInRules rules;
-    Provider *provider; /* NULL: nobody signs in */
+    SignInProvider *provider; /* NULL: nobody signs in */
 };
 
 /* Told to those who wait for the provider's keys. */
@@ -51,7 +51,7 @@ static void attempt_free(void *scratch)
 
 static void on_provider(int r, const Error *err, void *userdata)
 {
-    SignIns *s = userdata;
+    SignInApi *s = userdata;
     const KeyNews news = { r, err };
 
     requests_tell(s->requests, &news, TOPIC);
@@ -65,16 +65,17 @@ static int check_options(const SignInOptions *o, Error *err)
     if (r < 0)
         return error_prefix(err, r, "--oidc-issuer");
     if (str_empty(o->client_id))
-        return error_set(err, EINVAL, "config.oidc", "--oidc-issuer needs --oidc-client, the id that the provider knows us by");
+        return error_set(err, EINVAL, "config.oidc",
+                         "--oidc-issuer needs --oidc-client, the id that the provider knows us by");
     if (str_empty(o->roles))
         return error_set(err, EINVAL, "config.oidc",
                          "--oidc-issuer needs --oidc-roles: without a role nobody may do anything");
     return 0;
 }
 
-int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *o, SignIns **ret, Error *err)
+int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *o, SignInApi **ret, Error *err)
 {
-    _cleanup_(sign_ins_freep) SignIns *s = calloc(1, sizeof(*s));
+    _cleanup_(sign_ins_freep) SignInApi *s = calloc(1, sizeof(*s));
     int r = s ? 0 : -ENOMEM;
 
     if (r >= 0)
@@ -91,17 +92,17 @@ int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *o, Si
         r = all ? sign_in_rules_add_roles(&s->rules, o->roles, err) : -ENOMEM;
     }
     if (r >= 0 && o->issuer)
-        r = provider_new(event, o->issuer, o->ca_file, on_provider, s, &s->provider, err);
+        r = sign_in_provider_new(event, o->issuer, o->ca_file, on_provider, s, &s->provider, err);
     if (r >= 0)
         *ret = TAKE_PTR(s);
     return r;
 }
 
-SignIns *sign_ins_free(SignIns *s)
+SignInApi *sign_ins_free(SignInApi *s)
 {
     if (!s)
         return NULL;
-    provider_free(s->provider);
+    sign_in_provider_free(s->provider);
     sign_in_rules_done(&s->rules);
     free(s);
     return NULL;
@@ -110,7 +111,7 @@ SignIns *sign_ins_free(SignIns *s)
 /* Answers when it is off. */
 static bool is_off(Request *c)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
     _cleanup_(error_done) Error err = {};
 
     if (s->provider)
@@ -123,7 +124,7 @@ static bool is_off(Request *c)
 
 static void on_get(Request *c)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
 
     if (is_off(c))
         return;
@@ -161,7 +162,7 @@ static void on_added(Request *c, const StoreRows *rows)
 
 static int keep(Request *c)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
     Attempt *a = c->scratch;
     char hash[SECRET_HASH_SIZE], proof[SHA256_HEX_SIZE];
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &a->secret, hash);
@@ -192,7 +193,7 @@ static void on_keys(Request *c, const void *news);
 /* With the keys that are there; a token may name one that the provider has only now. */
 static void judge(Request *c, const cJSON *keys)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
     Attempt *a = c->scratch;
     _cleanup_(cJSON_Deletep) cJSON *claims = NULL;
     _cleanup_(error_done) Error err = {};
@@ -201,7 +202,7 @@ static void judge(Request *c, const cJSON *keys)
     if (r < 0 && str_equal(error_id(&err), "jwks.no-key") && !a->asked) {
         _cleanup_(error_done) Error why = {};
         a->asked = true;
-        r = provider_ask(s->provider, &why);
+        r = sign_in_provider_ask(s->provider, &why);
         if (r < 0)
             fail(c, r, &why);
         else
@@ -218,9 +219,9 @@ static void judge(Request *c, const cJSON *keys)
 
 static void on_keys(Request *c, const void *news)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
     const KeyNews *n = news;
-    const cJSON *keys = provider_keys(s->provider);
+    const cJSON *keys = sign_in_provider_keys(s->provider);
     _cleanup_(error_done) Error err = {};
 
     if (n && n->r >= 0 && keys) {
@@ -251,7 +252,7 @@ static int read_attempt(Request *c, const cJSON *body, Error *err)
 
 static void on_post(Request *c)
 {
-    const SignIns *s = c->module;
+    const SignInApi *s = c->module;
     _cleanup_(error_done) Error err = {};
 
     if (is_off(c))
@@ -264,13 +265,13 @@ static void on_post(Request *c)
         request_fail(c, r, &err);
         return;
     }
-    const cJSON *keys = provider_keys(s->provider);
+    const cJSON *keys = sign_in_provider_keys(s->provider);
     if (keys) {
         judge(c, keys);
         return;
     }
     ((Attempt *) c->scratch)->asked = true;
-    r = provider_ask(s->provider, &err);
+    r = sign_in_provider_ask(s->provider, &err);
     if (r < 0)
         fail(c, r, &err);
     else

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* POST /v1/sign-in and what belongs to it: people come with a token of their provider (OpenID Connect Core 1.0) and get one of ours. */
+/* POST /v1/sign-in and what belongs to it: people come with a token of their provider (OpenID Connect Core 1.0) and get
+ * one of ours. */
 #pragma once
 
 #include "gateway/http/request.h"
-#include "gateway/sign-in/provider.h"
+#include "gateway/sign-in/sign-in-provider.h"
 #include "gateway/sign-in/sign-in-rules.h"
 
-typedef struct SignIns SignIns;
+typedef struct SignInApi SignInApi;
 
 typedef struct SignInOptions {
     const char *issuer; /* NULL: nobody signs in; the rest is not read then */
@@ -17,12 +18,12 @@ typedef struct SignInOptions {
 } SignInOptions;
 
 /* Errors: config.oidc, config.oidc-roles. `requests` is borrowed. */
-int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *options, SignIns **ret,
+int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *options, SignInApi **ret,
                  Error *err) _must_check_;
-SignIns *sign_ins_free(SignIns *s);
-DEFINE_CLEANUP(SignIns, sign_ins_free)
+SignInApi *sign_ins_free(SignInApi *s);
+DEFINE_CLEANUP(SignInApi, sign_ins_free)
 
 #define SIGN_IN_HOURS_DEFAULT 12
 #define SIGN_IN_HOURS_MAX 168
 
-extern const Route sign_in_routes[]; /* of SignIns */
+extern const Route sign_in_routes[]; /* of SignInApi */

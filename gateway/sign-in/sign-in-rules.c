@@ -27,10 +27,11 @@ static int add_role(SignInRules *rules, const char *word, Error *err)
     SignInRole *r = &rules->roles[rules->n_roles];
 
     if (!role || !equals[1] || operator_role_parse(role, &r->role) < 0)
-        return error_set(err, EINVAL, "config.oidc-roles",
-                         "--oidc-roles takes ROLE=VALUE, several with commas between, and the roles admin, operator and "
-                         "viewer, not \"%s\"",
-                         word);
+        return error_set(
+            err, EINVAL, "config.oidc-roles",
+            "--oidc-roles takes ROLE=VALUE, several with commas between, and the roles admin, operator and "
+            "viewer, not \"%s\"",
+            word);
     if (rules->n_roles == SIGN_IN_ROLES_MAX)
         return error_set(err, E2BIG, "config.oidc-roles", "--oidc-roles takes at most %d roles", SIGN_IN_ROLES_MAX);
     r->value = strdup(equals + 1);
@@ -79,7 +80,8 @@ static int check_times(const cJSON *claims, uint64_t now, Error *err)
     if (jwt_seconds(claims, "nbf", &nbf) && nbf > now + JWT_LEEWAY_SECONDS)
         return error_set(err, EACCES, "sign-in.refused", "the provider's token is not valid yet: check both clocks");
     if (iat > now + JWT_LEEWAY_SECONDS)
-        return error_set(err, EACCES, "sign-in.refused", "the provider's token comes from the future: check both clocks");
+        return error_set(err, EACCES, "sign-in.refused",
+                         "the provider's token comes from the future: check both clocks");
     if (exp + JWT_LEEWAY_SECONDS <= now || iat + SIGN_IN_AGE_MAX < now)
         return error_set(err, EACCES, "sign-in.refused", "the provider's token is over: sign in again");
     return 0;
@@ -119,12 +121,14 @@ static int read_name(const SignInRules *rules, const cJSON *claims, char **ret, 
     const cJSON *verified = cJSON_GetObjectItemCaseSensitive(claims, "email_verified");
 
     if (str_equal(rules->name_claim, "email") && verified && !cJSON_IsTrue(verified))
-        return error_set(err, EACCES, "sign-in.refused", "the provider has not verified the address %s", name ? name : "-");
+        return error_set(err, EACCES, "sign-in.refused", "the provider has not verified the address %s",
+                         name ? name : "-");
     if (!name || !operator_name_is_valid(name))
-        return error_set(err, EACCES, "sign-in.refused",
-                         "the token's claim %s is no name that an operator may have (%s): have the provider send it, or choose "
-                         "another with --oidc-name",
-                         rules->name_claim, name ? name : "it is missing");
+        return error_set(
+            err, EACCES, "sign-in.refused",
+            "the token's claim %s is no name that an operator may have (%s): have the provider send it, or choose "
+            "another with --oidc-name",
+            rules->name_claim, name ? name : "it is missing");
     *ret = strdup(name);
     return *ret ? 0 : -ENOMEM;
 }
@@ -147,9 +151,10 @@ int sign_in_judge(const SignInRules *rules, const cJSON *claims, const char *non
             found = true;
         }
     if (!found)
-        return error_set(err, EPERM, "sign-in.no-role",
-                         "%s has no role here: the claim %s of the provider's token holds none of the values of --oidc-roles",
-                         name, rules->claim);
+        return error_set(
+            err, EPERM, "sign-in.no-role",
+            "%s has no role here: the claim %s of the provider's token holds none of the values of --oidc-roles", name,
+            rules->claim);
     *ret_name = TAKE_PTR(name);
     return 0;
 }

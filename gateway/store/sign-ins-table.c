@@ -39,9 +39,10 @@ Statement sql_sign_ins(void)
 
 Statement sql_sign_ins_revoke(const char *name)
 {
-    return STATEMENT("WITH s AS (UPDATE sign_ins SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL AND"
-                     " expires_at > now() RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-                     " SELECT 'command-line', 'operator.signed-out', jsonb_build_object('name', $1::text, 'sign-ins', count(*))"
-                     " FROM s HAVING count(*) > 0) SELECT name FROM s",
-                     sql_text(name));
+    return STATEMENT(
+        "WITH s AS (UPDATE sign_ins SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL AND"
+        " expires_at > now() RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
+        " SELECT 'command-line', 'operator.signed-out', jsonb_build_object('name', $1::text, 'sign-ins', count(*))"
+        " FROM s HAVING count(*) > 0) SELECT name FROM s",
+        sql_text(name));
 }

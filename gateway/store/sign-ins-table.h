@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* People who have signed in with a provider; of their tokens only the hash is kept. Changes are written to the audit log with them. */
+/* People who have signed in with a provider; of their tokens only the hash is kept. Changes are written to the audit log
+ * with them. */
 #pragma once
 
 #include <stdint.h>
@@ -10,7 +11,7 @@
 extern const char schema_sign_ins[];
 
 typedef struct SignInRow {
-    const char *hash;  /* of the token */
+    const char *hash; /* of the token */
     const char *name, *role;
     const char *issuer, *subject;
     const char *proof; /* hash of the ID token, which is good for one sign-in */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The operators' tokens, and those by which people have signed in (sign-ins-table.h), of which only the hash is kept. Changes are written to the audit log with them. */
+/* The operators' tokens, and those by which people have signed in (sign-ins-table.h), of which only the hash is kept.
+ * Changes are written to the audit log with them. */
 #pragma once
 
 #include "lib/postgres/statement.h"

@@ -41,7 +41,7 @@ typedef struct HttpRequest {
      * May be NULL. */
     bool (*may_connect)(const struct sockaddr *address, void *userdata);
     void *userdata;
-    bool past_proxy; /* connects to the URL's host although the environment names a proxy */
+    bool past_proxy;                 /* connects to the URL's host although the environment names a proxy */
     const char *const *keep_headers; /* names of the answer's headers to keep, ends with NULL; may be NULL */
     bool reuse;                      /* http_start(): leave the connection open for the client's next request */
 } HttpRequest;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/data/json.h"
-#include "lib/data/jwks.h"
+#include "lib/data/jwt-set.h"
 #include "lib/data/jwt.h"
 #include "lib/data/pass.h"
 

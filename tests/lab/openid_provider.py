@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Debian's Glewlwyd, an OpenID provider, with a database of its own; and a person who signs in there, without the pages that a browser
-would show her: what those send is sent here."""
+"""Debian's Glewlwyd, an OpenID provider, with a database of its own; and a person who signs in there, without the pages that a
+browser would show her: what those send is sent here."""
 import http.cookiejar
 import json
 import os
@@ -76,7 +76,8 @@ class OpenIdProvider:
         text = read_text(SETTINGS)
         for old, new in (("port=4593", f'port={self.port}\nbind_address="127.0.0.1"'), ("_G_EXTRNAL_URL_", self.base),
                          ('log_mode="file"', 'log_mode="console"'),
-                         ('@include "/etc/glewlwyd/glewlwyd-db.conf"', f'database = {{ type = "sqlite3"; path = "{folder}/db"; }};')):
+                         ('@include "/etc/glewlwyd/glewlwyd-db.conf"',
+                          f'database = {{ type = "sqlite3"; path = "{folder}/db"; }};')):
             assert old in text, old
             text = text.replace(old, new, 1)
         with open(os.path.join(folder, "conf"), "w", encoding="utf-8") as f:

@@ -43,7 +43,7 @@ def claim_by_phone(world, fleet, community, folder):
     """The operator makes the code; whoever stands before the box has it as a picture on a phone: browsers give their camera to no
     page that came without TLS."""
     picture = os.path.join(folder, "qr.png")
-    fleet.run("devices", "add", DEVICE, "--label", f"community={community}", "--label", f"site={SITE}", "--qr-png", picture, check=0)
+    fleet.run("devices", "add", DEVICE, "--label", f"community={community},site={SITE}", "--qr-png", picture, check=0)
     pin = json.loads(world.box.run("secboxctl", "pair", "--show", "--json").stdout)["pin"]
     with Browser(width=360, height=800) as phone:
         phone.open(f"http://{world.box.address}:8080/")
@@ -76,8 +76,8 @@ def look_up(box, folder):
             page.open(f"https://{box.address}:8443/")
             page.find("#guard")
             wait_until(lambda: "Rosa Díaz" in page.text("#guard"), "the guard is known")
-            page.run("const s = document.querySelector('#guard'); s.value = [...s.options].find((o) => o.textContent === a[0]).value",
-                     "Rosa Díaz")
+            page.run("const s = document.querySelector('#guard');"
+                     "s.value = [...s.options].find((o) => o.textContent === a[0]).value", "Rosa Díaz")
             page.type("#pin", PIN)
             page.click("button[type=submit]")
             for typed, verdict in (("ab0 i58", "VETADO"), ("xyz987", "AUTORIZADO"), ("quien sabe", "DESCONOCIDO")):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens of an OpenID provider: whose signature counts, and whom they let in. The signed ones are those of RFC 7515, A.2 and A.3. */
+/* Tokens of an OpenID provider: whose signature counts, and whom they let in. The signed ones are
+ * those of RFC 7515, A.2 and A.3. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +12,7 @@
 #include "gateway/sign-in/sign-in-rules.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/data/jwks.h"
+#include "lib/data/jwt-set.h"
 
 #define NOW 1800000000ull
 
@@ -26,9 +27,8 @@ static const char rs256[] =
     "_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb"
     "1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI"
     "8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
-static const char p256[] =
-    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
-    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\",\"use\":\"sig\"}";
+static const char p256[] = "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+                           "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\",\"use\":\"sig\"}";
 static const char es256[] =
     "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19"
     "yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU"
@@ -89,8 +89,8 @@ static void test_a_set_that_leaves_it_open(void **state _unused_)
 {
     _cleanup_(freep) char *text = str_format("{\"keys\":[%s,%s]}", p256, p256);
     _cleanup_(cJSON_Deletep) cJSON *set = cJSON_Parse(text), *claims = NULL, *none = cJSON_Parse("{\"keys\":7}");
-    _cleanup_(cJSON_Deletep) cJSON *small =
-        cJSON_Parse("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbj\",\"e\":\"AQAB\"}]}");
+    _cleanup_(cJSON_Deletep) cJSON *small = cJSON_Parse(
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbj\",\"e\":\"AQAB\"}]}");
 
     assert_true(jwks_open(set, es256, &claims, NULL) < 0);
     assert_true(jwks_open(none, es256, &claims, NULL) < 0);
@@ -98,8 +98,9 @@ static void test_a_set_that_leaves_it_open(void **state _unused_)
     assert_null(claims);
 }
 
-static const char good[] = "{\"iss\":\"https://id.example\",\"aud\":\"secbox\",\"sub\":\"1\",\"nonce\":\"n\",\"iat\":1800000000,"
-                           "\"exp\":1800000600,\"email\":\"ana@example.com\",\"groups\":[\"noc\",\"all\"]}";
+static const char good[] =
+    "{\"iss\":\"https://id.example\",\"aud\":\"secbox\",\"sub\":\"1\",\"nonce\":\"n\",\"iat\":1800000000,"
+    "\"exp\":1800000600,\"email\":\"ana@example.com\",\"groups\":[\"noc\",\"all\"]}";
 
 /* The claims above with others in their place. */
 static int judge(const char *changes, const char *roles, char **ret_name, OperatorRole *ret_role, char **ret_id)
@@ -142,16 +143,26 @@ static void assert_judged(const char *changes, const char *roles, const char *id
 static void test_who_is_let_in(void **state _unused_)
 {
     static const char *const refused[] = {
-        "{\"iss\":\"https://id.example/\"}", "{\"iss\":null}",
-        "{\"aud\":\"another\"}",             "{\"aud\":[\"secbox\",\"another\"]}",
-        "{\"azp\":\"another\"}",             "{\"aud\":null}",
-        "{\"nonce\":\"m\"}",                 "{\"nonce\":null}",
-        "{\"sub\":null}",                    "{\"iat\":null}",
-        "{\"exp\":null}",                    "{\"exp\":1799999900}",
-        "{\"iat\":1799999000}",              "{\"iat\":1800000100}",
-        "{\"nbf\":1800000100}",              "{\"email\":null}",
-        "{\"email\":\"ana maria\"}",         "{\"email_verified\":false}",
-        "{\"email\":\"\"}",                  "{\"email_verified\":\"yes\"}",
+        "{\"iss\":\"https://id.example/\"}",
+        "{\"iss\":null}",
+        "{\"aud\":\"another\"}",
+        "{\"aud\":[\"secbox\",\"another\"]}",
+        "{\"azp\":\"another\"}",
+        "{\"aud\":null}",
+        "{\"nonce\":\"m\"}",
+        "{\"nonce\":null}",
+        "{\"sub\":null}",
+        "{\"iat\":null}",
+        "{\"exp\":null}",
+        "{\"exp\":1799999900}",
+        "{\"iat\":1799999000}",
+        "{\"iat\":1800000100}",
+        "{\"nbf\":1800000100}",
+        "{\"email\":null}",
+        "{\"email\":\"ana maria\"}",
+        "{\"email_verified\":false}",
+        "{\"email\":\"\"}",
+        "{\"email_verified\":\"yes\"}",
     };
 
     assert_judged("{}", "operator=noc", "", ROLE_OPERATOR);
@@ -159,7 +170,8 @@ static void test_who_is_let_in(void **state _unused_)
     assert_judged("{}", "viewer=*,operator=all,admin=noc", "", ROLE_ADMIN);
     assert_judged("{\"groups\":\"noc\"}", "operator=noc", "", ROLE_OPERATOR);
     assert_judged("{\"groups\":null}", "viewer=*,admin=noc", "", ROLE_VIEWER);
-    assert_judged("{\"aud\":[\"secbox\",\"another\"],\"azp\":\"secbox\",\"email_verified\":true}", "viewer=*", "", ROLE_VIEWER);
+    assert_judged("{\"aud\":[\"secbox\",\"another\"],\"azp\":\"secbox\",\"email_verified\":true}", "viewer=*", "",
+                  ROLE_VIEWER);
     assert_judged("{\"groups\":[\"nocturnal\",7]}", "operator=noc", "sign-in.no-role", ROLE_VIEWER);
     for (size_t i = 0; i < ELEMENTSOF(refused); i++)
         assert_judged(refused[i], "viewer=*", "sign-in.refused", ROLE_VIEWER);

@@ -17,7 +17,8 @@ static int add_image(Deploy *d, cJSON *o, const char *id)
 
     if (str_empty(id) || podman_image_digests(d->box.podman, id, &local, NULL) < 0)
         return 0;
-    return json_add_string(o, "imageId", local.id) < 0 || json_add_string(o, "imageDigest", local.digest) < 0 ? -ENOMEM : 0;
+    return json_add_string(o, "imageId", local.id) < 0 || json_add_string(o, "imageDigest", local.digest) < 0 ? -ENOMEM
+                                                                                                              : 0;
 }
 
 static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)

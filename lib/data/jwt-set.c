@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/data/jwks.h"
+#include "lib/data/jwt-set.h"
 
 #include <errno.h>
 #include <openssl/bn.h>
@@ -51,8 +51,7 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     if (OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
         params = OSSL_PARAM_BLD_to_param(build);
-    if (!params || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+    if (!params || EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
         pkey = NULL;
     ERR_clear_error();
     return pkey;
@@ -96,8 +95,8 @@ static bool fits(const cJSON *jwk, const char *kty, const char *alg, const char 
 {
     const char *use = json_string(jwk, "use"), *own = json_string(jwk, "alg");
 
-    return str_equal(json_string(jwk, "kty"), kty) && (!use || str_equal(use, "sig")) && (!own || str_equal(own, alg)) &&
-           (!kid || str_equal(json_string(jwk, "kid"), kid));
+    return str_equal(json_string(jwk, "kty"), kty) && (!use || str_equal(use, "sig")) &&
+           (!own || str_equal(own, alg)) && (!kid || str_equal(json_string(jwk, "kid"), kid));
 }
 
 static const cJSON *find_key(const cJSON *jwks, const char *kty, const char *alg, const char *kid)
@@ -143,7 +142,8 @@ int jwks_open(const cJSON *jwks, const char *token, cJSON **ret, Error *err)
         return error_set(err, EACCES, "jwt.algorithm", "the token's alg is neither RS256 nor ES256");
     const cJSON *jwk = find_key(jwks, rsa ? "RSA" : "EC", alg, kid);
     if (!jwk)
-        return error_set(err, EACCES, "jwks.no-key", "the set has no key %s%sfor %s", kid ? kid : "", kid ? " " : "", alg);
+        return error_set(err, EACCES, "jwks.no-key", "the set has no key %s%sfor %s", kid ? kid : "", kid ? " " : "",
+                         alg);
     r = rsa ? verify_rsa(jwk, &t, err) : verify_p256(jwk, &t, err);
     if (r >= 0)
         *ret = TAKE_PTR(t.payload);

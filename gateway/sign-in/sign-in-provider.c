@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "gateway/sign-in/provider.h"
+#include "gateway/sign-in/sign-in-provider.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,24 +10,24 @@
 
 #define DISCOVERY_PATH "/.well-known/openid-configuration"
 #define KEPT USEC_PER_HOUR
-#define PAUSE (30 * USEC_PER_SEC)
+#define PAUSE (10 * USEC_PER_SEC)
 #define ANSWER_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX (256 * 1024)
 
-struct Provider {
+struct SignInProvider {
     HttpClient *client;
     char *issuer, *ca_file;
-    provider_ready_t on_ready;
+    sign_in_provider_ready_t on_ready;
     void *userdata;
     HttpCall *call;
     cJSON *keys;
     usec_t read_at, asked_at; /* CLOCK_BOOTTIME; 0: never */
 };
 
-int provider_new(sd_event *event, const char *issuer, const char *ca_file, provider_ready_t on_ready, void *userdata,
-                 Provider **ret, Error *err)
+int sign_in_provider_new(sd_event *event, const char *issuer, const char *ca_file, sign_in_provider_ready_t on_ready,
+                         void *userdata, SignInProvider **ret, Error *err)
 {
-    _cleanup_(provider_freep) Provider *p = calloc(1, sizeof(*p));
+    _cleanup_(sign_in_provider_freep) SignInProvider *p = calloc(1, sizeof(*p));
 
     if (!p)
         return error_from_errno(err, -ENOMEM, "cannot know a provider");
@@ -43,7 +43,7 @@ int provider_new(sd_event *event, const char *issuer, const char *ca_file, provi
     return r;
 }
 
-Provider *provider_free(Provider *p)
+SignInProvider *sign_in_provider_free(SignInProvider *p)
 {
     if (!p)
         return NULL;
@@ -56,12 +56,12 @@ Provider *provider_free(Provider *p)
     return NULL;
 }
 
-const cJSON *provider_keys(const Provider *p)
+const cJSON *sign_in_provider_keys(const SignInProvider *p)
 {
     return p->keys && boottime_usec() - p->read_at < KEPT ? p->keys : NULL;
 }
 
-static void fail(Provider *p, int r, Error *err)
+static void fail(SignInProvider *p, int r, Error *err)
 {
     (void) error_prefix(err, r, "the provider %s cannot be asked", p->issuer);
     p->on_ready(r, err, p->userdata);
@@ -81,7 +81,7 @@ static int read_answer(int r, const HttpResponse *response, const Error *why, cJ
     return 0;
 }
 
-static int ask(Provider *p, const char *url, http_done_t on_done, Error *err)
+static int ask(SignInProvider *p, const char *url, http_done_t on_done, Error *err)
 {
     const HttpRequest request = {
         .url = url,
@@ -96,7 +96,7 @@ static int ask(Provider *p, const char *url, http_done_t on_done, Error *err)
 
 static void on_keys(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *why, void *userdata)
 {
-    Provider *p = userdata;
+    SignInProvider *p = userdata;
     _cleanup_(cJSON_Deletep) cJSON *keys = NULL;
     _cleanup_(error_done) Error err = {};
 
@@ -117,7 +117,7 @@ static void on_keys(HttpCall *call _unused_, int r, const HttpResponse *response
 static void on_configuration(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *why,
                              void *userdata)
 {
-    Provider *p = userdata;
+    SignInProvider *p = userdata;
     _cleanup_(cJSON_Deletep) cJSON *configuration = NULL;
     _cleanup_(error_done) Error err = {};
 
@@ -136,7 +136,7 @@ static void on_configuration(HttpCall *call _unused_, int r, const HttpResponse 
         fail(p, r, &err);
 }
 
-int provider_ask(Provider *p, Error *err)
+int sign_in_provider_ask(SignInProvider *p, Error *err)
 {
     usec_t now = boottime_usec();
     size_t len = strlen(p->issuer);
@@ -144,9 +144,10 @@ int provider_ask(Provider *p, Error *err)
     if (p->call)
         return 0;
     if (p->asked_at && now - p->asked_at < PAUSE)
-        return error_set(err, EAGAIN, "sign-in.provider",
-                         "the provider's keys were asked for a moment ago, and the token's is not among them: try again in "
-                         "half a minute");
+        return error_set(
+            err, EAGAIN, "sign-in.provider",
+            "the provider's keys were asked for a moment ago, and the token's is not among them: try again in "
+            "some seconds");
     while (len > 0 && p->issuer[len - 1] == '/')
         len--;
     _cleanup_(freep) char *url = str_format("%.*s" DISCOVERY_PATH, (int) len, p->issuer);
