@@ -109,17 +109,6 @@ static int add_distance(cJSON *what, const Sighting *of, const Lookup *l, const 
     return !read || !known ? -ENOMEM : json_add_int(what, "distance", (int) (strlen(known) - strlen(read)));
 }
 
-/* Residents come and go all day; whom nobody knows a guard sees anyway. A plate of which a camera misread one character is
- * still that of the guest whom the guard waits for. */
-static bool is_expected(const Sighting *of, const Lookup *l, const Judgement *j)
-{
-    size_t reason = j->decision.reason;
-    const Fit *f = reason != SIZE_MAX ? &j->fits[reason] : NULL;
-
-    return f && l->records[reason].kind == RECORD_GUEST && f->verdict == VERDICT_AUTHORISED &&
-           (f->match == MATCH_EXACT || (of->kind == SIGHTING_PLATE && f->match == MATCH_NEAR));
-}
-
 static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
 {
     cJSON *what = cJSON_CreateObject();
@@ -128,8 +117,6 @@ static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
 
     if (r >= 0)
         r = json_add_bool(what, "doubt", j->decision.doubt || !exact || !of->sure);
-    if (r >= 0)
-        r = json_add_bool(what, "expected", is_expected(of, l, j));
     if (r >= 0)
         r = add_distance(what, of, l, j);
     if (r >= 0)
@@ -140,12 +127,21 @@ static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
     return NULL;
 }
 
+/* Residents come and go all day; whom nobody knows a guard sees anyway. */
+static bool is_expected(const Lookup *l, const Judgement *j)
+{
+    size_t reason = j->decision.reason;
+    const Fit *f = reason != SIZE_MAX ? &j->fits[reason] : NULL;
+
+    return f && l->records[reason].kind == RECORD_GUEST && f->verdict == VERDICT_AUTHORISED && f->match == MATCH_EXACT;
+}
+
 /* The notice of this object by which guards are warned. NULL: they are not. */
 static const Notice *find_warning(const Sightings *s, const Sighting *of)
 {
     const Notice *n = notices_find(&s->notices, of, boottime_usec());
 
-    return n && !json_bool(n->what, "expected", false) ? n : NULL;
+    return n && !str_equal(json_string(n->what, "verdict"), verdict_name(VERDICT_AUTHORISED)) ? n : NULL;
 }
 
 static bool is_warning(const Judgement *j)
@@ -156,7 +152,7 @@ static bool is_warning(const Judgement *j)
 /* Of a reading that another one is likelier than, only what a guard should be warned of, and is not yet. */
 static bool is_of_interest(const Sightings *s, const Sighting *of, const Lookup *l, const Judgement *j)
 {
-    return of->leads ? is_warning(j) || is_expected(of, l, j) : is_warning(j) && !find_warning(s, of);
+    return of->leads ? is_warning(j) || is_expected(l, j) : is_warning(j) && !find_warning(s, of);
 }
 
 /* Guards were warned of another reading though this one is likelier: that it is harmless is known later, and changes nothing. */
