@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From a bare Debian to a guard's page: the one line, the QR code on a phone, the template of the fleet, containers
 of the podman user, and a lookup in a browser; and all of it again after a reboot. `make first-hour`."""
+# pylint: disable=redefined-outer-name
 import json
 import os
 import ssl
@@ -11,18 +12,42 @@ import uuid
 
 import pytest
 
-from tests.conftest import note
+from tests.conftest import note, require_programs, skip
+from tests.lab import whole_box
 from tests.lab import browser as browsers
 from tests.lab.browser import Browser
 from tests.lab.fleet import Fleet
-from tests.lab.util import ROOT, read_text, wait_until
+from tests.lab.gateway import Gateway
+from tests.lab.self_signed import make_certificate
+from tests.lab.util import ROOT, make_words, read_text, wait_until
 from tests.system.enrolled import let_it_ask_for_memory, make_images
-from tests.system.test_installer_box import world  # noqa: F401  pylint: disable=unused-import
+from tests.system.test_installer_box import AUTHORITY, BareBox, World
+from tests.system.test_packages import run
 
 DEVICE, SITE, PIN = "gate-1", "north", "471108152"
 SERVICES = {"postgres", "secbox", "relay-client"}
 
 pytestmark = pytest.mark.skipif(not browsers.available(), reason="chromium or chromium-driver is missing: make deps")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A bare Debian, and a gateway that serves the packages as they are built."""
+    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "recovery-agent", "secboxctl", "secbox-gateway", "secbox-pairing")
+    why = whole_box.why_not()
+    if why:
+        skip(f"no whole box here: {why}")
+    folder = str(tmp_path_factory.mktemp("first-hour"))
+    os.chmod(folder, 0o755)
+    run(*make_words("PREBUILT=1", f"PACKED={folder}", "deb"), DEB_BUILD_OPTIONS="noautodbgsym")
+    run(*make_words(f"PACKED={folder}", "PODMAN=false", "repo"))
+    with BareBox() as box:
+        options = ["--install-dir", f"{folder}/repo", "--issuer", "@URL@"]
+        certificate = make_certificate(folder, box.gateway_address)
+        with Gateway(os.path.join(folder, "gateway"), certificate, box.gateway_address, options) as gateway:
+            box.write(AUTHORITY, read_text(gateway.tls[0]))
+            box.run("update-ca-certificates")
+            yield World(folder, box, gateway, None)
 
 
 def fill_community(gateway):
@@ -67,14 +92,32 @@ def authority_of(box, folder):
     return path
 
 
+def guards(box):
+    """Those who may log in, told to a tablet that trusts the box's authority, by the box's address."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, open(authority_of(box, folder), "rb") as f:
+            authority = f.read()
+        context = ssl.create_default_context(cadata=authority.decode() if authority.startswith(b"-----") else authority)
+        with urllib.request.urlopen(f"https://{box.address}:8443/api/lan/guards", context=context, timeout=60) as answer:
+            return json.load(answer)["guards"]
+    except OSError as e:
+        print(e)
+        return None
+
+
 def look_up(box, folder):
     """As a guard at the gate, on a tablet that trusts the box."""
+    wait_until(lambda: guards(box), "the community's data are there, and the box is trusted by its address")
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         browser = Browser()
         browser.trust(authority_of(box, fresh))
         with browser as page:
             page.open(f"https://{box.address}:8443/")
-            page.find("#guard")
+            try:
+                page.find("#guard")
+            except Exception:
+                print(page.text()[:2000], page.complaints())
+                raise
             wait_until(lambda: "Rosa Díaz" in page.text("#guard"), "the guard is known")
             page.run("const s = document.querySelector('#guard');"
                      "s.value = [...s.options].find((o) => o.textContent === a[0]).value", "Rosa Díaz")
@@ -85,15 +128,7 @@ def look_up(box, folder):
                 page.find(f"[data-verdict={verdict}]")
 
 
-def answers(box):
-    try:
-        authority_of(box, tempfile.gettempdir())
-        return True
-    except OSError:
-        return False
-
-
-def test_from_a_bare_debian_to_a_guards_page(world, tmp_path):  # noqa: F811  pylint: disable=redefined-outer-name
+def test_from_a_bare_debian_to_a_guards_page(world, tmp_path):
     box, gateway, folder = world.box, world.gateway, str(tmp_path)
     fleet = Fleet(gateway.url, gateway.token, folder)
     fleet.env["SECBOX_CA"] = gateway.tls[0]
@@ -119,6 +154,5 @@ def test_from_a_bare_debian_to_a_guards_page(world, tmp_path):  # noqa: F811  py
          f"{used / 1024:.0f} MB")
     box.reboot()
     wait_until(lambda: set(box.running()) == SERVICES, "all run again after the reboot")
-    wait_until(lambda: answers(box), "the guards' pages answer")
     look_up(box, folder)
     gateway.wait_connected(DEVICE)
