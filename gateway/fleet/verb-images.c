@@ -13,17 +13,6 @@
 /* "sha256:" and as much of a digest as people compare */
 #define DIGEST_SHOWN 19
 
-/* Whether a box has these labels. */
-static bool is_chosen(const cJSON *device, const cJSON *labels)
-{
-    const cJSON *has = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
-
-    cJSON_ArrayForEach(label, labels)
-        if (!str_equal(json_string(has, label->string), label->valuestring))
-            return false;
-    return true;
-}
-
 /* One service's part of status.report; `name`: only where the image's name holds it. */
 static int add_service(cJSON *services, const cJSON *service, const char *name)
 {
@@ -81,7 +70,7 @@ static int choose(const Fleet *fleet, const cJSON *devices, Asked *ret, Error *e
 
     cJSON_ArrayForEach(device, devices) {
         const char *id = json_string(device, "id");
-        if (r < 0 || !id || !is_chosen(device, labels))
+        if (r < 0 || !id || !fleet_has_labels(device, labels))
             continue;
         _cleanup_(freep) char *path = fleet_device_path(id, "/status");
         r = path ? strv_add(&ret->ids, id) : -ENOMEM;
