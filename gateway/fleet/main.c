@@ -264,9 +264,20 @@ char *fleet_device_path(const char *device, const char *suffix)
     return encoded ? str_format("/v1/devices/%s%s", encoded, suffix) : NULL;
 }
 
+static void fleet_done(Fleet *f)
+{
+    api_done(&f->api);
+    free(f->login);
+    strv_free(f->keys);
+    strv_free(f->devices);
+    strv_free(f->files);
+    strv_free(f->profiles);
+    strv_free(f->env_files);
+}
+
 int main(int argc, char **argv)
 {
-    Fleet fleet = {};
+    _cleanup_(fleet_done) Fleet fleet = {};
     const CliOption options[] = {
         { "gateway", "URL", "the gateway (also SECBOX_GATEWAY)", .text = &fleet.gateway },
         { "token-file", "FILE", "file with your token (also SECBOX_TOKEN, SECBOX_TOKEN_FILE)",
@@ -356,13 +367,5 @@ int main(int argc, char **argv)
                   "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 the gateway or the box is out of reach.",
     };
 
-    int exit_code = cli_run(&cli, argc, argv, &fleet);
-    api_done(&fleet.api);
-    free(fleet.login);
-    strv_free(fleet.keys);
-    strv_free(fleet.devices);
-    strv_free(fleet.files);
-    strv_free(fleet.profiles);
-    strv_free(fleet.env_files);
-    return exit_code;
+    return cli_run(&cli, argc, argv, &fleet);
 }

@@ -50,13 +50,14 @@
 #define HEADER_MAX (1024 * 1024)
 
 static const Route *const tables[] = {
-    audit_routes,     box_event_routes,       box_routes,           certificate_routes,
-    claim_routes,     community_routes,       device_routes,        enrolment_routes,
-    grant_routes,     deployment_routes,      health_routes,        import_routes,
-    metrics_routes,   operator_routes,        pass_routes,          photo_routes,
-    query_routes,     rollout_routes,         rollout_start_routes, template_routes,
-    webhook_routes,   lan_certificate_routes, camera_routes,        bundle_routes,
-    recording_routes, box_recording_routes,   camera_ticket_routes, media_revocation_routes, trust_root_routes, approval_routes, sign_in_routes,
+    audit_routes,      box_event_routes,       box_routes,           certificate_routes,
+    claim_routes,      community_routes,       device_routes,        enrolment_routes,
+    grant_routes,      deployment_routes,      health_routes,        import_routes,
+    metrics_routes,    operator_routes,        pass_routes,          photo_routes,
+    query_routes,      rollout_routes,         rollout_start_routes, template_routes,
+    webhook_routes,    lan_certificate_routes, camera_routes,        bundle_routes,
+    recording_routes,  box_recording_routes,   camera_ticket_routes, media_revocation_routes,
+    trust_root_routes, approval_routes,        sign_in_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -144,10 +145,13 @@ static void test_what_each_route_needs(void **state _unused_)
     /* a browser has no token for what an <img> shows */
     static const char *const by_tickets[] = { "GET /v1/devices/*/cameras/*/frame.jpg",
                                               "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
-    static const char *const for_admins[] = {
-        "DELETE /v1/devices/*",          "DELETE /v1/devices/*/keys/*",      "DELETE /v1/communities/*",
-        "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook", "POST /v1/trust/roots", NULL
-    };
+    static const char *const for_admins[] = { "DELETE /v1/devices/*",
+                                              "DELETE /v1/devices/*/keys/*",
+                                              "DELETE /v1/communities/*",
+                                              "PUT /v1/communities/*/webhook",
+                                              "DELETE /v1/communities/*/webhook",
+                                              "POST /v1/trust/roots",
+                                              NULL };
     size_t admins = 0, viewers = 0;
 
     for (size_t t = 0; t < ELEMENTSOF(tables); t++)
