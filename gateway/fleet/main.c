@@ -94,7 +94,7 @@ static const CliVerb verbs[] = {
       "url" },
     { "recordings", "DEVICE CAMERA", 2, 2, "who may see what a camera has recorded, or a recording on standard output",
       verb_recordings, "from to event download" },
-    { "recordings revoke", "DEVICE [ID]", 1, 2, "who was given a token sees a box's recordings no more",
+    { "recordings-revoke", "DEVICE [ID]", 1, 2, "who was given a token sees a box's recordings no more",
       verb_recordings_revoke, NULL },
     { "certificate show", "DEVICE", 1, 1, "the cloud's certificate for a box's guards' pages", verb_certificate_show,
       NULL },

@@ -202,7 +202,7 @@ def test_tokens_are_taken_back(place, folder):
         connection.request("GET", one["clip"])
         answer = connection.getresponse()
         assert answer.status == 200 and answer.read(1)
-        assert fleet.json("recordings", "revoke", BOX, one["id"]) == {"revoked": 1}
+        assert fleet.json("recordings-revoke", BOX, one["id"]) == {"revoked": 1}
         answer.read()
     connection.close()
     place.frigate.behave()
@@ -211,8 +211,8 @@ def test_tokens_are_taken_back(place, folder):
     assert from_box(place, place_of, Cookie=cookie)[0] == 200, "the other goes on"
     # while it is away
     place.box.kill()
-    assert "1 taken back" in fleet.run("recordings", "revoke", BOX, check=0).stdout
-    assert "0 taken back" in fleet.run("recordings", "revoke", BOX, check=0).stdout
+    assert "1 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
+    assert "0 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
     place.box.start()
     wait_until(lambda: from_box_if_there(place, other["path"]) == 403, "it is told when it is back", place.box.alive)
     # with the operator's own
@@ -222,7 +222,7 @@ def test_tokens_are_taken_back(place, folder):
     place.gateway.run("tokens", "revoke", "olga")
     wait_until(lambda: from_box(place, place_of, Cookie=cookie)[0] == 401, "hers ends with her token", place.box.alive)
     assert [e["actor"] for e in place.audit("recording.revoked")] == ["gateway", "operator:lab", "operator:lab"]
-    assert fleet.run("recordings", "revoke", "nobody", check=1) and fleet.run("recordings", "revoke", BOX, "x", check=1)
+    assert fleet.run("recordings-revoke", "nobody", check=1) and fleet.run("recordings-revoke", BOX, "x", check=1)
 
 
 def test_heads_through_the_tunnel(place):
