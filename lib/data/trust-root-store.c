@@ -170,7 +170,7 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
     _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(trust_root_done) TrustRoot root = {};
     _cleanup_(trust_done) Trust trust = {};
-    _cleanup_(freep) char *who = NULL, *text = NULL;
+    _cleanup_(freep) char *who = NULL;
     char sha256[SHA256_HEX_SIZE];
     int r = trust_load(&trust, err);
 

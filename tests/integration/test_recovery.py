@@ -565,7 +565,7 @@ def test_size_and_memory(box):
     subprocess.run(["strip", "-o", stripped, program("recovery-agent")], check=True)
     needed = subprocess.run(["readelf", "-d", stripped], capture_output=True, text=True, check=True).stdout
     if "libasan" not in needed:
-        assert os.path.getsize(stripped) <= 250_000
+        assert os.path.getsize(stripped) <= 300_000  # a tenth of it judges what operators have signed
     for library in ("curl", "pq", "yaml", "archive"):
         assert f"lib{library}." not in needed
     box.start()
