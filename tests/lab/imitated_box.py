@@ -55,6 +55,15 @@ class ImitatedBox(Box):
     def journal(self):
         return self.state("journal.json") or {"state": "idle"}
 
+    def let_deadline_pass(self):
+        """As if the time were over; while mgmt-agent is dead or stopped, or it might not be the guard that acts."""
+        now = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1e6)
+        deadline = self.journal()["deadlineUsec"]
+        path = self.path(f"{STATE}/journal.json")
+        with open(path + ".lab", "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+            json.dump({**self.journal(), "deadlineUsec": type(deadline)(now)}, f)
+        os.rename(path + ".lab", path)
+
     def is_marked(self):
         return os.path.exists(self.path(f"{STATE}/change-pending"))
 
