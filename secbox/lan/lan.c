@@ -589,12 +589,12 @@ void lan_revoke_media(Lan *lan, const cJSON *tokens)
     media_revoke(lan->media, tokens);
 }
 
-void lan_cameras_changed(Lan *lan)
-{
-    lan_events_tell(lan->events, "cameras");
-}
-
 void lan_status_changed(Lan *lan)
 {
     lan_events_tell(lan->events, "status");
+}
+
+void lan_cameras_changed(Lan *lan)
+{
+    lan_events_tell(lan->events, "cameras");
 }

@@ -23,6 +23,7 @@
 #include "gateway/communities/media-revocations.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
+#include "gateway/deployments/bundle-keys.h"
 #include "gateway/deployments/bundles.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-enrolments.h"
@@ -57,7 +58,7 @@ static const Route *const tables[] = {
     query_routes,      rollout_routes,         rollout_start_routes, template_routes,
     webhook_routes,    lan_certificate_routes, camera_routes,        bundle_routes,
     recording_routes,  box_recording_routes,   camera_ticket_routes, media_revocation_routes,
-    trust_root_routes, approval_routes,        sign_in_routes,
+    trust_root_routes, approval_routes,        sign_in_routes,       bundle_key_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
