@@ -52,7 +52,7 @@ def world(tmp_path_factory):
 
 
 def let_image_know(box, certificate):
-    """The lab's authority, which secbox's image has not, as it has the public ones: a gateway on the Internet needs none of this."""
+    """The lab's authority, which the image lacks, as it has the public ones: a gateway on the Internet needs none of this."""
     hashed = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", certificate], check=True, capture_output=True, text=True)
     box.write("/var/tmp/lab.crt", read_text(certificate))
     for words in (["create", "--name", "seed", "localhost/secbox:latest"],
