@@ -263,7 +263,7 @@ def test_nothing_is_left_running(world):
     box = world.box
     containers = box.running()
     world.follow(when="the box is not to run any more")
-    assert left_running(box) == []
+    wait_until(lambda: left_running(box) == [], "nothing of ours runs")
     world.follow(when="it is removed")
     for machine in world.machines.values():
         assert left_running(machine) == []
