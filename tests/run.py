@@ -34,6 +34,8 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 SANITIZED = (f"SAN={SANITIZERS}", "OPT=-O1 -g")  # compiled in 0.6 of the time of -O2
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
+# Those that take minutes begin first, or two cores wait for the last of them at the end; of the others the size tells.
+LONG = ("test_planted_faults", "test_whole_box", "test_recovery_units", "test_update_holds", "test_recovery", "test_matches")
 # A hang must not hold CI for ever; no suite comes near it.
 HANG_SECONDS = 25 * 60
 # Hundreds of tests of timers and processes share two cores. One that fails beside the others and passes alone is told by its
@@ -266,9 +268,8 @@ def pytest_in(folder, build=BUILD, chosen=None, env=None):
     env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"), **(env or {}))
     # without root, or inside of other namespaces, all of them share one network
     at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
-    # the longest first, as far as their size tells
     tests = chosen or dict.fromkeys(glob.glob(os.path.join(ROOT, folder, "test_*.py")), "")
-    waiting = sorted(tests, key=os.path.getsize)
+    waiting = sorted(tests, key=lambda path: (os.path.basename(path)[:-3] in LONG, os.path.getsize(path)))
     running, again, total = [], [], Count()
     try:
         while waiting or running:
