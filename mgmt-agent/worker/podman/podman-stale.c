@@ -139,12 +139,18 @@ int podman_start_over_stale(Podman *p, const PodmanUser *user, const char *conta
 {
     _cleanup_(error_done) Error first = {}, why = {};
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    int r = start(p, container, &first), cleared = -EINVAL;
+    int r, cleared = -EINVAL;
 
     *ret_removed = NULL;
+    if (podman_is_outlived(p))
+        return error_set(err, EAGAIN, "podman.refused",
+                         "the service manager of podman's user was started anew meanwhile: it is tried again");
+    r = start(p, container, &first);
     if (r == 0)
         return 0;
-    const char *id = podman_inspect(p, container, &info, NULL) == 0 ? json_string(info, "Id") : NULL;
+    /* only where the id is wanted: podman keeps others waiting while it starts a container again and again */
+    bool named = strstr(error_message(&first, r), "already exists");
+    const char *id = named && podman_inspect(p, container, &info, NULL) == 0 ? json_string(info, "Id") : NULL;
     StaleState stale = podman_stale_state(error_message(&first, r), id);
     if (stale == STALE_NETNS)
         cleared = remove_netns(p, user, ret_removed, &why);

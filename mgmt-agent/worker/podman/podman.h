@@ -38,6 +38,9 @@ int podman_store(Podman *p, cJSON **ret, Error *err) _must_check_;
 
 int podman_rename(Podman *p, const char *container, const char *name, Error *err) _must_check_;
 int podman_start(Podman *p, const char *container, Error *err) _must_check_;
+/* Whether its user's service manager has ended since podman_open(), and the user's folder in /run with it: what this podman, which
+ * still sees the old one, starts now no other podman can look at. */
+bool podman_is_outlived(const Podman *p);
 /* Removes by force; a missing container is no error. */
 int podman_remove(Podman *p, const char *container, Error *err) _must_check_;
 
