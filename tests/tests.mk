@@ -78,7 +78,7 @@ FAULT_EVERY = 1
 check-faults: deps all ## one fault at each call of a push that changes what the box keeps, and at each allocation of parsers
 	$(Q)FAULT_EVERY=$(FAULT_EVERY) ALLOC_EVERY=$(FAULT_EVERY) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
-	  tests/integration/test_fault_points.py tests/integration/test_alloc_points.py
+	  tests/integration/test_fault_points.py tests/system/test_alloc_points.py
 .PHONY: check-faults
 
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times

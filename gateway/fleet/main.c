@@ -142,7 +142,7 @@ static const CliVerb verbs[] = {
       NULL },
     { "community webhook", "ACTION C [URL|NUMBER]", 2, 3, "send its events on: set, show, test, remove, dead, retry",
       verb_community_webhook, "secret-file after limit yes" },
-    { "approvals", "", 0, 0, "what waits for a second person, and what became of it", verb_approvals, NULL },
+    { "approvals list", "", 0, 0, "what waits for a second person, and what became of it", verb_approvals, NULL },
     { "approvals approve", "APPROVAL", 1, 1, "let another person do that, once", verb_approvals_approve, NULL },
     { "approvals refuse", "APPROVAL", 1, 1, "do not let them", verb_approvals_refuse, NULL },
     { "audit", "", 0, 0, "who did what through the gateway", verb_audit, "limit" },

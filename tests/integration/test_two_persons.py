@@ -155,11 +155,11 @@ def test_the_command_line_waits_for_the_other(gw, people, folder):
     with ana.start("devices", "block", "box") as waiting:
         mine = wait_until(lambda: [a for a in people[1].ask("GET", "/v1/approvals").json["approvals"]
                                    if a["person"] == people[0].name], "it is asked for")
-        listed = bob.run("approvals").stdout
+        listed = bob.run("approvals", "list").stdout
         assert mine[0]["id"] in listed and "device.block" in listed and waiting.poll() is None
         assert "approved" in bob.run("approvals", "approve", mine[0]["id"]).stdout
         out, err = waiting.communicate(timeout=120)
     assert waiting.returncode == 0 and "box is blocked" in out, (out, err)
     assert f"secbox-fleet approvals approve {mine[0]['id']}" in err
-    assert json.loads(bob.run("approvals", "--json").stdout)["approvals"][0]["state"] == "used"
+    assert json.loads(bob.run("approvals", "list", "--json").stdout)["approvals"][0]["state"] == "used"
     assert people[0].ask("POST", "/v1/devices/box/unblock").status == 200
