@@ -15,6 +15,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "mgmt-agent/host/runtime-dir.h"
 #include "mgmt-agent/worker/podman/podman-call.h"
 #include "mgmt-agent/worker/podman/user-process.h"
 
@@ -34,9 +35,7 @@ struct Podman {
     Process *service;
     char *last_words; /* the service's last line on stderr */
     bool ended;
-    char *runtime_dir; /* of its user; NULL: root's */
-    dev_t runtime_dev; /* of that folder when the service began */
-    ino_t runtime_ino;
+    RuntimeDir runtime_dir; /* of its user, when the service began */
 };
 
 static void on_service_line(Process *process, ProcessStream stream, const char *line, void *userdata)
@@ -77,7 +76,7 @@ Podman *podman_free(Podman *p)
     free(p->last_words);
     free(p->socket);
     free(p->version);
-    free(p->runtime_dir);
+    runtime_dir_done(&p->runtime_dir);
     free(p->graphroot);
     free(p);
     return NULL;
@@ -178,18 +177,6 @@ static char *encode(const char *text)
     return buf_take(&b);
 }
 
-static int note_runtime_dir(Podman *p, const PodmanUser *user)
-{
-    struct stat st;
-
-    if (!user->runtime_dir || stat(user->runtime_dir, &st) < 0)
-        return 0;
-    p->runtime_dir = strdup(user->runtime_dir);
-    p->runtime_dev = st.st_dev;
-    p->runtime_ino = st.st_ino;
-    return p->runtime_dir ? 0 : -ENOMEM;
-}
-
 static int start_service(Podman *p, const PodmanUser *user, const char *runtime, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(RUN_DIR "/podman");
@@ -214,8 +201,7 @@ static int start_service(Podman *p, const PodmanUser *user, const char *runtime,
     r = sd_event_new(&p->event);
     if (r < 0)
         return error_set(err, r, "podman.unreachable", "no event loop: %s", strerror(-r));
-    r = note_runtime_dir(p, user);
-    if (r < 0)
+    if (runtime_dir_note(&p->runtime_dir, user->runtime_dir) < 0)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     r = process_spawn(p->event, &spec, on_service_line, on_service_done, p, &p->service, err);
     return r < 0 ? error_prefix(err, r, "starting podman") : 0;
@@ -223,10 +209,7 @@ static int start_service(Podman *p, const PodmanUser *user, const char *runtime,
 
 bool podman_is_outlived(const Podman *p)
 {
-    struct stat st;
-
-    return p->runtime_dir &&
-           (stat(p->runtime_dir, &st) < 0 || st.st_dev != p->runtime_dev || st.st_ino != p->runtime_ino);
+    return runtime_dir_is_gone(&p->runtime_dir);
 }
 
 /* "Libpod/4.3.1 (linux)". Podman's /version and /info run dpkg four times and take half a second. */
