@@ -3,6 +3,8 @@
 
 #include "mgmt-agent/worker/podman/podman-answer.h"
 
+#include "mgmt-agent/worker/podman/podman.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -209,4 +211,13 @@ bool podman_answer_stopping(const cJSON *info, StopRequest *ret)
     if (cJSON_IsNumber(seconds) && seconds->valuedouble >= 0 && seconds->valuedouble <= STOP_TIMEOUT_MAX)
         ret->grace_seconds = (unsigned) seconds->valuedouble;
     return true;
+}
+
+usec_t podman_health_interval(const cJSON *info)
+{
+    const cJSON *config =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
+    const cJSON *nanoseconds = cJSON_GetObjectItemCaseSensitive(config, "Interval");
+
+    return cJSON_IsNumber(nanoseconds) && nanoseconds->valuedouble > 0 ? (usec_t) nanoseconds->valuedouble / 1000 : 0;
 }

@@ -15,7 +15,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
-#include "mgmt-agent/host/runtime-dir.h"
+#include "mgmt-agent/host/user-folder.h"
 #include "mgmt-agent/worker/podman/podman-call.h"
 #include "mgmt-agent/worker/podman/user-process.h"
 
@@ -35,7 +35,7 @@ struct Podman {
     Process *service;
     char *last_words; /* the service's last line on stderr */
     bool ended;
-    RuntimeDir runtime_dir; /* of its user, when the service began */
+    UserFolder runtime_dir; /* of its user, when the service began */
 };
 
 static void on_service_line(Process *process, ProcessStream stream, const char *line, void *userdata)
@@ -76,7 +76,7 @@ Podman *podman_free(Podman *p)
     free(p->last_words);
     free(p->socket);
     free(p->version);
-    runtime_dir_done(&p->runtime_dir);
+    user_folder_done(&p->runtime_dir);
     free(p->graphroot);
     free(p);
     return NULL;
@@ -199,17 +199,17 @@ static int start_service(Podman *p, const PodmanUser *user, const char *runtime,
     (void) unlink(p->socket);
     argv[4] = address;
     r = sd_event_new(&p->event);
+    if (r >= 0)
+        r = user_folder_note(&p->runtime_dir, user->runtime_dir);
     if (r < 0)
         return error_set(err, r, "podman.unreachable", "no event loop: %s", strerror(-r));
-    if (runtime_dir_note(&p->runtime_dir, user->runtime_dir) < 0)
-        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     r = process_spawn(p->event, &spec, on_service_line, on_service_done, p, &p->service, err);
     return r < 0 ? error_prefix(err, r, "starting podman") : 0;
 }
 
 bool podman_is_outlived(const Podman *p)
 {
-    return runtime_dir_is_gone(&p->runtime_dir);
+    return user_folder_is_gone(&p->runtime_dir);
 }
 
 /* "Libpod/4.3.1 (linux)". Podman's /version and /info run dpkg four times and take half a second. */
@@ -424,15 +424,6 @@ int podman_remove(Podman *p, const char *container, Error *err)
     if (r == -ENOENT)
         return 0;
     return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
-}
-
-usec_t podman_health_interval(const cJSON *info)
-{
-    const cJSON *config =
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
-    const cJSON *nanoseconds = cJSON_GetObjectItemCaseSensitive(config, "Interval");
-
-    return cJSON_IsNumber(nanoseconds) && nanoseconds->valuedouble > 0 ? (usec_t) nanoseconds->valuedouble / 1000 : 0;
 }
 
 int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err)

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-#include "mgmt-agent/host/runtime-dir.h"
+#include "mgmt-agent/host/user-folder.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-int runtime_dir_note(RuntimeDir *d, const char *path)
+int user_folder_note(UserFolder *d, const char *path)
 {
     struct stat st;
 
-    *d = (RuntimeDir) {};
+    *d = (UserFolder) {};
     if (!path || stat(path, &st) < 0)
         return 0;
-    *d = (RuntimeDir) { .path = strdup(path), .dev = st.st_dev, .ino = st.st_ino };
+    *d = (UserFolder) { .path = strdup(path), .dev = st.st_dev, .ino = st.st_ino };
     return d->path ? 0 : -ENOMEM;
 }
 
-void runtime_dir_done(RuntimeDir *d)
+void user_folder_done(UserFolder *d)
 {
     free(d->path);
-    *d = (RuntimeDir) {};
+    *d = (UserFolder) {};
 }
 
-bool runtime_dir_is_gone(const RuntimeDir *d)
+bool user_folder_is_gone(const UserFolder *d)
 {
     struct stat st;
 

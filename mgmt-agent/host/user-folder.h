@@ -5,14 +5,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-typedef struct RuntimeDir {
+typedef struct UserFolder {
     char *path; /* NULL: there is none */
     dev_t dev;
     ino_t ino;
-} RuntimeDir;
+} UserFolder;
 
 /* path NULL, or not there: none. -ENOMEM. */
-int runtime_dir_note(RuntimeDir *d, const char *path);
-void runtime_dir_done(RuntimeDir *d);
+int user_folder_note(UserFolder *d, const char *path);
+void user_folder_done(UserFolder *d);
 /* Whether the one that was noted is there no more. */
-bool runtime_dir_is_gone(const RuntimeDir *d);
+bool user_folder_is_gone(const UserFolder *d);
