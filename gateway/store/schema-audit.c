@@ -3,6 +3,8 @@
  * is that of the commits, and the lock that makes it one order is held for a moment only, however long a transaction is. */
 #include "gateway/store/audit-table.h"
 
+/* Of the chain alone: who stores a box's events (events-table.c) holds that lock for as long as it takes. */
+#define CHAIN_LOCK "7301992544120783"
 /* so many of the entries from before are linked at once: a schema has two minutes */
 #define LINKED_AT_ONCE "200000"
 
@@ -15,7 +17,7 @@ const char schema_audit_chain[] =
     "DECLARE\n"
     " head audit_chain;\n"
     "BEGIN\n"
-    " PERFORM pg_advisory_xact_lock(7301992544120782);\n"
+    " PERFORM pg_advisory_xact_lock(" CHAIN_LOCK ");\n"
     " SELECT * INTO head FROM audit_chain ORDER BY seq DESC LIMIT 1;\n"
     " INSERT INTO audit_chain(seq, entry, hash) VALUES (coalesce(head.seq, 0) + 1, a.id, encode(sha256(convert_to("
     "coalesce(head.hash, '') || E'\\n' || " AUDIT_CANONICAL ", 'UTF8')), 'hex'));\n"

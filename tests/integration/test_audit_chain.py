@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import threading
 import types
@@ -13,7 +14,7 @@ from tests.conftest import require_programs
 from tests.integration.gateway_lab import Lab, device, enroll, gw, shared  # noqa: F401  # pylint: disable=unused-import
 from tests.lab.box import Box
 from tests.lab.postgres import Postgres
-from tests.lab.util import program, read_text, wait_until
+from tests.lab.util import ROOT, program, read_text, wait_until
 
 
 def verify(pg, *more):
@@ -109,6 +110,15 @@ def test_many_pages_and_many_writers(log):
         assert json.loads(verify(log, "--json").stdout)["entries"] == "6000"
     wait_until(lambda: json.loads(verify(log, "--json").stdout)["entries"] == "6001", "the slow one is there")
     assert log.sql("SELECT c.seq FROM audit a JOIN audit_chain c ON c.entry = a.id WHERE action = 'lab.slow'") == [["6001"]]
+
+
+def test_nobody_elses_lock_holds_up_the_log(log):
+    """Events of boxes are stored one at a time, under a lock of their own."""
+    text = read_text(os.path.join(ROOT, "gateway/store/events-table.c"))
+    others = re.search(r"pg_advisory_xact_lock\((\d+)\)", text)[1]
+    with log.open_transaction(f"SELECT pg_advisory_xact_lock({others})"):
+        log.sql("SET lock_timeout = '1s'; INSERT INTO audit(actor, action) VALUES ('lab', 'lab.entry')")
+    assert json.loads(verify(log, "--json").stdout)["entries"] == "1"
 
 
 def test_a_log_from_before_is_linked_once(log):
