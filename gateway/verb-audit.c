@@ -119,9 +119,15 @@ static int read_head(Walk *w)
 
 int verb_audit_verify(int argc _unused_, char **argv _unused_, void *userdata)
 {
-    Walk w = { .settings = userdata };
+    _cleanup_(secret_freep) char *database = NULL;
+    Settings settings = *(const Settings *) userdata;
+    Walk w = { .settings = &settings };
     bool more = true;
     int code = read_head(&w);
+
+    if (code == EXIT_OK)
+        code = gateway_find_database(userdata, &database);
+    settings.database = database;
 
     while (code == EXIT_OK && more)
         code = walk_page(&w, &more);

@@ -16,7 +16,6 @@ int gateway_fail(const Settings *s, const Error *err, int r)
     return report_failure("secbox-gateway", s->json, err, r, r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_FAILED);
 }
 
-/* Where the database is: as said, else as the unit's own file says, and then as the unit's own user. */
 static int find_database(const Settings *s, char **ret, Error *err)
 {
     int r;
@@ -25,6 +24,14 @@ static int find_database(const Settings *s, char **ret, Error *err)
         return (*ret = strdup(s->database)) ? 0 : error_from_errno(err, -ENOMEM, "read the settings");
     r = gateway_env_load(s->env_file, DATABASE_VARIABLE, ret, err);
     return r == 0 && *ret ? gateway_become_service_user(err) : r;
+}
+
+int gateway_find_database(const Settings *s, char **ret)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = find_database(s, ret, &err);
+
+    return r < 0 ? gateway_fail(s, &err, r) : EXIT_OK;
 }
 
 int gateway_run(const Settings *s, const Statement *st, StoreRows **ret)

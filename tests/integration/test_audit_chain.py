@@ -112,6 +112,22 @@ def test_many_pages_and_many_writers(log):
     assert log.sql("SELECT c.seq FROM audit a JOIN audit_chain c ON c.entry = a.id WHERE action = 'lab.slow'") == [["6001"]]
 
 
+def test_the_env_file_is_read_once(log, tmp_path):
+    """Root reads it, and asks as the unit's user, who may not: here it is gone by then."""
+    file = tmp_path / "gateway.env"
+    file.write_text(f"SECBOX_GATEWAY_DATABASE='{log.conninfo}'\n", encoding="utf-8")
+    write(log, 3)
+    schema = re.search(r'\.lock = "(\d+)"', read_text(os.path.join(ROOT, "gateway/store/schema.c")))[1]
+    argv = [program("secbox-gateway"), "audit", "verify", "--env-file", str(file)]
+    with log.open_transaction(f"SELECT pg_advisory_xact_lock({schema})"):
+        waiting = subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,  # pylint: disable=consider-using-with
+                                   env={"PATH": os.environ["PATH"]})
+        wait_until(lambda: waiting.poll() is not None or log.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "it waits")
+        file.unlink()
+    said, _ = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0 and "whole: 3 entries" in said, said
+
+
 def test_nobody_elses_lock_holds_up_the_log(log):
     """Events of boxes are stored one at a time, under a lock of their own."""
     text = read_text(os.path.join(ROOT, "gateway/store/events-table.c"))
