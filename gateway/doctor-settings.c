@@ -45,6 +45,14 @@ static void read_words(Doctor *d)
         { "bans-behind", &s->bans_behind },
         { "bans-away", &s->bans_away },
         { "import-max", &s->import_max },
+        { "install-dir", &s->install_dir },
+        { "oidc-issuer", &s->oidc_issuer },
+        { "oidc-client", &s->oidc_client },
+        { "oidc-roles", &s->oidc_roles },
+        { "oidc-claim", &s->oidc_claim },
+        { "oidc-name", &s->oidc_name },
+        { "oidc-ca", &s->oidc_ca },
+        { "oidc-hours", &s->oidc_hours },
     };
 
     for (char **w = d->words; w && *w && !d->unknown; w++) {

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -267,6 +268,16 @@ def test_a_word_that_may_be_a_password_is_not_shown(machine, word, says):
     machine.set_options(f"{' '.join(machine.options)} {word}")
     finding = machine.doctor()["options"]
     assert finding["result"] == "fail" and finding["detail"].startswith(says), finding
+
+
+def test_each_option_of_serve_is_known(machine):
+    told = subprocess.run([program("secbox-gateway"), "serve", "--help"], capture_output=True, text=True, check=True).stdout
+    given = {word for word in machine.options if word.startswith("--")}
+    others = [f"{name}=x" if value else name for name, value in re.findall(r"^  (--[\w-]+)( [A-Z]\S*)?", told, re.M)
+              if name not in given | {"--help", "--version", "--database"}]
+    assert "--oidc-issuer=x" in others and "--two-person" in others
+    machine.set_options(" ".join([*machine.options, *others]))
+    assert machine.doctor()["options"]["result"] == "pass"
 
 
 def test_quotes_are_read_as_systemd_does(machine):
