@@ -51,14 +51,15 @@ const char *approval_action(const Route *route, const char *body, size_t len)
     return NULL;
 }
 
-/* What the other person sees: the request without what is long, but for its digest. A new string. */
-static char *describe(const char *body, size_t len)
+/* What the other person sees: the request without what is long, but for its digest; a new string. What is longer still is not
+ * shown in part, or she would approve what she has not seen: approval.too-long. */
+static int describe(const char *body, size_t len, char **ret, Error *err)
 {
     static const char *const long_members[] = { "compose", "order" };
     _cleanup_(cJSON_Deletep) cJSON *detail = NULL;
 
     if (json_parse_object(body, len, &detail, NULL) < 0 && !(detail = cJSON_CreateObject()))
-        return NULL;
+        return -ENOMEM;
     for (size_t i = 0; i < ELEMENTSOF(long_members); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(detail, long_members[i]);
         _cleanup_(freep) char *text = !item ? NULL : item->valuestring ? strdup(item->valuestring) : json_print(item);
@@ -67,17 +68,21 @@ static char *describe(const char *body, size_t len)
         if (!item)
             continue;
         if (!text || sha256_hex(text, strlen(text), hex) < 0)
-            return NULL;
+            return -ENOMEM;
         _cleanup_(freep) char *digest = str_format("sha256:%s", hex);
         cJSON_DeleteItemFromObjectCaseSensitive(detail, long_members[i]);
         if (!digest || json_add_string(detail, long_members[i], digest) < 0)
-            return NULL;
+            return -ENOMEM;
     }
-    char *text = json_print(detail);
-    if (!text || strlen(text) <= DETAIL_MAX)
-        return text;
-    free(text);
-    return strdup("{}");
+    _cleanup_(freep) char *text = json_print(detail);
+    if (!text)
+        return -ENOMEM;
+    if (strlen(text) > DETAIL_MAX)
+        return error_set(err, EMSGSIZE, "approval.too-long",
+                         "what another person has to approve may have %d bytes, compose file and signatures aside",
+                         DETAIL_MAX);
+    *ret = TAKE_PTR(text);
+    return 0;
 }
 
 static int digest_request(const Request *c, const char *body, size_t len, char ret[static SHA256_HEX_SIZE])
@@ -144,9 +149,13 @@ bool approvals_hold(Request *c, void *approvals)
         action = approval_action(c->route, body, len);
     if (!action)
         return false;
-    _cleanup_(freep) char *detail = describe(body, len);
-    if (!detail || random_id(random) < 0 || digest_request(c, body, len, sha256) < 0) {
-        request_fail(c, -ENOMEM, NULL);
+    _cleanup_(freep) char *detail = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = describe(body, len, &detail, &err);
+    if (r >= 0 && (random_id(random) < 0 || digest_request(c, body, len, sha256) < 0))
+        r = -ENOMEM;
+    if (r < 0) {
+        request_fail(c, r, &err);
         return true;
     }
     (void) snprintf(id, sizeof(id), "a-%.*s", ID_DIGITS, random);

@@ -35,8 +35,9 @@ Statement sql_approval_take(const ApprovalAsk *a)
     return STATEMENT(
         "WITH live AS (SELECT * FROM approvals WHERE person = $2 AND sha256 = $6 AND expires_at > now()"
         " AND state IN ('waiting', 'approved', 'refused') ORDER BY asked_at DESC LIMIT 1),"
+        /* of the row as it is once it is ours: somebody else may have used it meanwhile */
         " used AS (UPDATE approvals SET state = 'used' FROM live WHERE approvals.id = live.id"
-        " AND live.state = 'approved' RETURNING approvals.*),"
+        " AND approvals.state = 'approved' RETURNING approvals.*),"
         " new AS (INSERT INTO approvals(id, person, action, device, sha256, detail, expires_at)"
         " SELECT $1, $2, $4, $5, $6, $7::jsonb, now() + make_interval(secs => $8::integer)"
         " WHERE NOT EXISTS (SELECT FROM live) AND (SELECT count(*) FROM approvals WHERE person = $2"

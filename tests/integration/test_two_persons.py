@@ -3,6 +3,7 @@
 # pylint: disable=redefined-outer-name
 import json
 import os
+import threading
 
 import pytest
 
@@ -99,6 +100,28 @@ def test_an_approval_is_for_what_was_seen(gw, people):
     assert (shown["action"], shown["person"]) == ("rollout.start", ana.name)
     compose = ana.waits("POST", "/v1/rollouts", {"compose": "services:\n  web:\n    image: registry.example/web:1\n"})
     assert bob.ask("GET", f"/v1/approvals/{compose}").json["approval"]["detail"]["compose"].startswith("sha256:")
+
+
+def test_what_is_not_shown_is_not_approved(people):
+    """However long the request is: nobody is shown a part of it, or nothing."""
+    ana, bob = people
+    answer = ana.ask("POST", "/v1/rollouts", {**ROLLOUT, "reason": "harmless", "more": "x" * 9000})
+    assert (answer.status, error_id(answer)) == (413, "approval.too-long"), answer
+    assert not [a for a in bob.ask("GET", "/v1/approvals").json["approvals"] if a["person"] == ana.name]
+
+
+def test_an_approval_that_somebody_uses_is_used_once(gw, people):
+    """The same request, asked while another of the same is being carried out."""
+    ana, bob = people
+    approval = ana.waits("POST", "/v1/devices/box/bootstrap")
+    assert bob.decide("approve", approval).status == 200
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(ana.ask("POST", "/v1/devices/box/bootstrap")), daemon=True)
+    with gw.postgres.open_transaction(f"UPDATE approvals SET state = 'used' WHERE id = '{approval}'", end="COMMIT"):
+        asking.start()
+        wait_until(lambda: answers or gw.postgres.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "it waits", gw.daemon.death)
+    asking.join(120)
+    assert len(answers) == 1 and answers[0].status != 201, answers
 
 
 def test_what_is_refused_stays_so(gw, people):
