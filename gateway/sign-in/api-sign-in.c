@@ -7,7 +7,6 @@
 #include "gateway/store/sign-ins-table.h"
 #include "lib/base/clock.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt-set.h"
 #include "lib/http/client.h"
@@ -168,7 +167,7 @@ static int keep(Request *c)
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &a->secret, hash);
 
     if (r >= 0)
-        r = sha256_hex(a->id_token, strlen(a->id_token), proof);
+        r = sign_in_proof(a->id_token, proof);
     if (r < 0)
         return r;
     const SignInRow row = { .hash = hash,

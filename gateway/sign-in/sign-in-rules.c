@@ -55,6 +55,13 @@ int sign_in_rules_add_roles(SignInRules *rules, const char *text, Error *err)
     return r;
 }
 
+int sign_in_proof(const char *id_token, char ret[static SHA256_HEX_SIZE])
+{
+    const char *signature = strrchr(id_token, '.');
+
+    return signature ? sha256_hex(id_token, (size_t) (signature - id_token), ret) : -EBADMSG;
+}
+
 static bool is_audience(const cJSON *claims, const char *client_id)
 {
     const cJSON *aud = cJSON_GetObjectItemCaseSensitive(claims, "aud"), *one;

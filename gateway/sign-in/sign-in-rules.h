@@ -9,6 +9,7 @@
 
 #include "gateway/auth/roles.h"
 #include "lib/base/error.h"
+#include "lib/data/digest.h"
 
 #define SIGN_IN_ROLES_MAX 32
 /* A token is signed for the sign-in that asked for it, a moment ago. */
@@ -31,6 +32,10 @@ typedef struct SignInRules {
 /* "admin=VALUE,operator=VALUE,viewer=*". config.oidc-roles. */
 int sign_in_rules_add_roles(SignInRules *rules, const char *text, Error *err) _must_check_;
 void sign_in_rules_done(SignInRules *rules);
+
+/* By which a token that is good once is known again: the hash of what is signed. An ECDSA signature has a twin that is as good, and
+ * anybody can make it. */
+int sign_in_proof(const char *id_token, char ret[static SHA256_HEX_SIZE]) _must_check_;
 
 /* Of claims whose signature is right. `now`: seconds since 1970. *ret_name: a new string that may be an operator's name. Errors:
  * sign-in.refused (not from there, not for us, not of this sign-in, over, or of no verified address), sign-in.no-role. */

@@ -14,7 +14,7 @@ typedef struct SignInRow {
     const char *hash; /* of the token */
     const char *name, *role;
     const char *issuer, *subject;
-    const char *proof; /* hash of the ID token, which is good for one sign-in */
+    const char *proof; /* sign_in_proof() of the ID token, which is good for one sign-in */
     int64_t hours;
 } SignInRow;
 

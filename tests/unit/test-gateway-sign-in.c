@@ -84,6 +84,23 @@ static void test_signatures(void **state _unused_)
     }
 }
 
+/* (r, n - s) is as good a signature as (r, s): a token that was used is known again by what is signed. */
+static void test_a_token_is_the_same_with_another_signature(void **state _unused_)
+{
+    static const char other[] = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmU69fgrc8OPGycO0lD3tat_FoFp57SETepkeks4eL_QfA";
+    _cleanup_(freep) char *twin = str_format("%.*s%s", (int) (strrchr(es256, '.') + 1 - es256), es256, other);
+    char proofs[3][SHA256_HEX_SIZE];
+
+    assert_opened("", twin, NULL);
+    assert_string_not_equal(twin, es256);
+    assert_int_equal(sign_in_proof(es256, proofs[0]), 0);
+    assert_int_equal(sign_in_proof(twin, proofs[1]), 0);
+    assert_string_equal(proofs[0], proofs[1]);
+    assert_int_equal(sign_in_proof(rs256, proofs[2]), 0);
+    assert_string_not_equal(proofs[0], proofs[2]);
+    assert_true(sign_in_proof("nonsense", proofs[2]) < 0);
+}
+
 /* Which of two keys of the same kind is meant has to be said. */
 static void test_a_set_that_leaves_it_open(void **state _unused_)
 {
@@ -195,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_a_token_is_the_same_with_another_signature),
         cmocka_unit_test(test_a_set_that_leaves_it_open),
         cmocka_unit_test(test_who_is_let_in),
         cmocka_unit_test(test_roles_that_are_none),
