@@ -62,11 +62,11 @@ static int find_key(const Deployments *ds, const DeviceConn *s, const char *dige
     return r < 0 || !*ret ? r : device_conn_check_takes(s, ORDER_SEALED, err);
 }
 
-bool deployments_may_read(const Deployments *ds, const DeviceConn *s, const char *digest)
+int deployments_check_key(const Deployments *ds, const DeviceConn *s, const char *digest, Error *err)
 {
     _cleanup_(freep) char *key = NULL;
 
-    return find_key(ds, s, digest, &key, NULL) >= 0;
+    return find_key(ds, s, digest, &key, err);
 }
 
 static cJSON *deployment_message(const Deployment *d, const char *key)

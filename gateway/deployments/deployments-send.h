@@ -35,8 +35,8 @@ typedef struct DeploymentOrder {
  * DeploymentEvents. -ENOTCONN, -EBUSY, -ENOMEM, or what store_query() fails with. */
 int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err) _must_check_;
 
-/* Whether the box can open what is sealed of these files, if anything is. */
-bool deployments_may_read(const Deployments *ds, const DeviceConn *s, const char *digest);
+/* Whether the box can open what is sealed of these files, if anything is; else bundle.no-key, or that its agent is too old. */
+int deployments_check_key(const Deployments *ds, const DeviceConn *s, const char *digest, Error *err) _must_check_;
 
 /* Of a box for which something may wait: stores that as its deployment and sends it, or ends without a word. `blank`: it runs
  * nothing of ours; a template that is signed, or brings files, goes only to an agent that takes such. */

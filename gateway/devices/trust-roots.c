@@ -135,8 +135,10 @@ static void on_result(DeviceConn *s, const cJSON *result, void *userdata)
         why = strdup("{}");
     if ((status >= 300 && !why) ||
         store_query(ts->store, sql_trust_root_answered(root->sha256, device, status < 300 ? NULL : why), NULL, NULL,
-                    NULL, NULL) < 0)
-        return; /* it comes once more, and the box says the same */
+                    NULL, NULL) < 0) {
+        map_remove(ts->told, device); /* it comes once more when the box speaks next, and the box says the same */
+        return;
+    }
     map_remove(root->boxes, device);
     told->answered = true;
     tell(ts, s);

@@ -90,13 +90,14 @@ static bool agent_takes(const Rollout *r, const DeviceConn *s)
     if (r->update)
         return device_conn_takes(s, ORDER_UPDATE);
     return !r->digest ||
-           (device_conn_takes(s, ORDER_BUNDLE) && deployments_may_read(r->owner->deployments, s, r->digest));
+           (device_conn_takes(s, ORDER_BUNDLE) &&
+            deployments_check_key(r->owner->deployments, s, r->digest, NULL) >= 0);
 }
 
-static void skip_old_agent(Rollout *r, RolloutBox *box)
+static void skip_old_agent(Rollout *r, RolloutBox *box, const DeviceConn *s)
 {
     Error err = {};
-    if (r->is_signed)
+    if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
         error_set(&err, EOPNOTSUPP, "rollout.old-agent",
                   "the agent of this box is too old for this order or to check its signature: install a newer one");
     else if (r->target)
@@ -104,6 +105,9 @@ static void skip_old_agent(Rollout *r, RolloutBox *box)
             &err, EOPNOTSUPP, "rollout.old-agent",
             "the agents of this box are not updated from here: they are too old for it, or were not installed from "
             "packages; update them on the box, as they were installed");
+    else if (!r->update && device_conn_takes(s, ORDER_BUNDLE) &&
+             deployments_check_key(r->owner->deployments, s, r->digest, &err) < 0)
+        log_debug("rollout %s: %s cannot read its secrets", r->id, box->device);
     else if (!r->update)
         error_set(&err, EOPNOTSUPP, "rollout.old-agent",
                   "the agent of this box is too old for files beside the compose file: install a newer one");
@@ -149,9 +153,10 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
         if (!is_unsent(box) || !rollout_box_is_here(r->owner, box->device) ||
             deployments_is_busy(r->owner->deployments, box->device))
             continue;
-        if (!agent_takes(r, device_conn_find(r->owner->conns, box->device, ROLE_MGMT))) {
+        const DeviceConn *s = device_conn_find(r->owner->conns, box->device, ROLE_MGMT);
+        if (!agent_takes(r, s)) {
             if (!r->query)
-                skip_old_agent(r, box);
+                skip_old_agent(r, box, s);
             continue;
         }
         if (box->not_before > now) {

@@ -101,6 +101,23 @@ def test_files_go_along(gw, fleet, site):
     wait_state(gw, alone.json["rollout"], "done")
 
 
+def test_who_cannot_read_the_secrets_is_told_why(gw, fleet, site):
+    data, name = archive({"sealed": site})
+    assert bring(gw, name, data)[0] == 200
+    able, unknown, old = boxes(fleet, site, 3)
+    for box, accepts in ((able, ["bundle", "secrets.sealed"]), (unknown, ["bundle", "secrets.sealed"]), (old, ["bundle"])):
+        fleet.disconnect(box)
+        box.accepts = accepts
+        fleet.connect(box)
+    key, seen = "A" * 107, []
+    answer = gw.request("POST", f"/v1/bundles/{name}/keys", {"keys": {able.id: key, old.id: key}})
+    assert answer.status == 200, answer
+    able.outcome = lambda message: seen.append(message) or DONE
+    done = wait_state(gw, start(gw, site, groups="100%", haltAt="100%", compose=COMPOSE, bundle={"digest": name}), "done")
+    assert [message["bundle"] for message in seen] == [{"digest": name, "key": key}]
+    assert {b["device"]: b["error"]["id"] for b in done["skipped"]} == {unknown.id: "bundle.no-key", old.id: "bundle.unsupported"}
+
+
 def test_group_by_group_to_the_end(gw, fleet, site):
     canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
     others = boxes(fleet, site, 19)
