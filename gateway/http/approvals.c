@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/store/approvals-table.h"
 #include "lib/base/log.h"
@@ -221,7 +222,7 @@ static void on_decided(Request *c, const StoreRows *rows)
         on_document(c, rows);
         return;
     }
-    if (str_equal(store_rows_get(rows, 0, 2), request_person(c)))
+    if (strcasecmp(store_rows_get(rows, 0, 2), request_person(c)) == 0)
         request_fail(c,
                      error_set(&err, EACCES, "approval.own",
                                "you have asked for this yourself: another person has to look at it"),

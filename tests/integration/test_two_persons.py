@@ -63,6 +63,7 @@ def told(gw, approval):
 
 def test_each_of_these_waits_and_is_done_once(gw, people):
     ana, bob = people
+    same = Person(gw, ana.name.upper())
     for method, path, body, good in (
             ("POST", "/v1/devices", {"id": f"new-{next(NUMBERS)}", "labels": {}}, 201),
             ("POST", "/v1/devices/box/bootstrap", None, 201),
@@ -74,6 +75,7 @@ def test_each_of_these_waits_and_is_done_once(gw, people):
         assert ana.waits(method, path, body) == approval, "asking again changes nothing"
         own = ana.decide("approve", approval)
         assert (own.status, error_id(own)) == (403, "approval.own"), own
+        assert error_id(same.decide("approve", approval)) == "approval.own", "Ana is ana"
         assert bob.waits(method, path, body) != approval, "an approval is for who asked"
         answer = bob.decide("approve", approval)
         assert answer.status == 200 and answer.json["approval"]["decidedBy"] == bob.name, answer
