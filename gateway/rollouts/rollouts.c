@@ -89,9 +89,8 @@ static bool agent_takes(const Rollout *r, const DeviceConn *s)
         return device_conn_takes(s, ORDER_AGENT);
     if (r->update)
         return device_conn_takes(s, ORDER_UPDATE);
-    return !r->digest ||
-           (device_conn_takes(s, ORDER_BUNDLE) &&
-            deployments_check_key(r->owner->deployments, s, r->digest, NULL) >= 0);
+    return !r->digest || (device_conn_takes(s, ORDER_BUNDLE) &&
+                          deployments_check_key(r->owner->deployments, s, r->digest, NULL) >= 0);
 }
 
 static void skip_old_agent(Rollout *r, RolloutBox *box, const DeviceConn *s)

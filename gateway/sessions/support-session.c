@@ -245,10 +245,11 @@ void support_sessions_end_all(SupportSessions *ss, const char *id, const char *s
 static void end_token(SupportSessions *ss, const char *token)
 {
     void *value;
-    log_readers_end(ss->logs, &(LogFilter) { .token = token }, "operator.revoked", "your token was revoked");
+    log_readers_end(ss->logs, &(LogFilter) { .token = token }, "operator.revoked",
+                    "your token was revoked, or your sign-in is over");
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
         if (str_equal(((SupportSession *) value)->token, token))
-            support_session_end(value, "operator.revoked", "your token was revoked");
+            support_session_end(value, "operator.revoked", "your token was revoked, or your sign-in is over");
 }
 
 /* A token revoked on the command line, a grant revoked through another gateway. */

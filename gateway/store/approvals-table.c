@@ -71,7 +71,8 @@ Statement sql_approval_decide(const char *id, const char *person, const char *ac
 {
     return STATEMENT(
         "WITH d AS (UPDATE approvals SET state = $4::text, decided_at = now(), decided_by = $2::text"
-        " WHERE id = $1::text AND lower(person) <> lower($2::text) AND state = 'waiting' AND expires_at > now() RETURNING *),"
+        " WHERE id = $1::text AND lower(person) <> lower($2::text) AND state = 'waiting' AND expires_at > now() "
+        "RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3::text, 'approval.' || p.state, "
         "p.device, " APPROVAL_DETAIL " FROM d p)"
         " SELECT jsonb_build_object('approval', " APPROVAL_JSON "), EXISTS (SELECT FROM d), p.person"

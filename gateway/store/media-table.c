@@ -40,7 +40,7 @@ Statement sql_media_tokens_revoked(void)
                " AND NOT EXISTS (SELECT 1 FROM good_tokens p WHERE p.hash = m.operator_hash)"
                " RETURNING m.device, m.id),"
                " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'gateway', '" REVOKED "',"
-               " device, jsonb_build_object('tokens', count(*), 'reason', 'their operator''s token is not good any more')"
+               " device, jsonb_build_object('tokens', count(*), 'reason', 'their operator''s token is over')"
                " FROM t GROUP BY device)"
                " SELECT device, id FROM media_tokens WHERE revoked_at IS NOT NULL AND ends_at > now()"
                " UNION SELECT device, id FROM t ORDER BY 1, 2",

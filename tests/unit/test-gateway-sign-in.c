@@ -87,7 +87,8 @@ static void test_signatures(void **state _unused_)
 /* (r, n - s) is as good a signature as (r, s): a token that was used is known again by what is signed. */
 static void test_a_token_is_the_same_with_another_signature(void **state _unused_)
 {
-    static const char other[] = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmU69fgrc8OPGycO0lD3tat_FoFp57SETepkeks4eL_QfA";
+    static const char other[] =
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmU69fgrc8OPGycO0lD3tat_FoFp57SETepkeks4eL_QfA";
     _cleanup_(freep) char *twin = str_format("%.*s%s", (int) (strrchr(es256, '.') + 1 - es256), es256, other);
     char proofs[3][SHA256_HEX_SIZE];
 
