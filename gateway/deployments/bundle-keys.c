@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@ struct BundleKeys {
     Saver *saver;
     Map *saving; /* digest → Saving, owned */
     usec_t tidied;
+    /* a rollout asks for one box after the other: those of the archive that was asked about last, device → key */
+    char last[BUNDLE_DIGEST_SIZE];
+    Map *boxes; /* NULL: none was */
 };
 
 typedef struct Saving {
@@ -43,22 +47,51 @@ static char *path_of(const BundleKeys *k, const char *digest)
     return path_join(k->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
 }
 
-static int read_keys(const char *path, cJSON **ret)
+static int read_keys(const char *path, Map *boxes)
 {
     _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *all = NULL;
+    const cJSON *key;
     size_t len = 0;
     int r = file_read(path, HTTP_BODY_MAX, &text, &len, NULL);
 
-    return r < 0 ? r : json_parse_object(text, len, ret, NULL);
+    if (r >= 0)
+        r = json_parse_object(text, len, &all, NULL);
+    cJSON_ArrayForEach(key, all) {
+        char *copy = r >= 0 && cJSON_IsString(key) ? strdup(key->valuestring) : NULL;
+        r = r < 0 ? r : copy ? map_put(boxes, key->string, copy) : -ENOMEM;
+        if (r < 0)
+            free(copy);
+    }
+    return r;
+}
+
+static void forget(BundleKeys *k)
+{
+    k->boxes = map_free(k->boxes);
+}
+
+static int look_up(BundleKeys *k, const char *digest)
+{
+    _cleanup_(freep) char *path = path_of(k, digest);
+
+    if (k->boxes && str_equal(k->last, digest))
+        return 0;
+    forget(k);
+    k->boxes = map_new(free);
+    int r = path && k->boxes ? read_keys(path, k->boxes) : -ENOMEM;
+    if (r < 0)
+        forget(k);
+    else
+        (void) snprintf(k->last, sizeof(k->last), "%s", digest);
+    return r;
 }
 
 int bundle_keys_find(const char *device, const char *digest, char **ret, void *keys, Error *err)
 {
-    const BundleKeys *k = keys;
-    _cleanup_(freep) char *path = path_of(k, digest);
-    _cleanup_(cJSON_Deletep) cJSON *all = NULL;
-    int r = path ? read_keys(path, &all) : -ENOMEM;
-    const char *key = r < 0 ? NULL : json_string(all, device);
+    BundleKeys *k = keys;
+    int r = look_up(k, digest);
+    const char *key = r < 0 ? NULL : map_get(k->boxes, device);
 
     *ret = NULL;
     if (r == -ENOENT)
@@ -121,6 +154,7 @@ static void on_saved(bool written, void *userdata)
 
     memcpy(digest, s->digest, sizeof(digest));
     map_remove(k->saving, digest);
+    forget(k);
     requests_tell(k->requests, &written, TOPIC, digest);
 }
 
@@ -193,6 +227,7 @@ void bundle_keys_sweep(BundleKeys *k)
     if (k->tidied > 0 && now - k->tidied < TIDY_INTERVAL)
         return;
     k->tidied = now;
+    forget(k);
     dir = opendir(k->folder);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (e->d_name[0] != '.' && !has_archive(k, e->d_name) && unlinkat(dirfd(dir), e->d_name, 0) < 0)
@@ -228,6 +263,7 @@ BundleKeys *bundle_keys_free(BundleKeys *k)
         return NULL;
     saver_free(k->saver);
     map_free(k->saving);
+    map_free(k->boxes);
     free(k->folder);
     free(k);
     return NULL;
