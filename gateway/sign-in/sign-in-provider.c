@@ -144,10 +144,9 @@ int sign_in_provider_ask(SignInProvider *p, Error *err)
     if (p->call)
         return 0;
     if (p->asked_at && now - p->asked_at < PAUSE)
-        return error_set(
-            err, EAGAIN, "sign-in.provider",
-            "the provider's keys were asked for a moment ago, and the token's is not among them: try again in "
-            "some seconds");
+        return error_set(err, EAGAIN, "sign-in.provider",
+                         "the provider's keys were asked for a moment ago, and %s: try again in some seconds",
+                         sign_in_provider_keys(p) ? "the token's is not among them" : "have not come");
     while (len > 0 && p->issuer[len - 1] == '/')
         len--;
     _cleanup_(freep) char *url = str_format("%.*s" DISCOVERY_PATH, (int) len, p->issuer);
