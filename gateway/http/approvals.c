@@ -16,7 +16,8 @@
 
 #define ID_DIGITS 16
 #define WAITING_MAX 20
-#define DETAIL_MAX 8192
+/* the list of 200 has to fit into what clients read */
+#define DETAIL_MAX 4096
 #define SWEEP_INTERVAL USEC_PER_MINUTE
 
 static bool is_break_glass(const cJSON *body)

@@ -84,7 +84,9 @@ Statement sql_approval_decide(const char *id, const char *person, const char *ac
 Statement sql_approvals_expire(void)
 {
     return (Statement) { .sql =
-                             "WITH p AS (UPDATE approvals SET state = 'expired' WHERE state IN ('waiting', 'approved')"
+                             "WITH old AS (DELETE FROM approvals WHERE expires_at < now() - interval '90 days' AND "
+                             "state NOT IN ('waiting', 'approved')),"
+                             " p AS (UPDATE approvals SET state = 'expired' WHERE state IN ('waiting', 'approved')"
                              " AND expires_at <= now() RETURNING *)"
                              " INSERT INTO audit(actor, action, device, detail) SELECT 'gateway', 'approval.expired', "
                              "p.device, " APPROVAL_DETAIL " FROM p" };

@@ -147,8 +147,12 @@ def test_an_hour_is_enough(gw, people):
     assert ana.ask("GET", f"/v1/approvals/{waiting}").json["approval"]["state"] == "expired"
     assert error_id(bob.decide("approve", waiting)) == "approval.over"
     assert ana.waits("POST", "/v1/devices/box/bootstrap") != approved
+    old = ana.waits("POST", "/v1/devices", {"id": "of-long-ago"})
+    assert bob.decide("refuse", old).status == 200
+    gw.postgres.sql(f"UPDATE approvals SET expires_at = now() - interval '91 days' WHERE id = '{old}'")
     gw.stop()
     gw.start()
+    wait_until(lambda: ana.ask("GET", f"/v1/approvals/{old}").status == 404, "what is old is forgotten", gw.daemon.death)
     wait_until(lambda: all(told(gw, x)[-1] == ("approval.expired", "gateway") for x in (waiting, approved)), "it is written down",
                gw.daemon.death)
 
