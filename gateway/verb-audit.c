@@ -68,21 +68,35 @@ static int walk_page(Walk *w, bool *ret_more)
     return code;
 }
 
-/* What was written while the trigger was off. */
-static int find_unlinked(const Settings *s)
+/* *entry is where the walk is, and 0 behind the last page. */
+static int look_for_unlinked(const Settings *s, uint64_t *entry)
 {
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     _cleanup_(error_done) Error err = {};
-    const Statement st = sql_audit_unlinked();
-    int code = gateway_run(s, &st, &rows);
+    const Statement page = sql_audit_unlinked(*entry, PAGE);
+    int code = gateway_run(s, &page, &rows);
 
-    if (code != EXIT_OK || !store_rows_get(rows, 0, 0))
-        return code;
-    return gateway_fail(
-        s, &err,
-        error_set(&err, EBADMSG, "audit.broken",
-                  "entry %s of the audit log is no link of its chain: it was written around the gateway",
-                  store_rows_get(rows, 0, 0)));
+    if (code == EXIT_OK && store_rows_get(rows, 0, 1))
+        return gateway_fail(
+            s, &err,
+            error_set(&err, EBADMSG, "audit.broken",
+                      "entry %s of the audit log is no link of its chain: it was written around the gateway",
+                      store_rows_get(rows, 0, 1)));
+    if (code != EXIT_OK || store_rows_u64(rows, 0, 0, INT64_MAX, entry) < 0)
+        *entry = 0;
+    return code;
+}
+
+/* What was written while the trigger was off. */
+static int find_unlinked(const Settings *s)
+{
+    uint64_t entry = 0;
+    int code;
+
+    do
+        code = look_for_unlinked(s, &entry);
+    while (code == EXIT_OK && entry > 0);
+    return code;
 }
 
 static int say_whole(const Walk *w)

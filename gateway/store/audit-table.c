@@ -74,11 +74,13 @@ Statement sql_audit_links(uint64_t behind, uint64_t limit)
                      sql_number((int64_t) behind), sql_number((int64_t) limit));
 }
 
-Statement sql_audit_unlinked(void)
+Statement sql_audit_unlinked(uint64_t behind, uint64_t limit)
 {
-    return (Statement) { .sql =
-                             "SELECT min(id) FROM audit a WHERE id > (SELECT coalesce(min(entry), 0) FROM audit_chain)"
-                             " AND NOT EXISTS (SELECT FROM audit_chain c WHERE c.entry = a.id)" };
+    return STATEMENT("SELECT max(id), min(id) FILTER (WHERE NOT linked) FROM (SELECT a.id,"
+                     " EXISTS (SELECT FROM audit_chain c WHERE c.entry = a.id) AS linked FROM audit a"
+                     " WHERE a.id > greatest($1::bigint, (SELECT coalesce(min(entry), 0) FROM audit_chain))"
+                     " ORDER BY a.id LIMIT $2::bigint) page",
+                     sql_number((int64_t) behind), sql_number((int64_t) limit));
 }
 
 Statement sql_audit_head(void)

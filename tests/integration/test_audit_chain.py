@@ -110,6 +110,9 @@ def test_many_pages_and_many_writers(log):
         assert json.loads(verify(log, "--json").stdout)["entries"] == "6000"
     wait_until(lambda: json.loads(verify(log, "--json").stdout)["entries"] == "6001", "the slow one is there")
     assert log.sql("SELECT c.seq FROM audit a JOIN audit_chain c ON c.entry = a.id WHERE action = 'lab.slow'") == [["6001"]]
+    log.sql("ALTER TABLE audit DISABLE TRIGGER audit_link")
+    write(log, 1, "lab.unlinked")
+    assert "entry 6002 of the audit log is no link" in verify(log).stderr
 
 
 def test_the_env_file_is_read_once(log, tmp_path):

@@ -49,7 +49,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_approval_decide("", "", "", ""));
     check(sql_approvals_expire());
     check(sql_audit_links(0, 1));
-    check(sql_audit_unlinked());
+    check(sql_audit_unlinked(0, 5000));
     check(sql_audit_head());
     check(sql_audit_has_link(1, ""));
     check(sql_audit_list(1, NULL));
