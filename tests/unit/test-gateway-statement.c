@@ -13,9 +13,12 @@
 #include "gateway/store/deployments-table.h"
 #include "gateway/store/devices-table.h"
 #include "gateway/store/grants-table.h"
+#include "gateway/store/media-table.h"
 #include "gateway/store/rollouts-table.h"
 #include "gateway/store/sessions-table.h"
+#include "gateway/store/sign-ins-table.h"
 #include "gateway/store/tokens-table.h"
+#include "gateway/store/trust-roots-table.h"
 #include "lib/base/mem.h"
 
 /* The highest $N in the text, each number below it being there, too. */
@@ -101,6 +104,17 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_session_close(&(SessionEnd) {}));
     check(sql_sessions_close_all(""));
     check(sql_sessions(NULL, 1, NULL));
+    check(sql_media_token_add(&(NewMediaToken) {}));
+    check(sql_media_tokens_revoke("", NULL, ""));
+    check(sql_media_tokens_revoked());
+    check(sql_sign_in_add(&(SignInRow) {}));
+    check(sql_sign_in_end(""));
+    check(sql_sign_ins());
+    check(sql_sign_ins_revoke(""));
+    check(sql_trust_root_send(&(NewTrustRoot) {}));
+    check(sql_trust_roots_waiting());
+    check(sql_trust_root_answered("", "", NULL));
+    check(sql_trust_roots());
 }
 
 static void test_parameters_as_text(void **state _unused_)
