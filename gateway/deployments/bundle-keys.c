@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/http/label-scope.h"
+#include "gateway/store/devices-table.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -181,6 +183,47 @@ static int save(BundleKeys *k, const char *digest, const cJSON *keys)
     return r;
 }
 
+static void keep(Request *c)
+{
+    BundleKeys *k = c->module;
+    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(c->body, "keys");
+    int r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys);
+
+    if (r < 0)
+        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+    else
+        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+}
+
+static void on_reached(Request *c, const StoreRows *rows)
+{
+    _cleanup_(error_done) Error err = {};
+
+    if (store_rows_true(rows, 0, 0))
+        keep(c);
+    else
+        request_fail(c, label_scope_refuse(c, request_person(c), SCOPE_FLEET, NULL, &err), &err);
+}
+
+/* Of all whose keys there are now, and of all who had any: those go. A JSON array; NULL when out of memory. */
+static char *boxes_of(BundleKeys *k, const char *digest, const cJSON *keys)
+{
+    _cleanup_(cJSON_Deletep) cJSON *boxes = cJSON_CreateArray();
+    const cJSON *key;
+    const char *box;
+    int r = boxes ? look_up(k, digest) : -ENOMEM;
+
+    if (r == -ENOMEM)
+        return NULL;
+    for (size_t i = 0; k->boxes && map_next(k->boxes, &i, &box, NULL);)
+        if (json_append(boxes, cJSON_CreateString(box)) < 0)
+            return NULL;
+    cJSON_ArrayForEach(key, keys)
+        if (json_append(boxes, cJSON_CreateString(key->string)) < 0)
+            return NULL;
+    return json_print(boxes);
+}
+
 static void bring(Request *c)
 {
     BundleKeys *k = c->module;
@@ -194,15 +237,15 @@ static void bring(Request *c)
     r = check_bundle(k, c->args[0], &err);
     if (r >= 0)
         r = check_keys(keys, &err);
-    if (r < 0) {
-        request_fail(c, r, &err);
-        return;
-    }
-    r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys);
+    _cleanup_(freep) char *boxes = r >= 0 && c->labels ? boxes_of(k, c->args[0], keys) : NULL;
+    if (r >= 0 && c->labels && !boxes)
+        r = -ENOMEM;
     if (r < 0)
-        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+        request_fail(c, r, &err);
+    else if (boxes)
+        request_query(c, sql_devices_reached(boxes, c->labels), on_reached);
     else
-        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+        keep(c);
 }
 
 const Route bundle_key_routes[] = {

@@ -43,6 +43,7 @@ static const struct {
     { "GET /v1/devices/*/recordings/*/*/*", SCOPE_DEVICE },
     { "GET /v1/devices/*/bridge", SCOPE_DEVICE },
     { "PUT /v1/bundles/*", SCOPE_FREE },
+    { "POST /v1/bundles/*/keys", SCOPE_LISTED },
     { "GET /v1/support-ca", SCOPE_FREE },
     { "POST /v1/grants", SCOPE_LISTED },
     { "GET /v1/grants", SCOPE_LISTED },

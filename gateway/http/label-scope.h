@@ -12,7 +12,7 @@ typedef enum LabelScope {
     SCOPE_DEVICE,  /* about the box that the path's first star names */
     SCOPE_GRANT,   /* the same of a grant */
     SCOPE_ROLLOUT, /* the same of a rollout: each of its boxes has to have the labels */
-    SCOPE_LISTED,  /* the handler leaves out what the labels do not reach: Request.labels */
+    SCOPE_LISTED,  /* the handler leaves out, or refuses, what the labels do not reach: Request.labels */
     SCOPE_FREE,    /* tells nothing of a box, and changes nothing of one */
 } LabelScope;
 

@@ -14,6 +14,13 @@ Statement sql_devices(const char *labels)
         sql_text(labels));
 }
 
+Statement sql_devices_reached(const char *ids, const char *labels)
+{
+    return STATEMENT("SELECT NOT EXISTS (SELECT FROM jsonb_array_elements_text($1::jsonb) i(id) WHERE NOT EXISTS"
+                     " (SELECT FROM devices d WHERE d.id = i.id AND d.labels @> $2::jsonb))",
+                     sql_text(ids), sql_text(labels));
+}
+
 Statement sql_device(const char *id)
 {
     return STATEMENT(

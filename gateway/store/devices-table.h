@@ -16,6 +16,8 @@
 Statement sql_devices(const char *labels);
 /* With its deployment and its keys. */
 Statement sql_device(const char *id);
+/* 0 whether all of these, a JSON array of ids, are there and have the labels. */
+Statement sql_devices_reached(const char *ids, const char *labels);
 
 typedef struct NewDevice {
     const char *id;

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.integration.gateway_lab import COMPOSE, NUMBERS, enroll, error_id, gw, shared
+from tests.lab.bundles import archive, bring
 from tests.lab.util import program
 
 IMAGE = {"image": "registry.example/web", "digest": "sha256:" + "5" * 64}
@@ -109,6 +110,19 @@ def test_rollouts_reach_the_boxes_with_the_labels_alone(gw, sites, bound):
     bound.refused("GET", "/v1/rollouts/r-none")
     assert bound.ask("POST", f"/v1/rollouts/{own}/abort").json["rollout"]["state"] == "aborted"
     assert gw.request("POST", f"/v1/rollouts/{other}/abort").status == 200
+
+
+def test_secrets_are_sealed_for_own_boxes_alone(gw, sites, bound):
+    here, there = (box.id for box in sites)
+    data, digest = archive({"sealed": here})
+    assert bring(gw, digest, data, bound.token)[0] == 200
+    path, key = f"/v1/bundles/{digest}/keys", "A" * 107
+    for keys in ({there: key}, {here: key, there: key}, {"nowhere": key}):
+        bound.refused("POST", path, {"keys": keys})
+    for _ in range(2):
+        assert bound.ask("POST", path, {"keys": {here: key}}).status == 200
+    assert gw.request("POST", path, {"keys": {here: key, there: key}}).status == 200
+    bound.refused("POST", path, {"keys": {here: key}})  # the other box would have none any more
 
 
 def test_what_is_about_the_whole_fleet_is_refused_with_what_to_do(gw, sites):
