@@ -58,6 +58,11 @@ static void on_provider(int r, const Error *err, void *userdata)
 
 static int check_options(const SignInOptions *o, Error *err)
 {
+    if (!o->issuer)
+        return o->client_id || o->roles || o->claim || o->name_claim || o->ca_file
+                   ? error_set(err, EINVAL, "config.oidc",
+                               "the options --oidc-… need --oidc-issuer: nobody could sign in")
+                   : 0;
     bool here = str_starts(o->issuer, "http://127.0.0.1:") || str_starts(o->issuer, "http://localhost:");
     int r = url_check(o->issuer, here ? "http" : "https", err); /* its keys decide who may what */
 
@@ -79,7 +84,7 @@ int sign_ins_new(sd_event *event, Requests *requests, const SignInOptions *o, Si
 
     if (r >= 0)
         s->requests = requests;
-    if (r >= 0 && o->issuer)
+    if (r >= 0)
         r = check_options(o, err);
     if (r >= 0 && o->issuer) {
         s->rules = (SignInRules) { .issuer = strdup(o->issuer),

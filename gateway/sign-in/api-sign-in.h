@@ -10,7 +10,7 @@
 typedef struct SignInApi SignInApi;
 
 typedef struct SignInOptions {
-    const char *issuer; /* NULL: nobody signs in; the rest is not read then */
+    const char *issuer; /* NULL: nobody signs in; the rest must be NULL then, hours aside */
     const char *client_id, *roles;
     const char *claim, *name_claim; /* NULL: "groups", "email" */
     const char *ca_file;

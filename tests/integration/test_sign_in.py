@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -14,7 +15,7 @@ from tests.lab import openid_provider
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
 from tests.lab.openid_provider import CLIENT, OpenIdProvider, Visitor
-from tests.lab.util import free_port, wait_until
+from tests.lab.util import free_port, program, wait_until
 
 ROLES = "admin=chiefs,operator=noc,viewer=all"
 
@@ -148,6 +149,16 @@ def test_what_is_no_token_of_the_provider_is_refused(world):
         answer = world.gateway.request("POST", "/v1/sign-in", {"idToken": token, "nonce": nonce})
         assert answer.status in (400, 401, 413), answer
     assert world.gateway.request("DELETE", "/v1/sign-in").json["error"]["id"] == "sign-in.none"
+
+
+def test_options_that_are_not_whole(world, folder):
+    for options, says in ((["--oidc-client", CLIENT], "--oidc-issuer"), (["--oidc-issuer", world.provider.issuer], "--oidc-client"),
+                          (["--oidc-issuer", world.provider.issuer, "--oidc-client", CLIENT], "--oidc-roles"),
+                          (["--oidc-issuer", "http://id.example", "--oidc-client", CLIENT, "--oidc-roles", "viewer=*"], "--oidc-issuer")):
+        p = subprocess.run([program("secbox-gateway"), "serve", "--state", os.path.join(folder, "state"), "--listen", "127.0.0.1:0",
+                            "--database", world.gateway.postgres.conninfo, *options], capture_output=True, text=True, check=False,
+                           timeout=120)
+        assert p.returncode != 0 and says in p.stderr, (options, p)
 
 
 def test_where_nobody_signs_in(world, folder):
