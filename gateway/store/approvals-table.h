@@ -24,8 +24,8 @@ Statement sql_approval_take(const ApprovalAsk *a);
 Statement sql_approvals(const char *person);
 /* 0 {"approval"}; no row: there is none, or none of this person's. */
 Statement sql_approval(const char *id, const char *person);
-/* "approved" or "refused" by another person than who asked, whatever the case of the names: a provider's may come in any. 0 {"approval"} as it is now, 1 whether this has decided it, 2 who
- * asked; no row: there is none. */
+/* "approved" or "refused" by another person than who asked, whatever the case of the names: a provider's may come in any.
+ * 0 {"approval"} as it is now, 1 whether this has decided it, 2 who asked; no row: there is none. */
 Statement sql_approval_decide(const char *id, const char *person, const char *actor, const char *state);
 /* Those whose time is over, into the audit log; those of 90 days ago are forgotten. */
 Statement sql_approvals_expire(void);

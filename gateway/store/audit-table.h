@@ -36,8 +36,8 @@ Statement sql_audit_list(uint64_t limit, const char *labels);
 /* Links behind this one, in order. 0 number, 1 entry, 2 hash, 3 canonical bytes or NULL where there is no such entry any more,
  * 4 when, 5 action. */
 Statement sql_audit_links(uint64_t behind, uint64_t limit);
-/* Of so many entries behind this one, and behind where the chain begins: 0 the last, NULL when there are none; 1 the first that is no
- * link of the chain, or NULL. */
+/* Of so many entries behind this one, and behind where the chain begins: 0 the last, NULL when there are none; 1 the first that is
+ * no link of the chain, or NULL. */
 Statement sql_audit_unlinked(uint64_t behind, uint64_t limit);
 /* 0 "NUMBER:HASH" of the last link; no row where there is none. */
 Statement sql_audit_head(void);

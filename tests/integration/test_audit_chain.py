@@ -124,7 +124,8 @@ def test_the_env_file_is_read_once(log, tmp_path):
     argv = [program("secbox-gateway"), "audit", "verify", "--env-file", str(file)]
     with log.open_transaction(f"SELECT pg_advisory_xact_lock({schema})"):
         # pylint: disable-next=consider-using-with
-        waiting = subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={"PATH": os.environ["PATH"]})
+        waiting = subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   env={"PATH": os.environ["PATH"]})
         wait_until(lambda: waiting.poll() is not None or log.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "it waits")
         file.unlink()
     said, _ = waiting.communicate(timeout=120)

@@ -154,7 +154,8 @@ def test_what_is_no_token_of_the_provider_is_refused(world):
 def test_options_that_are_not_whole(world, folder):
     for options, says in ((["--oidc-client", CLIENT], "--oidc-issuer"), (["--oidc-issuer", world.provider.issuer], "--oidc-client"),
                           (["--oidc-issuer", world.provider.issuer, "--oidc-client", CLIENT], "--oidc-roles"),
-                          (["--oidc-issuer", "http://id.example", "--oidc-client", CLIENT, "--oidc-roles", "viewer=*"], "--oidc-issuer")):
+                          (["--oidc-issuer", "http://id.example", "--oidc-client", CLIENT, "--oidc-roles", "viewer=*"],
+                           "--oidc-issuer")):
         p = subprocess.run([program("secbox-gateway"), "serve", "--state", os.path.join(folder, "state"), "--listen", "127.0.0.1:0",
                             "--database", world.gateway.postgres.conninfo, *options], capture_output=True, text=True, check=False,
                            timeout=120)
