@@ -122,14 +122,14 @@ static void cut_power(uint64_t mode)
 static int fault(const char *call, const char *path, bool room)
 {
     Control *c = control();
-    uint64_t mode = c->mode;
+    uint64_t mode = c->mode, number = atomic_fetch_add(&c->count, 1) + 1;
 
-    if (atomic_fetch_add(&c->count, 1) + 1 != c->target)
+    /* what needs no room has it: then it is the next one that does */
+    if (mode == MODE_COUNT || (mode == MODE_ENOSPC ? number < c->target || !room : number != c->target))
         return 0;
-    if (mode == MODE_COUNT || (mode == MODE_ENOSPC && !room))
+    if (atomic_exchange(&c->fired, 1))
         return 0;
     snprintf(c->where, sizeof(c->where), "%s %s", call, path);
-    atomic_store(&c->fired, 1);
     if (mode == MODE_EIO || mode == MODE_ENOSPC)
         return mode == MODE_EIO ? EIO : ENOSPC;
     if (mode == MODE_KILL)
