@@ -34,8 +34,8 @@ LIBRARIES = {
 POSTGRES = "lib/postgres/"
 ALL_LIBRARIES = tuple(area for area in LIBRARIES if area != POSTGRES)
 # the gateway's rooms, each of which may include those above it; the files beside them put all of it together
-GATEWAY_ROOMS = ("store", "auth", "http", "install", "devices", "health", "communities", "webhooks", "deployments", "rollouts",
-                 "sessions", "cameras")
+GATEWAY_ROOMS = ("store", "auth", "http", "sign-in", "install", "devices", "health", "communities", "webhooks", "deployments",
+                 "rollouts", "sessions", "cameras")
 # a program's folders → what it may include beside its own
 PROGRAMS = {
     # agent and worker are one program in two executables: the worker may block, the agent may not
