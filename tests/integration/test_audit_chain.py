@@ -188,9 +188,11 @@ def test_boxes_know_how_far_the_log_was(tmp_path):
             boxes[1].connect(auditHead="nonsense")
             boxes[1].connect(auditHead=f"999999:{'0' * 64}")
             alarms = wait_until(lambda: gw.audit("audit.rewritten"), "the alarm", gw.daemon.death)
-            boxes[0].connect(auditHead=f"{number}:{'0' * 64}")
             assert [(e["device"], e["alarm"], e["detail"]["head"][:7]) for e in alarms] == [("box-1", True, "999999:")]
+            boxes[0].connect(auditHead=f"{number}:{'0' * 64}")
+            boxes[0].connect(auditHead="888888:" + "0" * 64)
             assert verify(gw.postgres, "--head", head).returncode == 0
+            assert gw.audit("audit.rewritten") == alarms, "once an hour"
         finally:
             for box in boxes:
                 box.close()

@@ -56,7 +56,7 @@ class FaultyBox:
             self.restart()
 
     def restart(self):
-        self.box.agent.process.wait()
+        wait_until(lambda: self.box.agent.process.poll() is not None, "mgmt-agent has ended, since it does not answer")
         self.box.start_agent()
         self.cloud.connect()
 

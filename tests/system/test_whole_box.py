@@ -385,9 +385,11 @@ def hurried_guard(box):
     box.run("mkdir", "-p", folder)
     box.write(f"{folder}/lab.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/mgmt-worker --guard-pace 10 guard\n")
     box.run("systemctl", "daemon-reload")
-    yield
-    box.run("rm", "-r", folder)
-    box.run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        box.run("rm", "-r", folder)
+        box.run("systemctl", "daemon-reload")
 
 
 def journal_of(box):
@@ -418,6 +420,7 @@ def test_a_change_is_taken_back_without_the_agent(deployed):
         os.kill(gateway.daemon.pid, signal.SIGSTOP)
         stack.callback(os.kill, gateway.daemon.pid, signal.SIGCONT)
         wait_until(lambda: journal_of(box)["state"] == "confirming", "the change waits for its confirmation")
+        stack.callback(box.run, "systemctl", "unmask", "--runtime", "mgmt-agent")
         box.run("systemctl", "mask", "--runtime", "mgmt-agent")
         box.run("systemctl", "kill", "-s", "KILL", "mgmt-agent")
         wait_until(lambda: box.main_pid("mgmt-agent") == 0, "mgmt-agent is dead")
@@ -428,7 +431,6 @@ def test_a_change_is_taken_back_without_the_agent(deployed):
         assert box.unit("mgmt-change-guard.service", "Result")["Result"] == "success"
         assert box.running() == before, "the very same containers"
         assert journal_of(box)["takenBackBy"] == "change-guard"
-    box.run("systemctl", "unmask", "--runtime", "mgmt-agent")
     box.run("systemctl", "start", "mgmt-agent")
     wait_answers(box)
     pushing.join()
