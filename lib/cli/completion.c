@@ -45,22 +45,6 @@ static bool begins_group(const Cli *cli, const CliVerb *v)
     return true;
 }
 
-/* Whether there are verbs of two words that begin with the word of this one, which may be a verb by itself, too. */
-static bool has_second_words(const Cli *cli, const CliVerb *v)
-{
-    for (const CliVerb *w = cli->verbs; w->name; w++)
-        if (second_word(w) && is_of_group(w, v))
-            return true;
-    return false;
-}
-
-/* The words before the cursor by which the verb is known: 'devices add'*, 'push '*, and of one that begins others 'approvals '. */
-static void print_pattern(FILE *out, const Cli *cli, const CliVerb *v)
-{
-    fprintf(out, "            '%s%s'%s) ", v->name, second_word(v) ? "" : " ",
-            second_word(v) || !has_second_words(cli, v) ? "*" : "");
-}
-
 /* The program's name as shells take it for a function. */
 static char *function_name(const Cli *cli)
 {
@@ -142,8 +126,7 @@ static void print_options_of(FILE *out, const Cli *cli, const CliVerb *v, print_
 static void print_branches(FILE *out, const Cli *cli, print_item_t print)
 {
     for (const CliVerb *v = cli->verbs; v->name; v++) {
-        print_pattern(out, cli, v);
-        fputs("items=(", out);
+        fprintf(out, "            '%s%s'*) items=(", v->name, second_word(v) ? "" : " ");
         print_options_of(out, cli, v, print);
         fputs(") ;;\n", out);
     }
@@ -157,7 +140,7 @@ static void print_branches(FILE *out, const Cli *cli, print_item_t print)
         }
     fputs(")\n    else\n        case \"$first $second\" in\n", out);
     for (const CliVerb *v = cli->verbs; v->name; v++) {
-        if (!begins_group(cli, v) || !has_second_words(cli, v))
+        if (!second_word(v) || !begins_group(cli, v))
             continue;
         fprintf(out, "            '%.*s ') items=(", first_word(v), v->name);
         for (const CliVerb *w = v; w->name; w++)
@@ -170,10 +153,8 @@ static void print_branches(FILE *out, const Cli *cli, print_item_t print)
         print(out, ((const char *const[]) { "bash", "zsh", "fish" })[i], "");
     fputs(") ;;\n", out);
     for (const CliVerb *v = cli->verbs; v->name; v++)
-        if (takes_file(v->arguments)) {
-            print_pattern(out, cli, v);
-            fputs("files=1 ;;\n", out);
-        }
+        if (takes_file(v->arguments))
+            fprintf(out, "            '%s%s'*) files=1 ;;\n", v->name, second_word(v) ? "" : " ");
     fputs("        esac\n    fi\n", out);
 }
 
