@@ -48,8 +48,9 @@
 #define LINK_KEPT_ENV "kept.env"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
 #define LINK_RUN_DIR RUN_DIR "/mgmt-link"
-/* since when (CLOCK_BOOTTIME, in microseconds) mgmt-link has no tunnel; absent while it has one */
+/* since when (CLOCK_BOOTTIME, in microseconds) mgmt-link has no tunnel, or that it has one; absent until it says */
 #define LINK_DOWN_PATH LINK_RUN_DIR "/down-since"
+#define LINK_TUNNEL_UP "up"
 /* the public half of the recovery sshd's host key, as installer/recovery/recovery-sshd.sh writes it */
 #define RECOVERY_HOST_KEY_PATH RUN_DIR "/recovery-sshd/host_key.pub"
 /* who is logged in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last is the container

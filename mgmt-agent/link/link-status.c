@@ -2,7 +2,6 @@
 /* link.hello and link.status: who we are and how it stands. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
@@ -71,16 +70,15 @@ static void send_to_agent(Link *l, const cJSON *message)
 static void note_down(Link *l)
 {
     _cleanup_(freep) char *path = path_in_root(LINK_DOWN_PATH);
-    _cleanup_(freep) char *text = str_format("%llu", (unsigned long long) boottime_usec());
     bool up = device_tunnel_is_up(l->tunnel);
-    int r = 0;
+    _cleanup_(freep) char *text =
+        up ? strdup(LINK_TUNNEL_UP) : str_format("%llu", (unsigned long long) boottime_usec());
+    int r;
 
     if (!path || !text || l->told == (up ? TUNNEL_TOLD_UP : TUNNEL_TOLD_DOWN))
         return;
-    if (!up)
-        r = file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, NULL);
-    else if (unlink(path) < 0 && errno != ENOENT)
-        r = -errno;
+    /* without a file nobody could tell a tunnel that has come up from a mgmt-link that has just been started */
+    r = file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, NULL);
     if (r < 0)
         log_debug("Cannot note how the tunnel stands: %s", strerror(-r));
     else

@@ -19,15 +19,17 @@ usec_t tunnel_down_since(void)
     _cleanup_(freep) char *text = NULL;
     usec_t since = 0;
 
-    if (!path || file_read(path, DOWN_SINCE_SIZE_MAX, &text, NULL, NULL) < 0 ||
-        str_to_u64(text, 1, USEC_INFINITY - 1, &since) < 0)
+    if (!path || file_read(path, DOWN_SINCE_SIZE_MAX, &text, NULL, NULL) < 0)
+        return TUNNEL_UNKNOWN;
+    if (str_equal(text, LINK_TUNNEL_UP))
         return USEC_INFINITY;
-    return since;
+    return str_to_u64(text, 1, USEC_INFINITY - 1, &since) < 0 ? TUNNEL_UNKNOWN : since;
 }
 
 bool tunnel_is_cut_off(usec_t down_since, usec_t now)
 {
-    return down_since != USEC_INFINITY && down_since <= now && now - down_since >= CUT_OFF_SINCE_USEC;
+    return down_since != TUNNEL_UNKNOWN && down_since != USEC_INFINITY && down_since <= now &&
+           now - down_since >= CUT_OFF_SINCE_USEC;
 }
 
 usec_t confirm_deadline(const Journal *j, usec_t down_since)
@@ -70,6 +72,8 @@ int confirm_deadline_renew(Journal *j, Error *err)
     bool booted;
     int r;
 
+    if (!boot_id)
+        return -ENOMEM;
     if (!confirm_deadline_is_stale(j, boot_id, tunnel_down_since()))
         return 0;
     r = change_lock(false, &lock, err);

@@ -13,12 +13,14 @@
 /* A tunnel that has just been cycled is not down. */
 #define CUT_OFF_SINCE_USEC (60 * USEC_PER_SEC)
 
-/* Since when (CLOCK_BOOTTIME) mgmt-link has no tunnel; USEC_INFINITY: it has one, or nobody says. */
+/* Since when (CLOCK_BOOTTIME) mgmt-link has no tunnel; USEC_INFINITY: it has one; TUNNEL_UNKNOWN: it does not say, since it has
+ * just been started, after a boot maybe, or does not run. */
+#define TUNNEL_UNKNOWN 0
 usec_t tunnel_down_since(void);
 /* Whether the tunnel has been down long enough to be no evidence against what begins now. */
 bool tunnel_is_cut_off(usec_t down_since, usec_t now);
 
-/* On this boot's CLOCK_BOOTTIME, for a journal of this boot. */
+/* On this boot's CLOCK_BOOTTIME, for a journal of this boot. What is not known is no tunnel that has come up. */
 usec_t confirm_deadline(const Journal *j, usec_t down_since);
 /* Whether the time begins anew: after a boot, or when the line that was down when the change began is there for the first time. */
 bool confirm_deadline_is_stale(const Journal *j, const char *boot_id, usec_t down_since);

@@ -173,7 +173,11 @@ def test_a_line_that_was_down_before_is_no_evidence(box):
     late = int(journal["deadlineUsec"]) / 1e6 + 2
     wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > late, "the time is over")
     assert guard.process.poll() is None and box.journal()["state"] == "confirming"
-    os.unlink(down)  # the line is there: from now on it is missed
+    os.unlink(down)  # mgmt-link is started again, and says nothing yet
+    late = time.clock_gettime(time.CLOCK_BOOTTIME) + 2
+    wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) > late, "the guard has looked")
+    assert box.journal()["cutOff"] is True and box.journal()["state"] == "confirming"
+    box.write("run/tucomunidad/mgmt-link/down-since", "up")  # the line is there: from now on it is missed
     assert "Nobody has confirmed it in time" in ended(guard)
     check_old(box)
     assert int(box.state("journal.json")["deadlineUsec"]) > int(journal["deadlineUsec"])

@@ -171,14 +171,14 @@ def test_it_notes_since_when_there_is_no_tunnel(cloud, box):
     box.start()
     cloud.next_connection()
     box.agent.wait_connected()
-    assert not os.path.exists(path), "it is removed before mgmt-agent is told"
+    assert read_text(path) == "up", "it is written before mgmt-agent is told"
     cloud.stop_tunnels()
     box.agent.wait_connected(False)
     assert before <= int(read_text(path)) / 1e6 <= time.clock_gettime(time.CLOCK_BOOTTIME)
     cloud.start_tunnels()
     cloud.next_connection()
     box.agent.wait_connected()
-    assert not os.path.exists(path)
+    assert read_text(path) == "up"
     box.stop()
 
 

@@ -105,6 +105,7 @@ static void test_a_line_that_was_down_before_is_no_evidence(void **state)
 
     (void) state;
     assert_false(tunnel_is_cut_off(USEC_INFINITY, NOW));
+    assert_false(tunnel_is_cut_off(TUNNEL_UNKNOWN, NOW));
     assert_false(tunnel_is_cut_off(NOW - CUT_OFF_SINCE_USEC + 1, NOW)); /* it has only been cycled */
     assert_true(tunnel_is_cut_off(NOW - CUT_OFF_SINCE_USEC, NOW));
     assert_int_equal(confirm_deadline(&j, NOW), NOW); /* it was there before, so it is missed */
@@ -112,6 +113,9 @@ static void test_a_line_that_was_down_before_is_no_evidence(void **state)
     j.cut_off = true;
     assert_int_equal(confirm_deadline(&j, NOW), NOW + CUT_OFF_HOLD_USEC);
     assert_false(confirm_deadline_is_stale(&j, "boot", NOW));
+    /* mgmt-link has just been started, or not yet: no word of the line that was down */
+    assert_int_equal(confirm_deadline(&j, TUNNEL_UNKNOWN), NOW + CUT_OFF_HOLD_USEC);
+    assert_false(confirm_deadline_is_stale(&j, "boot", TUNNEL_UNKNOWN));
     assert_true(confirm_deadline_is_stale(&j, "boot", USEC_INFINITY)); /* it is there: now it counts */
     assert_int_equal(confirm_deadline_move(&j, "boot", 2 * NOW), 0);
     assert_false(j.cut_off);
@@ -130,17 +134,19 @@ static void test_a_line_that_was_down_before_is_no_evidence(void **state)
 
 static void test_the_tunnel_says_since_when_it_is_down(void **state)
 {
-    static const char *const garbled[] = { "", "soon", "0", "-1", "18446744073709551615", "99999999999999999999" };
+    static const char *const garbled[] = { "", "soon", "0", "-1", "18446744073709551615", "99999999999999999999", "up\n" };
 
     _cleanup_(freep) char *folder = path_in_root(LINK_RUN_DIR);
 
     (void) state;
     assert_int_equal(mkdir(folder, 0700), 0);
-    assert_true(tunnel_down_since() == USEC_INFINITY);
+    assert_int_equal(tunnel_down_since(), TUNNEL_UNKNOWN);
     for (size_t i = 0; i < ELEMENTSOF(garbled); i++) {
         agent_root_write(LINK_DOWN_PATH, garbled[i]);
-        assert_true(tunnel_down_since() == USEC_INFINITY);
+        assert_int_equal(tunnel_down_since(), TUNNEL_UNKNOWN);
     }
+    agent_root_write(LINK_DOWN_PATH, LINK_TUNNEL_UP);
+    assert_true(tunnel_down_since() == USEC_INFINITY);
     agent_root_write(LINK_DOWN_PATH, "1234567");
     assert_int_equal(tunnel_down_since(), 1234567);
     agent_root_write(LINK_DOWN_PATH, NULL);
