@@ -307,7 +307,7 @@ static void wait_for_confirmation(Agent *a, bool stuck)
         agent_follow_later(a, a->recover_pause);
         return;
     }
-    if (a->connection.confirmed) { /* the commit could not be written down yet */
+    if (a->connection.confirmed || change_is_confirmed(a->journal.id)) { /* the commit could not be written down yet */
         deploy_from_journal(a, "commit");
         return;
     }
@@ -356,7 +356,7 @@ static void tell_of_guard(Agent *a)
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
-    bool ended = a->ended, waited = a->journal.state == DEPLOY_CONFIRMING, stuck;
+    bool ended = a->ended, waited = agent_is_busy(a), stuck;
     int r;
 
     if (a->deploying)

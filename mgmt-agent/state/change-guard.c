@@ -50,11 +50,13 @@ bool change_is_locked(void)
 
 int change_mark_set(const char *id, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(CHANGE_MARK_PATH);
+    _cleanup_(freep) char *path = path_in_root(CHANGE_MARK_PATH), *confirmed = path_in_root(CHANGE_CONFIRMED_PATH);
     int r;
 
-    if (!path || !id)
+    if (!path || !confirmed || !id)
         return error_set(err, ENOMEM, "change.mark", "no memory for the mark of a change");
+    if (unlink(confirmed) < 0 && errno != ENOENT)
+        return error_set(err, errno, "change.mark", "cannot remove %s: %s", confirmed, strerror(errno));
     r = file_write_atomic(path, id, strlen(id), 0600, (uid_t) -1, (gid_t) -1, err);
     if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
         return r;

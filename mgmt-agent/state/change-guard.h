@@ -22,10 +22,11 @@ int change_lock(bool wait, int *ret_fd, Error *err) _must_check_;
 /* Whether another process holds it now; false where that cannot be told. Not while this one holds it: it would lose it. */
 bool change_is_locked(void);
 
-/* Durable when it returns. On a full disk the reserve makes room. */
+/* Durable when it returns. On a full disk the reserve makes room. What was confirmed before counts no more: an id may come again. */
 int change_mark_set(const char *id, Error *err) _must_check_;
 int change_mark_clear(Error *err) _must_check_;
 
-/* A note that fails costs no more than what it was for: the guard takes the change back. */
+/* Read by the guard, and by an mgmt-agent that was started again before the commit could be written down. A note that fails costs
+ * no more than what it was for: the change is taken back. */
 void change_note_confirmed(const char *id);
 bool change_is_confirmed(const char *id);

@@ -115,6 +115,18 @@ def test_what_was_confirmed_is_made_final_though_the_agent_is_dead(box):
     assert "takenBackBy" not in box.journal()
 
 
+def test_an_agent_that_starts_again_knows_what_was_confirmed(box):
+    """The cloud takes it for done, so its deadline counts no more."""
+    wanted = push_2(box)
+    box.agent.kill()
+    box.write("run/tucomunidad/change-confirmed", wanted)
+    box.let_deadline_pass()
+    box.start_agent()
+    wait_until(lambda: not box.is_marked(), "the change has ended", box.agent.death)
+    check_new(box)
+    assert [entry["outcome"] for entry in entries(box, wanted)] == ["done"]
+
+
 @pytest.mark.parametrize("point", ['"state":"applying"', '"state":"proving"', '"state":"rolling-back"'])
 def test_what_is_left_half_made_is_taken_back(box, point):
     if "rolling" in point:

@@ -237,6 +237,9 @@ static void test_the_marks(void **state)
     assert_true(change_is_confirmed("d1"));
     assert_false(change_is_confirmed("d2"));
     assert_false(change_is_confirmed(NULL));
+    /* the same order once more, after it was taken back, has to be confirmed once more */
+    assert_int_equal(change_mark_set("d1", NULL), 0);
+    assert_false(change_is_confirmed("d1"));
 }
 
 int main(void)
