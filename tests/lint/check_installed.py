@@ -75,6 +75,15 @@ def agent_leaks_nothing_into_containers():
                 yield f"{unit}: {directive}= would bind containers that an earlier version started there"
 
 
+def agent_can_ask_for_the_clock():
+    """Whether an order has expired is judged by the box's own clock where the kernel says that it is kept right. @system-service
+    does not hold that question, and a refusal of it looks like a clock that nothing keeps."""
+    for unit in _units():
+        if os.path.basename(unit) == "mgmt-agent.service" and not \
+                re.search(r"(?m)^SystemCallFilter=adjtimex clock_adjtime$", text(unit)):
+            yield f"{unit}: SystemCallFilter= must let it call adjtimex(2)"
+
+
 def scripts_parse():
     for path in of_kind(".sh"):
         p = subprocess.run(["sh", "-n", path], cwd=ROOT, capture_output=True, text=True, check=False)
