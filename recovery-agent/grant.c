@@ -28,9 +28,10 @@ static int check(const cJSON *message, const OrderSigners *signers, const GrantV
         r = order_check(&s, ORDER_KIND_GRANT, message, &at, err);
     if (r < 0)
         return r;
-    uint64_t signed_for = (s.expires - s.issued) / USEC_PER_SEC;
-    if (*seconds > signed_for)
-        *seconds = signed_for;
+    usec_t from = at.last_issued > s.issued ? at.last_issued : s.issued;
+    uint64_t left = (s.expires - from) / USEC_PER_SEC;
+    if (*seconds > left)
+        *seconds = left;
     *ret_who = TAKE_PTR(who);
     return 0;
 }

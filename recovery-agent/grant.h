@@ -12,8 +12,9 @@ typedef struct GrantView {
     uint64_t time_floor; /* seconds since 1970 that have certainly passed: the box's own clock may be anything */
 } GrantView;
 
-/* Whether a recovery.open with breakGlass counts. *seconds is cut to what was signed; who: has signed it, a new string, NULL where
- * no signers are pinned and nobody has to. -EACCES: order.unsigned, order.unknown-signer, order.bad-signature, order.too-few,
- * order.other-kind, order.other-box, order.expired; order.malformed; what trust_load() says. */
+/* Whether a recovery.open with breakGlass counts. *seconds is cut to what is left at view->time_floor of the time that was signed;
+ * who: has signed it, a new string, NULL where no signers are pinned and nobody has to. -EACCES: order.unsigned,
+ * order.unknown-signer, order.bad-signature, order.too-few, order.other-kind, order.other-box, order.expired; order.malformed;
+ * what trust_load() says. */
 int grant_check_signed(const cJSON *message, const GrantView *view, uint64_t *seconds, char **ret_who,
                        Error *err) _must_check_;

@@ -89,7 +89,8 @@ static void on_down(Tunnel *t _unused_, int http_status _unused_, usec_t retry_i
 /* Whether it counts, which is said. */
 static bool take_grant(Recovery *r, const cJSON *message, uint64_t *seconds)
 {
-    const GrantView view = { .device = r->config.device_id, .time_floor = r->state.server_time };
+    const GrantView view = { .device = r->config.device_id,
+                             .time_floor = r->state.server_time + (boottime_usec() - r->up_since) / USEC_PER_SEC };
     _cleanup_(freep) char *who = NULL;
     _cleanup_(error_done) Error err = {};
     int k = grant_check_signed(message, &view, seconds, &who, &err);
