@@ -120,5 +120,5 @@ def programs_are_hardened():
                 yield f"build/bin/{os.path.basename(path)}: has no {what}"
 
 
-CHECKS = [units_verify, units_are_tight, agent_leaks_nothing_into_containers, scripts_parse,
+CHECKS = [units_verify, units_are_tight, agent_leaks_nothing_into_containers, agent_can_ask_for_the_clock, scripts_parse,
           scripts_make_nothing_that_others_can_read, programs_are_hardened]
