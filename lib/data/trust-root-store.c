@@ -165,6 +165,19 @@ static int put_in_force(const cJSON *envelope, const TrustRoot *root, TrustRootR
     return 0;
 }
 
+/* Who carries it can put members around what was signed. What is written has to be what trust_load() can read. */
+static int check_size(const cJSON *envelope, Error *err)
+{
+    _cleanup_(freep) char *text = json_print(envelope);
+
+    if (!text)
+        return error_from_errno(err, -ENOMEM, "take a root document");
+    return strlen(text) <= TRUST_ROOT_FILE_MAX
+               ? 0
+               : error_set(err, EBADMSG, "root.malformed",
+                           "the root document and what came around it have more than %d bytes", TRUST_ROOT_FILE_MAX);
+}
+
 int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view, Error *err)
 {
     _cleanup_(trust_root_record_done) TrustRootRecord record = {};
@@ -182,6 +195,8 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
         r = trust_root_record_load(&record, err);
     if (r == 0)
         r = trust_root_open(envelope, &trust.signers, &root, &who, err);
+    if (r == 0)
+        r = check_size(envelope, err);
     if (r < 0)
         return r;
     /* the same bytes once more: nothing newer than what they say, and where a power cut came between, they are needed */

@@ -156,6 +156,22 @@ static void test_a_gateway_cannot_name_the_first(void **state)
     assert_counts("0: /1");
 }
 
+/* It would be in force, and could not be read: no order would count until somebody comes to the box. */
+static void test_a_gateway_cannot_spoil_one(void **state)
+{
+    _cleanup_(cJSON_Deletep) cJSON *one = document(1, ORDER_ANY_BOX);
+    _cleanup_(freep) char *padding = calloc(1, TRUST_ROOT_FILE_MAX + 1);
+
+    (void) state;
+    assert_non_null(padding);
+    memset(padding, 'x', TRUST_ROOT_FILE_MAX);
+    assert_int_equal(json_add_string(one, "padding", padding), 0);
+    assert_string_equal(take(one), "root.malformed");
+    assert_counts("0: ana berta/1");
+    cJSON_DeleteItemFromObjectCaseSensitive(one, "padding");
+    assert_string_equal(take(one), "taken");
+}
+
 static void test_one_is_forgotten(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *one = document(1, ORDER_ANY_BOX), *two = document(2, ORDER_ANY_BOX);
@@ -282,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_document_takes_the_place_of_what_is_pinned, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_a_gateway_cannot_name_the_first, begin, agent_root_remove),
+        cmocka_unit_test_setup_teardown(test_a_gateway_cannot_spoil_one, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_is_forgotten, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_that_is_damaged_stops_orders, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_that_has_expired_is_followed_by_another, begin, agent_root_remove),
