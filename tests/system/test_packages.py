@@ -217,7 +217,9 @@ def test_installed_packages_run_a_box(lab):
     name_source(lab, "repo")
     box.apt("update")
     box.apt("install", *PACKAGES)
-    assert box.run("systemctl", "is-enabled", *UNITS, "secbox-pairing.path").stdout.split() == ["enabled"] * (len(UNITS) + 1)
+    enabled = [*UNITS, "secbox-pairing.path", "mgmt-change-guard.path"]
+    assert box.run("systemctl", "is-enabled", *enabled).stdout.split() == ["enabled"] * len(enabled)
+    assert box.run("systemctl", "is-active", "mgmt-change-guard.path").stdout.strip() == "active"
     assert box.run("systemctl", "is-active", *UNITS).stdout.split() == ["active"] * len(UNITS), "before there is a cloud to call"
     assert box.run("systemctl", "--failed", "--no-legend", "--plain").stdout == ""
     assert box.run("sshd", "-T").stdout.count("authorizedkeyscommand /usr/lib/secbox/authorized-keys") == 1
