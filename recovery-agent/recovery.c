@@ -126,6 +126,7 @@ Recovery *recovery_free(Recovery *r)
     free(r->last_fault);
     free(r->told);
     free(r->config_fault);
+    free(r->refused_session);
     sd_event_unref(r->event);
     free(r);
     return NULL;

@@ -95,6 +95,8 @@ static bool take_grant(Recovery *r, const cJSON *message, uint64_t *seconds)
     _cleanup_(error_done) Error err = {};
     int k = grant_check_signed(message, &view, seconds, &who, &err);
     r->grant_refused = k < 0 ? error_id(&err) : NULL;
+    free(r->refused_session);
+    r->refused_session = k < 0 ? strdup(json_string(message, "id")) : NULL;
     if (k < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "a break-glass grant of the cloud does not count");
     else if (who)
@@ -177,12 +179,12 @@ static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     return 0;
 }
 
-static int may_open(const cJSON *open _unused_, void *userdata, Error *err)
+static int may_open(const cJSON *open, void *userdata, Error *err)
 {
     const Recovery *r = userdata;
     if (access_reason(&r->access, boottime_usec()))
         return 0;
-    if (r->grant_refused)
+    if (r->grant_refused && str_equal(json_string(open, "session"), r->refused_session))
         return error_set(err, EACCES, r->grant_refused, "the break-glass grant does not count on this box");
     return error_set(err, EACCES, "recovery.closed",
                      "the main way works, so recovery is closed: use that, or a break-glass grant");

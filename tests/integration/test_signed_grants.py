@@ -49,6 +49,9 @@ def test_the_glass_is_broken_by_who_may_sign(gw, box, fleet, folder):
     p = get_in(unsigned, check=255)
     assert "only break-glass grants that its signers have signed" in p.stderr, p
     assert "order.unknown-signer" in get_in(ask("--key", stranger), check=255).stderr
+    # which is no matter of who has no such grant
+    plain = fleet.json("grants", "add", box.device, "--reason", "now")["grant"]
+    assert "it is closed while the box is well" in get_in(plain, check=255).stderr
     signed = ask("--key", ana)
     assert signed["signed"] is True and "signed" in fleet.run("grants", "show", signed["id"], check=0).stdout
     assert get_in(signed, check=0).stdout == "in\n"
