@@ -134,7 +134,9 @@ static void test_a_line_that_was_down_before_is_no_evidence(void **state)
 
 static void test_the_tunnel_says_since_when_it_is_down(void **state)
 {
-    static const char *const garbled[] = { "", "soon", "0", "-1", "18446744073709551615", "99999999999999999999", "up\n" };
+    static const char *const garbled[] = {
+        "", "soon", "0", "-1", "18446744073709551615", "99999999999999999999", "up\n"
+    };
 
     _cleanup_(freep) char *folder = path_in_root(LINK_RUN_DIR);
 

@@ -100,8 +100,8 @@ static void test_signers_are_pinned(void **state)
     assert_int_equal(short_time, 60);
     /* used again shortly before its end, it does not open the box for an hour more */
     seconds = 2 * HOUR;
-    assert_string_equal(
-        judge(order_of(ORDER_KIND_GRANT, "casa", TRUST_NOON - 50 * USEC_PER_MINUTE, ana), &seconds), "ana");
+    assert_string_equal(judge(order_of(ORDER_KIND_GRANT, "casa", TRUST_NOON - 50 * USEC_PER_MINUTE, ana), &seconds),
+                        "ana");
     assert_int_equal(seconds, 600);
     /* who may sign is never guessed */
     agent_root_write(SIGNERS_DIR "/berta.pub", "no key\n");
