@@ -37,6 +37,20 @@ void podman_user_done(PodmanUser *u)
     *u = (PodmanUser) {};
 }
 
+cJSON *podman_user_give_environment(void)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; list && i < ELEMENTSOF(passed_on); i++) {
+        const char *value = getenv(passed_on[i]);
+        _cleanup_(secret_freep) char *text = value ? str_format("%s=%s", passed_on[i], value) : NULL;
+
+        if (value && (!text || json_append(list, cJSON_CreateString(text)) < 0))
+            return NULL;
+    }
+    return TAKE_PTR(list);
+}
+
 int podman_user_take_environment(const cJSON *variables)
 {
     const cJSON *v;

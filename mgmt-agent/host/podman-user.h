@@ -28,6 +28,8 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_chec
 /* Makes the environment for its children; once is enough. Errors: podman.no-runtime-dir when a rootless user has no
  * /run/user/UID (linger is not enabled). */
 int podman_user_prepare(PodmanUser *u, Error *err) _must_check_;
+/* What podman_user_take_environment() would take of our own environment: a new array; NULL when out of memory. */
+cJSON *podman_user_give_environment(void);
 /* Takes over, of an array of "NAME=VALUE", what moves podman's storage and registries, and nothing else. NULL is none. */
 int podman_user_take_environment(const cJSON *variables) _must_check_;
 /* What all children carry, "NAME=VALUE": a new string or NULL; and whether a process does. */

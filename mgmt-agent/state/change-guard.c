@@ -12,6 +12,8 @@
 #include "mgmt-agent/state/reserve.h"
 
 #define ID_SIZE_MAX 1024
+#define MARK_SIZE_MAX (64 * 1024)
+#define ENVIRONMENT "environment"
 
 static int open_lock(void)
 {
@@ -48,20 +50,43 @@ bool change_is_locked(void)
     return fd >= 0 && fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
-int change_mark_set(const char *id, Error *err)
+static char *print_mark(const char *id, const cJSON *environment)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+
+    if (!o || json_add_string(o, "id", id) < 0 ||
+        (environment && json_add_item(o, ENVIRONMENT, cJSON_Duplicate(environment, 1)) < 0))
+        return NULL;
+    return json_print(o);
+}
+
+int change_mark_set(const char *id, const cJSON *environment, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(CHANGE_MARK_PATH), *confirmed = path_in_root(CHANGE_CONFIRMED_PATH);
+    _cleanup_(secret_freep) char *text = print_mark(id, environment); /* a proxy's password, maybe */
     int r;
 
-    if (!path || !confirmed || !id)
+    if (!path || !confirmed || !text)
         return error_set(err, ENOMEM, "change.mark", "no memory for the mark of a change");
     if (unlink(confirmed) < 0 && errno != ENOENT)
         return error_set(err, errno, "change.mark", "cannot remove %s: %s", confirmed, strerror(errno));
-    r = file_write_atomic(path, id, strlen(id), 0600, (uid_t) -1, (gid_t) -1, err);
+    r = file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
     if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
         return r;
     error_done(err);
-    return file_write_atomic(path, id, strlen(id), 0600, (uid_t) -1, (gid_t) -1, err);
+    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
+cJSON *change_mark_environment(void)
+{
+    _cleanup_(freep) char *path = path_in_root(CHANGE_MARK_PATH);
+    _cleanup_(secret_freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    size_t len = 0;
+
+    if (!path || file_read(path, MARK_SIZE_MAX, &text, &len, NULL) < 0 || json_parse_object(text, len, &o, NULL) < 0)
+        return NULL;
+    return cJSON_DetachItemFromObjectCaseSensitive(o, ENVIRONMENT);
 }
 
 int change_mark_clear(Error *err)

@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-#include "lib/base/error.h"
 #include "lib/base/paths.h"
+#include "lib/data/json.h"
 
 /* There while something is being changed: mgmt-change-guard.path starts the guard by it, also after a boot. */
 #define CHANGE_MARK_PATH AGENT_STATE_DIR "/change-pending"
@@ -22,8 +22,11 @@ int change_lock(bool wait, int *ret_fd, Error *err) _must_check_;
 /* Whether another process holds it now; false where that cannot be told. Not while this one holds it: it would lose it. */
 bool change_is_locked(void);
 
-/* Durable when it returns. On a full disk the reserve makes room. What was confirmed before counts no more: an id may come again. */
-int change_mark_set(const char *id, Error *err) _must_check_;
+/* Durable when it returns. On a full disk the reserve makes room. What was confirmed before counts no more: an id may come again.
+ * `environment` is an array of "NAME=VALUE" without which the guard's podman would look elsewhere; NULL is none. */
+int change_mark_set(const char *id, const cJSON *environment, Error *err) _must_check_;
+/* That array: a new one, NULL when none was noted. */
+cJSON *change_mark_environment(void);
 int change_mark_clear(Error *err) _must_check_;
 
 /* Read by the guard, and by an mgmt-agent that was started again before the commit could be written down. A note that fails costs

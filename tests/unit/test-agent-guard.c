@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "lib/base/boot-id.h"
+#include "mgmt-agent/host/podman-user.h"
 #include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/confirm-deadline.h"
 #include "mgmt-agent/worker/jobs/guard-rules.h"
@@ -229,8 +230,9 @@ static void test_one_holds_the_lock(void **state)
 static void test_the_marks(void **state)
 {
     (void) state;
-    assert_int_equal(change_mark_set("d1", NULL), 0);
-    assert_int_equal(change_mark_set("d2", NULL), 0);
+    assert_int_equal(change_mark_set("d1", NULL, NULL), 0);
+    assert_null(change_mark_environment());
+    assert_int_equal(change_mark_set("d2", NULL, NULL), 0);
     assert_int_equal(change_mark_clear(NULL), 0);
     assert_int_equal(change_mark_clear(NULL), 0);
     assert_null(agent_root_read(CHANGE_MARK_PATH));
@@ -240,8 +242,30 @@ static void test_the_marks(void **state)
     assert_false(change_is_confirmed("d2"));
     assert_false(change_is_confirmed(NULL));
     /* the same order once more, after it was taken back, has to be confirmed once more */
-    assert_int_equal(change_mark_set("d1", NULL), 0);
+    assert_int_equal(change_mark_set("d1", NULL, NULL), 0);
     assert_false(change_is_confirmed("d1"));
+}
+
+/* Podman's storage may lie elsewhere by mgmt-agent's environment: a guard that looks for containers where none are would give up. */
+static void test_the_guards_podman_is_the_agents(void **state)
+{
+    const char *storage = getenv("CONTAINERS_STORAGE_CONF");
+    _cleanup_(freep) char *before = storage ? strdup(storage) : NULL;
+
+    (void) state;
+    assert_int_equal(setenv("CONTAINERS_STORAGE_CONF", "/srv/storage.conf", 1), 0);
+    cJSON *given = podman_user_give_environment();
+    assert_int_equal(change_mark_set("d1", given, NULL), 0);
+    cJSON_Delete(given);
+    assert_int_equal(unsetenv("CONTAINERS_STORAGE_CONF"), 0);
+    given = change_mark_environment();
+    assert_int_equal(podman_user_take_environment(given), 0);
+    cJSON_Delete(given);
+    assert_string_equal(getenv("CONTAINERS_STORAGE_CONF"), "/srv/storage.conf");
+    assert_int_equal(before ? setenv("CONTAINERS_STORAGE_CONF", before, 1) : unsetenv("CONTAINERS_STORAGE_CONF"), 0);
+    /* what cannot be read is no environment */
+    agent_root_write(CHANGE_MARK_PATH, "d1");
+    assert_null(change_mark_environment());
 }
 
 int main(void)
@@ -257,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_time_begins_anew_on_disk, agent_root_make, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_holds_the_lock, agent_root_make, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_the_marks, agent_root_make, agent_root_remove),
+        cmocka_unit_test_setup_teardown(test_the_guards_podman_is_the_agents, agent_root_make, agent_root_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,14 @@ static void start_after_boot(const WorkerOptions *options)
         boot_remember();
 }
 
+/* The agent's own, by which its workers go; this unit does not have it. */
+static int take_environment(void)
+{
+    _cleanup_(cJSON_Deletep) cJSON *environment = change_mark_environment();
+
+    return podman_user_take_environment(environment);
+}
+
 /* With the lock, under which the journal is read again: mgmt-agent may have been faster. */
 static int act(Guard *g, GuardStep wanted, Error *err)
 {
@@ -76,6 +84,9 @@ static int act(Guard *g, GuardStep wanted, Error *err)
         return r;
     if (step == GUARD_OVER)
         return change_mark_clear(err);
+    r = take_environment();
+    if (r < 0)
+        return error_from_errno(err, r, "take over the settings of mgmt-agent's podman");
     log_warning("mgmt-agent does nothing about snapshot %s, which is %s. %s", j.version,
                 deploy_state_to_string(j.state), acts[step].what);
     if (acts[step].run(&d, NULL) == EXIT_TRY_AGAIN)

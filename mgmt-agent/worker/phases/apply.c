@@ -20,13 +20,14 @@
 /* Before any of it is done, and with the guard at its post. */
 static int record_steps(const Plan *plan, const DeployPast *before, const Report *report, Journal *j, Error *err)
 {
+    _cleanup_(cJSON_Deletep) cJSON *environment = podman_user_give_environment();
     int r;
 
-    if (change_steps_add(plan, before, report->version, j) < 0)
+    if (!environment || change_steps_add(plan, before, report->version, j) < 0)
         return error_set(err, ENOMEM, "apply.failed", "no memory for the journal");
     j->seq = report->seq;
     j->cut_off = tunnel_is_cut_off(tunnel_down_since(), boottime_usec());
-    r = change_mark_set(j->id, err);
+    r = change_mark_set(j->id, environment, err);
     return r == 0 ? journal_step(j, EVENT_READY, err) : r;
 }
 
