@@ -246,7 +246,7 @@ static void test_the_marks(void **state)
     assert_false(change_is_confirmed("d1"));
 }
 
-/* Podman's storage may lie elsewhere by mgmt-agent's environment: a guard that looks for containers where none are would give up. */
+/* Podman's storage may lie elsewhere by mgmt-agent's environment: a guard that looks where no containers are would give up. */
 static void test_the_guards_podman_is_the_agents(void **state)
 {
     const char *storage = getenv("CONTAINERS_STORAGE_CONF");
