@@ -126,6 +126,13 @@ sent = [];
 answers = [told(304), told(200, { n: 3 }, { ETag: '"t"' })];
 result.tags = [await ask("GET", "/c", { tag: '"s"' }), await ask("GET", "/c", {}), sent];
 
+// what is said of the moment of sending is true of the try that gets through
+const bodies = [];
+globalThis.fetch = async (path, options) => { bodies.push(JSON.parse(options.body)); return answers.shift(); };
+answers = [wait("lan.too-many-requests", 0.05), told(201, { id: "e" })];
+let turn = 0;
+result.moment = [await request("POST", "/e", () => ({ sent: ++turn })), bodies];
+
 let reached = true;
 hooks.onReached = (r) => { reached = r; };
 globalThis.fetch = async () => { throw new TypeError("away"); };
@@ -154,6 +161,7 @@ def test_the_tablet_waits_when_it_is_told_to():
     assert result["pin"] == [429, "lan.too-many-tries"]
     assert result["patience"] == [429, 5]
     assert result["tags"] == [None, {"answer": {"n": 3}, "tag": '"t"'}, [["/c", '"s"'], ["/c", None]]]
+    assert result["moment"] == [{"id": "e"}, [{"sent": 1}, {"sent": 2}]]
     assert result["away"] == ["away", False]
     assert result["runs"] == [1, 2, 3]
 

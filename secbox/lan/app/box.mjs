@@ -227,7 +227,7 @@ async function flush() {
     if (item.refused) continue;
     try {
       // how long ago it was, by one clock: the box keeps a picture of the gate with what happens now
-      await request("POST", item.path, { ...item.body, sent: new Date().toISOString() });
+      await request("POST", item.path, () => ({ ...item.body, sent: new Date().toISOString() }));
     } catch (e) {
       // 421: the box is asked by a name that it does not take for its own
       if (!isRefusal(e) || [401, 421, 429].includes(e.status) || e.status >= 500) return;

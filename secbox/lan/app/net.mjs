@@ -21,7 +21,8 @@ let notBefore = 0;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function send(method, path, { body, type, tag, ms }) {
+async function send(method, path, { body: given, type, tag, ms }) {
+  const body = typeof given === "function" ? given() : given; // what is true only of the moment in which it goes
   const headers = body ? { "Content-Type": type ?? "application/json" } : {};
   if (tag) headers["If-None-Match"] = tag;
   try {
