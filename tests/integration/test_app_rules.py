@@ -92,7 +92,7 @@ def test_passes_are_judged_alike():
 
 
 PAUSES = """
-import { ask, hooks, merged, request } from "file://%s/net.mjs";
+import { ask, hooks, merged, picture, request } from "file://%s/net.mjs";
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const told = (status, body, headers = {}) => new Response(body ? JSON.stringify(body) : null, { status, headers });
 const wait = (id, seconds) => told(429, { error: { id, message: "m" } }, { "Retry-After": String(seconds) });
@@ -133,6 +133,14 @@ answers = [wait("lan.too-many-requests", 0.05), told(201, { id: "e" })];
 let turn = 0;
 result.moment = [await request("POST", "/e", () => ({ sent: ++turn })), bodies];
 
+// a picture that never comes holds up none behind it
+globalThis.fetch = (path, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("ended"))));
+result.pictures = [await picture("/p", new AbortController().signal, 20).catch((e) => e.message)];
+const screen = new AbortController();
+const left = picture("/p", screen.signal, 600000).catch((e) => e.message);
+screen.abort();
+result.pictures.push(await left);
+
 let reached = true;
 hooks.onReached = (r) => { reached = r; };
 globalThis.fetch = async () => { throw new TypeError("away"); };
@@ -162,6 +170,7 @@ def test_the_tablet_waits_when_it_is_told_to():
     assert result["patience"] == [429, 5]
     assert result["tags"] == [None, {"answer": {"n": 3}, "tag": '"t"'}, [["/c", '"s"'], ["/c", None]]]
     assert result["moment"] == [{"id": "e"}, [{"sent": 1}, {"sent": 2}]]
+    assert result["pictures"] == ["ended", "ended"]
     assert result["away"] == ["away", False]
     assert result["runs"] == [1, 2, 3]
 

@@ -66,11 +66,21 @@ export async function request(method, path, body, wanted) {
   return (await ask(method, path, { body, wanted })).answer;
 }
 
-// A picture, as a Blob. One that does not come says nothing about the box, which may have its reasons.
-export async function picture(path, signal) {
-  const response = await fetch(path, { signal });
-  if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => ({}))).error);
-  return response.blob();
+// A picture, as a Blob; none after `ms`, as over a network that is gone. One that does not come says nothing about the box, which may
+// have its reasons.
+export async function picture(path, signal, ms = ANSWER_MS) {
+  const end = new AbortController();
+  const stop = () => end.abort();
+  const timer = setTimeout(stop, ms);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const response = await fetch(path, { signal: end.signal });
+    if (!response.ok) throw new Refused(response.status, (await response.json().catch(() => ({}))).error);
+    return await response.blob();
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 // `act`, one at a time; all who ask for it while it runs, and for `pauseMs` after, get one more run together.
