@@ -16,6 +16,7 @@
 #include "lib/http/client.h"
 
 #define LOGIN_DEFAULT "root"
+#define TOKENS "tokens.d"
 #define LOGIN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 char *fleet_config_path(const char *name)
@@ -29,6 +30,14 @@ char *fleet_config_path(const char *name)
     if (user)
         home = user->pw_dir;
     return str_empty(home) ? NULL : str_format("%s/.config/secbox/%s", home, name);
+}
+
+char *fleet_token_path(const Fleet *fleet)
+{
+    _cleanup_(freep) char *gateway = api_encode(fleet->api.gateway),
+                          *name = gateway ? path_join(TOKENS, gateway) : NULL;
+
+    return name ? fleet_config_path(name) : NULL;
 }
 
 /* A missing file is an empty one. */
@@ -71,15 +80,18 @@ static bool is_token(const char *text)
 /* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration, then the token of sign-in. */
 static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
 {
-    const char *value = fleet->token_file ? NULL : setting(NULL, config, "SECBOX_TOKEN");
-    const char *file = setting(fleet->token_file, config, "SECBOX_TOKEN_FILE");
-    _cleanup_(freep) char *signed_in = fleet_config_path(FLEET_TOKEN_FILE);
+    bool named = fleet->token_file || fleet->signs_out;
+    const char *value = named ? NULL : setting(NULL, config, "SECBOX_TOKEN");
+    const char *file = named ? fleet->token_file : setting(NULL, config, "SECBOX_TOKEN_FILE");
+    _cleanup_(freep) char *signed_in = fleet_token_path(fleet);
     _cleanup_(secret_freep) char *text = NULL;
 
     if (fleet->without_token)
         return 0;
     if (!value && !file && signed_in && access(signed_in, F_OK) == 0)
         file = signed_in;
+    if (!value && !file && fleet->signs_out)
+        return error_set(err, ENOENT, "fleet.sign-in", "nobody is signed in here at %s", fleet->api.gateway);
     if (!value && !file)
         return error_set(err, EINVAL, "usage",
                          "no token: run secbox-fleet sign-in, give --token-file, or set SECBOX_TOKEN");

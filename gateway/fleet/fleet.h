@@ -72,6 +72,7 @@ typedef struct Fleet {
     bool auto_approve;
     bool passphrase;
     bool without_token;   /* set by a verb that needs none, before fleet_begin() */
+    bool signs_out;       /* set by a verb that means the token of sign-in, whatever else the environment names */
     Api api;              /* set by fleet_begin() */
     char *login;          /* the same: the account to log in as; owned */
     const Gathered *sent; /* by fleet_read_compose(): what errors of the gateway and of boxes are about */
@@ -80,8 +81,9 @@ typedef struct Fleet {
 /* Every verb's first call: finds gateway, token and CA (gateway/fleet/config.c). Errors have the id "usage" or are fleet.*. */
 int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 
-/* Of sign-in, below the operator's own settings; used where nothing else names a token. */
-#define FLEET_TOKEN_FILE "token"
+/* Where the token of sign-in is, once the gateway is known: none is shown to another one. A new string; NULL when there is no home
+ * or no memory. */
+char *fleet_token_path(const Fleet *fleet);
 
 /* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */
 char *fleet_config_path(const char *name);

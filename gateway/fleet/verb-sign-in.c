@@ -159,9 +159,10 @@ static int exchange(const Fleet *fleet, const SignIn *s, const char *code, char 
 }
 
 /* Where fleet_begin() finds it. */
-static int keep_token(const cJSON *answer, Error *err)
+static int keep_token(const Fleet *fleet, const cJSON *answer, Error *err)
 {
-    _cleanup_(freep) char *path = fleet_config_path(FLEET_TOKEN_FILE), *folder = fleet_config_path("");
+    _cleanup_(freep) char *path = fleet_token_path(fleet),
+                          *folder = path ? strndup(path, (size_t) (strrchr(path, '/') - path)) : NULL;
     const char *token = json_string(answer, "token");
     _cleanup_(secret_freep) char *line = token ? str_format("%s\n", token) : NULL;
 
@@ -246,25 +247,50 @@ int verb_sign_in(int argc _unused_, char **argv _unused_, void *userdata)
     if (r >= 0)
         r = api_call(&fleet->api, "POST", "/v1/sign-in", request, CALL_TIMEOUT, &reply, &err);
     if (r >= 0)
-        r = keep_token(reply.body, &err);
+        r = keep_token(fleet, reply.body, &err);
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : show(fleet, reply.body);
+}
+
+static int forget_token(const Fleet *fleet, Error *err)
+{
+    _cleanup_(freep) char *path = fleet_token_path(fleet);
+
+    if (!path)
+        return -ENOMEM;
+    return unlink(path) == 0 || errno == ENOENT
+               ? 0
+               : error_set(err, errno, "fleet.sign-in", "%s stays: %s", path, strerror(errno));
+}
+
+/* NULL: it had ended before. */
+static int show_end(const Fleet *fleet, const cJSON *answer)
+{
+    const char *name = json_string(answer, "signedOut");
+    _cleanup_(cJSON_Deletep) cJSON *over = cJSON_CreateObject();
+
+    if (fleet->json && !answer)
+        return report_json(cJSON_AddNullToObject(over, "signedOut") ? over : NULL, EXIT_OK);
+    if (fleet->json)
+        return report_json(answer, EXIT_OK);
+    return report_text(answer ? str_format("%s is signed out\n", name ? name : "?")
+                              : strdup("that sign-in was over already\n"),
+                       EXIT_OK);
 }
 
 int verb_sign_out(int argc _unused_, char **argv _unused_, void *userdata)
 {
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = fleet_config_path(FLEET_TOKEN_FILE);
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
-    int r = fleet_ask(fleet, "DELETE", "/v1/sign-in", NULL, CALL_TIMEOUT, &reply, &err);
 
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (path && unlink(path) < 0 && errno != ENOENT) {
-        r = error_set(&err, errno, "fleet.sign-in", "%s stays: %s", path, strerror(errno));
-        return fleet_fail(fleet, NULL, &err, r);
-    }
-    const char *name = json_string(reply.body, "signedOut");
-    return fleet->json ? report_json(reply.body, EXIT_OK)
-                       : report_text(str_format("%s is signed out\n", name ? name : "?"), EXIT_OK);
+    fleet->signs_out = true;
+    int r = fleet_ask(fleet, "DELETE", "/v1/sign-in", NULL, CALL_TIMEOUT, &reply, &err);
+    bool kept = !fleet->token_file;
+    bool over = kept && r == -EREMOTEIO && reply.status == 401; /* by itself, or an administrator has ended it */
+
+    if (over)
+        error_done(&err);
+    if (r >= 0 || over)
+        r = kept ? forget_token(fleet, &err) : 0;
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : show_end(fleet, over ? NULL : reply.body);
 }

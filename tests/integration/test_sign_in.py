@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -31,6 +32,10 @@ class World:
         self.provider.add_user("eva", "eva@example.com", "somewhere else")
         self.gateway = Gateway(os.path.join(folder, "gateway"), options=[
             "--oidc-issuer", self.provider.issuer, "--oidc-client", CLIENT, "--oidc-roles", ROLES])
+
+    def kept(self, fleet):
+        """Where her token is."""
+        return os.path.join(fleet.home, ".config/secbox/tokens.d", urllib.parse.quote(self.gateway.url, safe=""))
 
     def fleet(self, person):
         """This person's command line, without any token."""
@@ -80,7 +85,7 @@ def audit(world, action):
 def test_a_person_signs_in_as_what_the_provider_says(world):
     fleet, answer = world.sign_in("ana")
     assert (answer["name"], answer["role"]) == ("ana@example.com", "operator") and "token" not in answer
-    kept = os.path.join(fleet.home, ".config/secbox/token")
+    kept = world.kept(fleet)
     assert os.stat(kept).st_mode & 0o777 == 0o600 and os.stat(os.path.dirname(kept)).st_mode & 0o777 == 0o700
     fleet.run("devices", "list", check=0)
     assert "auth.role" in fleet.run("devices", "remove", "none", "--yes", check=1).stderr, "that is for admins"
@@ -88,16 +93,23 @@ def test_a_person_signs_in_as_what_the_provider_says(world):
     assert entry["actor"] == "operator:ana@example.com" and entry["detail"]["role"] == "operator"
     _, viewer = world.sign_in("leo")
     assert viewer["role"] == "viewer"
-    # signed out, and nothing of it is left
+    # another gateway is not shown it
+    elsewhere = fleet.run("devices", "list", "--gateway", "http://127.0.0.1:9", check=2)
+    assert "no token" in elsewhere.stderr, "there was none to show"
+    # signed out, and nothing of it is left; a token that is set has nothing to do with it
+    fleet.env["SECBOX_TOKEN"] = world.gateway.token
     assert json.loads(fleet.run("sign-out", "--json", check=0).stdout) == {"signedOut": "ana@example.com"}
     assert not os.path.exists(kept)
+    assert "nobody is signed in here" in fleet.run("sign-out", check=1).stderr
+    assert fleet.run("devices", "list", check=0)
+    del fleet.env["SECBOX_TOKEN"]
     assert "sign-in" in fleet.run("devices", "list", check=2).stderr, "what to do is said"
 
 
 def test_who_has_no_role_gets_no_token(world):
     fleet, error = world.sign_in("eva", code=1)
     assert error["error"]["id"] == "sign-in.no-role" and "eva@example.com" in error["error"]["message"]
-    assert not os.path.exists(os.path.join(fleet.home, ".config/secbox/token"))
+    assert not os.path.exists(world.kept(fleet))
 
 
 def test_an_administrator_ends_it(world):
@@ -107,6 +119,8 @@ def test_an_administrator_ends_it(world):
     world.gateway.run("sign-ins", "revoke", "leo@example.com")
     p = fleet.run("devices", "list", check=1)
     assert "operator.token-unknown" in p.stderr
+    assert json.loads(fleet.run("sign-out", "--json", check=0).stdout) == {"signedOut": None}
+    assert not os.path.exists(world.kept(fleet)), "what is good for nothing is not kept"
 
 
 def test_new_keys_of_the_provider_are_found(world):
