@@ -17,7 +17,7 @@
 
 #define HEAD_MAX 16384
 /* A browser that connects early and says nothing must not keep others away. */
-#define PATIENCE_MS 3000
+#define PATIENCE (3 * USEC_PER_SEC)
 
 static const char page[] =
     "<!doctype html><meta charset=utf-8><title>SecBox</title>"
@@ -98,29 +98,39 @@ static void answer(int fd, const char *status)
         fprintf(stderr, "the browser does not wait for its page: %s\n", strerror(errno));
 }
 
-/* The first line of what a browser asks; NULL when none comes. */
+/* All of the head: a connection that is closed over what nobody has read is reset, and the browser loses its page. */
+static void read_head(int fd, Buf *head)
+{
+    static const char end[] = "\r\n\r\n";
+    char piece[2048];
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    usec_t until = boottime_usec() + PATIENCE, now;
+
+    while ((now = boottime_usec()) < until && poll(&p, 1, (int) ((until - now) / USEC_PER_MSEC + 1)) > 0) {
+        ssize_t n = recv(fd, piece, sizeof(piece), 0);
+        if (n <= 0 || buf_append(head, piece, (size_t) n) < 0 || memmem(head->data, head->len, end, strlen(end)))
+            break;
+    }
+    explicit_bzero(piece, sizeof(piece));
+}
+
+/* What a browser asks for; NULL when it asks for nothing. */
 static char *read_target(int fd)
 {
     Buf head = BUF_INIT(HEAD_MAX);
-    char piece[2048];
-    struct pollfd p = { .fd = fd, .events = POLLIN };
+    char *target = NULL;
 
-    while (poll(&p, 1, PATIENCE_MS) > 0) {
-        ssize_t n = recv(fd, piece, sizeof(piece), 0);
-        if (n <= 0 || buf_append(&head, piece, (size_t) n) < 0)
-            break;
-        char *end = memchr(head.data, '\r', head.len);
-        if (!end)
-            continue;
+    read_head(fd, &head);
+    char *end = head.len > 0 ? memchr(head.data, '\r', head.len) : NULL;
+    if (end) {
         *end = '\0';
         const char *from = strchr(head.data, ' '), *to = from ? strchr(from + 1, ' ') : NULL;
-        char *target = to ? strndup(from + 1, (size_t) (to - from - 1)) : NULL;
-        explicit_bzero(head.data, head.len);
-        buf_done(&head);
-        return target;
+        target = to ? strndup(from + 1, (size_t) (to - from - 1)) : NULL;
     }
+    if (head.data)
+        explicit_bzero(head.data, head.len);
     buf_done(&head);
-    return NULL;
+    return target;
 }
 
 static int take_browser(const SignInCallback *c, const char *state, char **ret, Error *err)
