@@ -81,8 +81,7 @@ void media_fetches_end_of(Media *m, const MediaSession *s, int r, const Error *e
 
 static int judge(const MediaFetch *f, int r, const Error *why, Error *err)
 {
-    return f->unpiped ? error_set(err, EINVAL, "media.request",
-                                  "ask for a piece of a recording by GET, and one after the other")
+    return f->unpiped ? error_set(err, EINVAL, "media.request", "ask for one piece of a recording after the other")
                       : frigate_answer_judge(f->status, r, why, err);
 }
 
