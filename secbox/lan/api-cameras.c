@@ -158,7 +158,7 @@ static int check_bounds(const Lan *lan, const CameraViewer *new, Error *err)
     if (of_guard >= VIEWERS_OF_GUARD_MAX)
         return error_set(err, EBUSY, "camera.busy", "you look at %d pictures already: close one", VIEWERS_OF_GUARD_MAX);
     if (all >= VIEWERS_MAX || pictures > PICTURES_MAX)
-        return error_set(err, EBUSY, "camera.busy", "as many guards as the box takes look at its cameras already");
+        return error_set(err, EBUSY, "camera.busy", "as much as the box takes of its cameras is looked at already");
     return 0;
 }
 
