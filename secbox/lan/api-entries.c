@@ -92,22 +92,24 @@ static void on_written(int r, const Error *err, void *userdata)
         writing_end(w);
 }
 
-/* Writes one event or two. `data` are borrowed. */
-static void write_events(LanRequest *q, const QueueEvent *events, size_t n)
+/* Writes one event or two. `data` are borrowed. q is answered; NULL: the tablet is gone. */
+static void write_events(Lan *lan, LanRequest *q, const QueueEvent *events, size_t n)
 {
     Writing *w = calloc(1, sizeof(*w));
 
-    if (!w) {
+    if (!w && q)
         lan_answer(q, 500, NULL);
+    if (!w)
         return;
+    *w = (Writing) { .q = q, .lan = lan, .waiting = 1, .next = lan->writings };
+    lan->writings = w;
+    if (q) {
+        q->scratch = w;
+        q->scratch_free = writing_gone;
     }
-    *w = (Writing) { .q = q, .lan = q->lan, .waiting = 1, .next = q->lan->writings };
-    q->lan->writings = w;
-    q->scratch = w;
-    q->scratch_free = writing_gone;
     for (size_t i = 0; i < n && w->failed >= 0; i++) {
         char id[UUID_SIZE];
-        int r = queue_write(q->lan->queue, &events[i], on_written, w, id, &w->err);
+        int r = queue_write(lan->queue, &events[i], on_written, w, id, &w->err);
         if (r < 0)
             w->failed = r;
         else
@@ -242,7 +244,8 @@ static bool add_guard(LanRequest *q, cJSON *data)
 
 /* Somebody who comes in, until it is written. */
 typedef struct Entry {
-    LanRequest *q;
+    Lan *lan;
+    LanRequest *q; /* NULL: the tablet is gone */
     cJSON *data;
     char id[UUID_SIZE], use[UUID_SIZE];
     usec_t at;
@@ -250,10 +253,8 @@ typedef struct Entry {
     EntryPicture *picture; /* it waits for this one */
 } Entry;
 
-static void entry_free(void *entry)
+static void entry_free(Entry *e)
 {
-    Entry *e = entry;
-
     entry_picture_free(e->picture);
     cJSON_Delete(e->data);
     free(e);
@@ -266,14 +267,24 @@ static void entry_write(Entry *e)
         { .kind = "guest.used", .data = e->data, .client_id = e->use, .at = e->at },
     };
 
-    e->q->scratch_free = NULL;
-    write_events(e->q, events, e->is_guest ? 2 : 1);
+    if (e->q)
+        e->q->scratch_free = NULL;
+    write_events(e->lan, e->q, events, e->is_guest ? 2 : 1);
     entry_free(e);
+}
+
+/* It has happened, whoever waits for the answer. */
+static void entry_gone(void *entry)
+{
+    Entry *e = entry;
+
+    e->q = NULL;
+    entry_write(e);
 }
 
 static int add_picture(Entry *e, const char *digest)
 {
-    const char *camera = e->q->lan->entry_camera;
+    const char *camera = e->lan->entry_camera;
     cJSON *photos = cJSON_GetObjectItemCaseSensitive(e->data, "photos");
     cJSON *gate = cJSON_AddObjectToObject(e->data, "cameraPhoto");
 
@@ -287,7 +298,7 @@ static int add_picture(Entry *e, const char *digest)
 static void on_picture(const char *digest, void *userdata)
 {
     Entry *e = userdata;
-    const Lan *lan = e->q->lan;
+    const Lan *lan = e->lan;
 
     e->picture = NULL;
     if (digest && add_picture(e, digest) < 0)
@@ -311,7 +322,7 @@ static bool is_of_now(const LanRequest *q, usec_t at)
 
 static bool begin_picture(Entry *e)
 {
-    const Lan *lan = e->q->lan;
+    const Lan *lan = e->lan;
     const EntryPictureParts parts = { .event = lan->event,
                                       .cameras = lan->cameras,
                                       .photos = lan->photos,
@@ -335,7 +346,7 @@ static Entry *entry_new(LanRequest *q, cJSON *data, const QueueEvent *event)
 
     if (!e)
         return NULL;
-    *e = (Entry) { .q = q, .at = event->at, .is_guest = json_string(data, "guest") };
+    *e = (Entry) { .lan = q->lan, .q = q, .at = event->at, .is_guest = json_string(data, "guest") };
     if (event->client_id)
         memcpy(e->id, event->client_id, sizeof(e->id));
     else
@@ -368,7 +379,7 @@ static void enter(LanRequest *q, cJSON *data)
         return;
     }
     q->scratch = e;
-    q->scratch_free = entry_free;
+    q->scratch_free = entry_gone;
     if (!begin_picture(e))
         entry_write(e);
 }
@@ -380,7 +391,7 @@ static void leave(LanRequest *q, cJSON *data)
     if (!json_string(q->body, "visit"))
         lan_refuse(q, 400, "lan.bad-request", "visit must be the id of an entry");
     else if (take_ids(q, data, "visit") && take_text(q, data, "note") && take_photos(q, data) && take_event(q, &event))
-        write_events(q, &event, 1);
+        write_events(q->lan, q, &event, 1);
 }
 
 static void entries_post(LanRequest *q)
@@ -408,7 +419,7 @@ static void notes_post(LanRequest *q)
     if (str_empty(json_string(q->body, "text")))
         lan_refuse(q, 400, "lan.bad-request", "a note needs a text");
     else if (take_text(q, data, "text") && take_event(q, &event))
-        write_events(q, &event, 1);
+        write_events(q->lan, q, &event, 1);
 }
 
 static int add_parsed(cJSON *item, const char *name, const char *data)

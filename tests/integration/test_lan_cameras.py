@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import hashlib
 import http.client
+import json
 import os
 import socket
 
@@ -63,6 +64,17 @@ class CameraGate(Gate):
         wanted = uuid7()
         answer = self.tablet.post("/api/lan/entries", {"kind": "enter", "name": "Ana", "clientId": wanted, **entry})
         assert answer.status == 201, answer.raw
+        return wait_until(lambda: self.box.server.events.get(wanted), "the cloud has it", self.box.alive)["data"]
+
+    def enter_and_leave(self):
+        """The same of a tablet that is gone before it is answered."""
+        wanted, asked, tablet = uuid7(), "/api/entrada/latest.jpg", Tablet(self.box)
+        before = len(self.frigate.asked(asked))
+        tablet.open()
+        tablet.connection.request("POST", "/api/lan/entries", json.dumps({"kind": "enter", "name": "Ana", "clientId": wanted}), {
+            "Cookie": "; ".join(f"{k}={v}" for k, v in self.tablet.cookies.items()), "Content-Type": "application/json"})
+        wait_until(lambda: len(self.frigate.asked(asked)) > before or self.box.server.events.get(wanted), "the box has it", self.box.alive)
+        tablet.connection.close()
         return wait_until(lambda: self.box.server.events.get(wanted), "the cloud has it", self.box.alive)["data"]
 
     def enter_with_picture(self, **entry):
@@ -298,5 +310,6 @@ def test_an_entry_never_waits_for_a_picture(gate):
     gate.frigate.behave("hang")
     assert "photos" not in gate.enter()
     assert "gave no picture in time" in read_text(gate.box.log)
+    assert "photos" not in gate.enter_and_leave()
     gate.restart_frigate()
     assert gate.enter_with_picture()["cameraPhoto"]
