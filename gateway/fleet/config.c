@@ -78,7 +78,7 @@ static bool is_token(const char *text)
 }
 
 /* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration, then the token of sign-in. */
-static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
+static int find_token(Fleet *fleet, const EnvFile *config, char **ret, Error *err)
 {
     bool named = fleet->token_file || fleet->signs_out;
     const char *value = named ? NULL : setting(NULL, config, "SECBOX_TOKEN");
@@ -86,6 +86,7 @@ static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Err
     _cleanup_(freep) char *signed_in = fleet_token_path(fleet);
     _cleanup_(secret_freep) char *text = NULL;
 
+    fleet->has_other_token = fleet->without_token && (value || file);
     if (fleet->without_token)
         return 0;
     if (!value && !file && signed_in && access(signed_in, F_OK) == 0)

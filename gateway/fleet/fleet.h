@@ -72,6 +72,7 @@ typedef struct Fleet {
     bool auto_approve;
     bool passphrase;
     bool without_token;   /* set by a verb that needs none, before fleet_begin() */
+    bool has_other_token; /* set by fleet_begin() then: commands take another token than that of sign-in */
     bool signs_out;       /* set by a verb that means the token of sign-in, whatever else the environment names */
     Api api;              /* set by fleet_begin() */
     char *login;          /* the same: the account to log in as; owned */

@@ -178,6 +178,9 @@ static int keep_token(const Fleet *fleet, const cJSON *answer, Error *err)
 static int show(const Fleet *fleet, cJSON *answer)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(answer, "token");
+    if (fleet->has_other_token)
+        fprintf(stderr, PROGRAM ": other commands take the token that SECBOX_TOKEN, SECBOX_TOKEN_FILE or --token-file "
+                                "names, as long as one of these is set\n");
     if (fleet->json)
         return report_json(answer, EXIT_OK);
     const char *name = json_string(answer, "name"), *role = json_string(answer, "role"),

@@ -112,6 +112,18 @@ def test_who_has_no_role_gets_no_token(world):
     assert not os.path.exists(world.kept(fleet))
 
 
+def test_another_token_that_is_set_is_said(world):
+    fleet = world.fleet("leo")
+    fleet.env["SECBOX_TOKEN"] = world.gateway.token
+    process, page = world.begin(fleet)
+    with urllib.request.urlopen(Visitor(world.provider).log_in("leo").agree(page), timeout=60):
+        pass
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0 and json.loads(out)["role"] == "viewer", err
+    assert "other commands take the token that SECBOX_TOKEN" in err
+    fleet.run("sign-out", check=0)
+
+
 def test_an_administrator_ends_it(world):
     fleet, _ = world.sign_in("leo")
     listed = world.gateway.run("sign-ins", "list", "--json")
