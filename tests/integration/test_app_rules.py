@@ -134,7 +134,9 @@ let turn = 0;
 result.moment = [await request("POST", "/e", () => ({ sent: ++turn })), bodies];
 
 // a picture that never comes holds up none behind it
-globalThis.fetch = (path, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("ended"))));
+globalThis.fetch = (path, { signal }) => new Promise((_, reject) => {
+  signal.addEventListener("abort", () => reject(new Error("ended")));
+});
 result.pictures = [await picture("/p", new AbortController().signal, 20).catch((e) => e.message)];
 const screen = new AbortController();
 const left = picture("/p", screen.signal, 600000).catch((e) => e.message);

@@ -73,7 +73,8 @@ class CameraGate(Gate):
         tablet.open()
         tablet.connection.request("POST", "/api/lan/entries", json.dumps({"kind": "enter", "name": "Ana", "clientId": wanted}), {
             "Cookie": "; ".join(f"{k}={v}" for k, v in self.tablet.cookies.items()), "Content-Type": "application/json"})
-        wait_until(lambda: len(self.frigate.asked(asked)) > before or self.box.server.events.get(wanted), "the box has it", self.box.alive)
+        wait_until(lambda: len(self.frigate.asked(asked)) > before or self.box.server.events.get(wanted), "the box has it",
+                   self.box.alive)
         tablet.connection.close()
         return wait_until(lambda: self.box.server.events.get(wanted), "the cloud has it", self.box.alive)["data"]
 
