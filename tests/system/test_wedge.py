@@ -169,6 +169,8 @@ def test_mgmt_agent_is_killed(box):
 def test_recovery_works_from_what_it_remembers(box):
     """The configuration is gone, and all else is dead; recovery-agent is started again. Whom the box trusts is not remembered:
     a key that was taken away must not come back."""
+    # a child process writes it down, after the tunnel has come up
+    wait_until(lambda: os.path.exists(box.recovery.state("config.env")), "the configuration is remembered", box.death)
     box.stop_recovery()
     for name in ("mgmt-agent.env", "recovery.env", "secbox.env"):
         os.unlink(box.box.path(f"etc/tucomunidad/{name}"))
