@@ -41,11 +41,14 @@ def die_with_parent():
 
 
 def container_ids(folder):
-    """Ids of the containers in podman stores below a folder."""
+    """Ids of the containers in podman stores below a folder. Of a run that was killed the machines' file systems may be there, with
+    links that lead round in circles."""
     ids = set()
-    for path in glob.glob(os.path.join(folder, "**/overlay-containers/containers.json"), recursive=True):
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as f:
-            ids.update(c["id"] for c in json.load(f))
+    for path, folders, _ in os.walk(folder):
+        if os.path.basename(path) == "overlay-containers":
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(path, "containers.json"), encoding="utf-8") as f:
+                ids.update(c["id"] for c in json.load(f))
+        folders[:] = [name for name in folders if name not in ("overlay", "rootfs", "upper", "proc", "sys")]
     return ids
 
 
