@@ -113,6 +113,12 @@ def no_trailing_white_space():
             yield f"{path}:{line}: white space at the end of the line"
 
 
+def no_built_files():
+    """What a compiler or a merge has left beside the sources: builds go to build*/."""
+    for path in of_kind(".d", ".o", ".orig", ".rej"):
+        yield f"{path}: made by a tool, not a part of the project: remove it"
+
+
 CHECKS = [files_are_made_for_their_owner, forbidden_functions, spdx_lines, line_lengths, file_sizes, function_sizes,
           unfinished_words, no_conditional_compilation, pragma_once, no_variable_names_of_machines, file_names,
-          no_trailing_white_space]
+          no_built_files, no_trailing_white_space]
