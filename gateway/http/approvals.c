@@ -109,6 +109,14 @@ static void answer_waits(Request *c, const char *document)
     }
     const cJSON *approval = cJSON_GetObjectItemCaseSensitive(body, "approval");
     const char *id = json_string(approval, "id"), *by = json_string(approval, "decidedBy");
+
+    if (str_equal(json_string(approval, "state"), "approved")) { /* as it was; the same request, sent twice, was faster */
+        request_fail(c,
+                     error_set(&err, EBUSY, "approval.over",
+                               "the same request has used %s at this moment: to have it done twice, ask once more", id),
+                     &err);
+        return;
+    }
     int r =
         str_equal(json_string(approval, "state"), "refused")
             ? error_set(&err, EACCES, "approval.refused", "%s has refused this: it is %s", by ? by : "another person",

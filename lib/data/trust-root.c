@@ -260,7 +260,7 @@ int trust_root_check(const TrustRoot *root, const OrderView *view, uint64_t floo
     if (root->version - floor > TRUST_ROOT_STEP_MAX)
         return error_set(err, EACCES, "root.jump",
                          "the version of the root document, %llu, is more than %d above the one that this box has "
-                         "taken, %llu: none could come after the highest",
+                         "taken, %llu: make one with a lower version",
                          (unsigned long long) root->version, TRUST_ROOT_STEP_MAX, (unsigned long long) floor);
     return check_time(root, view, err);
 }

@@ -12,6 +12,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
+#include "lib/data/trust-root-store.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
@@ -26,7 +27,6 @@
 #include "mgmt-agent/state/confirm-deadline.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
-#include "lib/data/trust-root-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 

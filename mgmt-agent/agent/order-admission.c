@@ -9,9 +9,9 @@
 #include "lib/cli/finding-clock.h"
 #include "lib/data/digest.h"
 #include "lib/data/order-envelope.h"
+#include "lib/data/trust.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/order-floors.h"
-#include "lib/data/trust.h"
 #include "mgmt-agent/state/way-back.h"
 
 #define STATUS_UNSIGNED 401

@@ -5,8 +5,8 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/cli/finding-clock.h"
-#include "mgmt-agent/agent/agent.h"
 #include "lib/data/trust-root-store.h"
+#include "mgmt-agent/agent/agent.h"
 
 #define STATUS_REFUSED 401
 #define STATUS_FAILED 500 /* a disk that is full, say: it may be sent again */

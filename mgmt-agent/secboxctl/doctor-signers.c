@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "lib/base/paths.h"
-#include "mgmt-agent/secboxctl/doctor.h"
 #include "lib/cli/finding-clock.h"
 #include "lib/data/trust.h"
+#include "mgmt-agent/secboxctl/doctor.h"
 
 #define EXPIRES_SOON (30 * USEC_PER_DAY)
 

@@ -9,6 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/data/json.h"
+#include "lib/data/order-signers.h"
 
 #define PROGRAM "secboxctl"
 
@@ -87,6 +88,9 @@ int verb_relay_status(int argc, char **argv, void *userdata);
 int verb_relay_use(int argc, char **argv, void *userdata);
 int verb_pair(int argc, char **argv, void *userdata);
 int verb_unpair(int argc, char **argv, void *userdata);
+/* verb-trust.c: signers as an array of {"name", "keyId", "hardware"} in this member, and as a table: a new string or NULL. -ENOMEM */
+int secboxctl_add_signers(cJSON *o, const char *member, const OrderSigners *signers);
+char *secboxctl_signers_table(const OrderSigners *signers);
 int verb_trust_list(int argc, char **argv, void *userdata);
 int verb_trust_add(int argc, char **argv, void *userdata);
 int verb_trust_remove(int argc, char **argv, void *userdata);

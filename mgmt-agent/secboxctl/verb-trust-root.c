@@ -13,27 +13,12 @@
 #include "lib/cli/confirm.h"
 #include "lib/cli/finding-clock.h"
 #include "lib/cli/report.h"
-#include "lib/cli/table.h"
-#include "mgmt-agent/secboxctl/secboxctl.h"
 #include "lib/data/trust-root-store.h"
+#include "mgmt-agent/secboxctl/secboxctl.h"
 
 #define NONE                                                                                                           \
     "No root document is in force: whose orders count is what `secboxctl trust list` shows.\n"                         \
     "`secbox-fleet trust make` makes one.\n"
-
-static int add_keys(cJSON *o, const Trust *trust)
-{
-    cJSON *list = cJSON_AddArrayToObject(o, "keys");
-
-    for (size_t i = 0; i < trust->signers.n; i++) {
-        const OrderSigner *s = &trust->signers.list[i];
-        cJSON *entry = cJSON_CreateObject();
-        if (json_append(list, entry) < 0 || json_add_string(entry, "name", s->name) < 0 ||
-            json_add_string(entry, "keyId", s->fingerprint) < 0 || json_add_bool(entry, "hardware", s->application) < 0)
-            return -ENOMEM;
-    }
-    return list ? 0 : -ENOMEM;
-}
 
 static int add_devices(cJSON *o, const TrustRoot *root)
 {
@@ -68,22 +53,9 @@ static cJSON *describe(const Trust *trust, const TrustRootRecord *record)
         json_add_string(o, "issuedAt", timestamp_format(root->issued, issued)) < 0 ||
         json_add_string(o, "expiresAt", timestamp_format(root->expires, expires)) < 0 ||
         json_add_string(o, "reason", root->reason) < 0 || json_add_string(o, "agreedBy", trust->root_signed_by) < 0 ||
-        add_keys(o, trust) < 0 || add_devices(o, root) < 0)
+        secboxctl_add_signers(o, "keys", &trust->signers) < 0 || add_devices(o, root) < 0)
         return NULL;
     return record->version == root->version && add_record(o, record) < 0 ? NULL : TAKE_PTR(o);
-}
-
-static char *keys_table(const OrderSigners *signers)
-{
-    static const char *const headers[] = { "NAME", "KEY", "KIND", NULL };
-    _cleanup_(table_freep) Table *t = table_new(headers);
-
-    for (size_t i = 0; i < signers->n; i++) {
-        const OrderSigner *s = &signers->list[i];
-        if (!t || table_row(t, s->name, s->fingerprint, s->application ? "hardware" : "file") < 0)
-            return NULL;
-    }
-    return t ? table_print(t, 0) : NULL;
 }
 
 /* What came by a message of the cloud has its id, and what root brought says so. */
@@ -108,7 +80,7 @@ static char *print(const Trust *trust, const cJSON *document)
         if (shown)
             r = buf_printf(&text, "%-18s%s\n", lines[i].label, shown);
     }
-    table = keys_table(&trust->signers);
+    table = secboxctl_signers_table(&trust->signers);
     if (r < 0 || !table || !boxes)
         return NULL;
     r = buf_printf(&text, "%-18s%s\n\n%s%u of them must sign an order\n", "for",

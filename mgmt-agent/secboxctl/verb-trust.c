@@ -42,20 +42,40 @@ static int write_threshold(unsigned threshold, Error *err)
                          : file_remove(path, err);
 }
 
+int secboxctl_add_signers(cJSON *o, const char *member, const OrderSigners *signers)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, member);
+
+    for (size_t i = 0; i < signers->n; i++) {
+        const OrderSigner *s = &signers->list[i];
+        cJSON *entry = cJSON_CreateObject();
+        if (json_append(list, entry) < 0 || json_add_string(entry, "name", s->name) < 0 ||
+            json_add_string(entry, "keyId", s->fingerprint) < 0 || json_add_bool(entry, "hardware", s->application) < 0)
+            return -ENOMEM;
+    }
+    return list ? 0 : -ENOMEM;
+}
+
+char *secboxctl_signers_table(const OrderSigners *signers)
+{
+    static const char *const headers[] = { "NAME", "KEY", "KIND", NULL };
+    _cleanup_(table_freep) Table *t = table_new(headers);
+
+    for (size_t i = 0; i < signers->n; i++) {
+        const OrderSigner *s = &signers->list[i];
+        if (!t || table_row(t, s->name, s->fingerprint, s->application ? "hardware" : "file") < 0)
+            return NULL;
+    }
+    return t ? table_print(t, 0) : NULL;
+}
+
 static cJSON *describe(const Trust *trust)
 {
     const OrderSigners *signers = &trust->signers;
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    cJSON *list = o ? cJSON_AddArrayToObject(o, "signers") : NULL;
 
-    for (size_t i = 0; list && i < signers->n; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        if (json_append(list, entry) < 0 || json_add_string(entry, "name", signers->list[i].name) < 0 ||
-            json_add_string(entry, "keyId", signers->list[i].fingerprint) < 0 ||
-            json_add_bool(entry, "hardware", signers->list[i].application) < 0)
-            return NULL;
-    }
-    if (!list || json_add_int(o, "threshold", (int) signers->threshold) < 0 ||
+    if (!o || secboxctl_add_signers(o, "signers", signers) < 0 ||
+        json_add_int(o, "threshold", (int) signers->threshold) < 0 ||
         (trust->root.version > 0 && json_add_u64(o, "rootVersion", trust->root.version) < 0))
         return NULL;
     return TAKE_PTR(o);
@@ -64,18 +84,11 @@ static cJSON *describe(const Trust *trust)
 static char *print(const Trust *trust)
 {
     const OrderSigners *signers = &trust->signers;
-    static const char *const headers[] = { "NAME", "KEY", "KIND", NULL };
-    _cleanup_(table_freep) Table *t = table_new(headers);
     _cleanup_(freep) char *table = NULL;
 
     if (signers->n == 0)
         return strdup(NOBODY);
-    for (size_t i = 0; i < signers->n; i++) {
-        const OrderSigner *s = &signers->list[i];
-        if (!t || table_row(t, s->name, s->fingerprint, s->application ? "hardware" : "file") < 0)
-            return NULL;
-    }
-    table = table_print(t, 0);
+    table = secboxctl_signers_table(signers);
     if (!table || trust->root.version == 0)
         return table ? str_format("%s%u of them must sign an order\n", table, signers->threshold) : NULL;
     return str_format("%s%u of them must sign an order, as version %llu of the root document says\n", table,

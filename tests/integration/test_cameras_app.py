@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.test_app import SCREENS, barriers, log_in, nameless, small, widest
 from tests.integration.test_lan import cloud, pg
-from tests.integration.test_lan_cameras import NAMES, CameraGate, Place
+from tests.integration.test_lan_cameras import NAMES, camera_gate
 from tests.lab import browser as browsers
 from tests.lab.browser import Browser
 from tests.lab.frigate_stand_in import FrigateStandIn, Pictures
@@ -26,11 +26,9 @@ SEEN = ("Object.defineProperty(document, 'visibilityState', { configurable: true
 def gate(cloud, pg):
     for height in (360, 720):
         Pictures.loop(height)
-    with FrigateStandIn(NAMES) as frigate:
-        it = CameraGate(Place(cloud, pg), frigate)
+    with FrigateStandIn(NAMES) as frigate, camera_gate(cloud, pg, frigate) as it:
         yield it
         assert not frigate.orders and not frigate.forbidden()
-        it.box.stop()
 
 
 @pytest.fixture

@@ -174,12 +174,13 @@ def test_of_all_that_would_act_at_once_one_does(box):
 
 
 def test_a_line_that_was_down_before_is_no_evidence(box):
+    if time.clock_gettime(time.CLOCK_BOOTTIME) < 120:
+        pytest.skip("this machine has just booted: no line can have been down for long")
     since = int((time.clock_gettime(time.CLOCK_BOOTTIME) - 3600) * 1e6)
     down = box.write("run/tucomunidad/mgmt-link/down-since", str(max(since, 1)))
     push_2(box, seconds=1)
     journal = box.journal()
-    if not journal.get("cutOff"):
-        pytest.skip("this machine has just booted")
+    assert journal["cutOff"] is True
     box.agent.kill()
     guard = box.start_guard()
     late = int(journal["deadlineUsec"]) / 1e6 + 2

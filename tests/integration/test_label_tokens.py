@@ -55,7 +55,11 @@ def test_lists_show_what_the_labels_reach(gw, sites, bound):
     assert [d["id"] for d in bound.ask("GET", "/v1/devices").json["devices"]] == [here]
     assert {g["device"] for g in bound.ask("GET", "/v1/grants").json["grants"]} == {here}
     assert bound.ask("GET", f"/v1/grants?device={there}").json["grants"] == []
-    assert bound.ask("GET", "/v1/sessions").json["sessions"] == []
+    gw.postgres.sql("INSERT INTO bridge_sessions(id, grant_id, way, opened_at)"
+                    f" SELECT 's-' || device, id, 'mgmt', now() FROM grants WHERE device IN ('{here}', '{there}')")
+    assert {s["device"] for s in bound.ask("GET", "/v1/sessions").json["sessions"]} == {here}
+    assert bound.ask("GET", f"/v1/sessions?device={there}").json["sessions"] == []
+    assert {here, there} <= {s["device"] for s in gw.request("GET", "/v1/sessions").json["sessions"]}
     entries = bound.ask("GET", "/v1/audit").json["entries"]
     assert {e["device"] for e in entries} == {here} and "grant.added" in {e["action"] for e in entries}
     assert there in {d["id"] for d in gw.request("GET", "/v1/devices").json["devices"]}

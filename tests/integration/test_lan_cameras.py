@@ -100,15 +100,23 @@ class LanViewer(Viewer):
         self.status = self.answer.status
 
 
+@contextlib.contextmanager
+def camera_gate(cloud, pg, frigate):
+    place = Place(cloud, pg)
+    try:
+        yield CameraGate(place, frigate)
+    finally:
+        place.box.stop()
+        place.box.close()
+
+
 @pytest.fixture(scope="module")
 def standing(pg):
     for height in (360, 480, 720):
         Pictures.loop(height)  # made before anybody waits for them
     with FakeCloud() as cloud, FrigateStandIn(NAMES) as frigate:
-        it = CameraGate(Place(cloud, pg), frigate)
-        yield it
-        it.box.stop()
-        it.box.close()
+        with camera_gate(cloud, pg, frigate) as it:
+            yield it
 
 
 @pytest.fixture

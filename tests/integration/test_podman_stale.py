@@ -7,12 +7,9 @@ import types
 
 import pytest
 
-from tests.conftest import require_programs
-from tests.lab import isolate
+from tests.integration.imitated import imitated_podman
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.box import Box
-from tests.lab.fake_podman import FakePodman
-from tests.lab.util import LabError
 
 # without `restart`, so that the service watch starts nothing meanwhile
 STACK = "services:\n  web:\n    image: registry.example/web:1\n"
@@ -25,25 +22,17 @@ NETWORK_5 = "rootless netns: create netns: open /run/user/1000/containers/networ
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory):
-    require_programs("mgmt-agent", "mgmt-worker", "secboxctl")
-    if not isolate.is_isolated() or not all(map(os.path.exists, ("/usr/bin/podman", "/usr/bin/crun"))):
-        pytest.skip("the imitated podman takes the place of /usr/bin/podman in a mount namespace: run through tests.lab.isolate")
+    if not os.path.exists("/usr/bin/crun"):
+        pytest.skip("crun is missing: what is removed is asked of it")
     folder = str(tmp_path_factory.mktemp("box"))
     lab = types.SimpleNamespace(user="root", env={"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8"})
-    try:
-        podman = FakePodman(folder)
-    except LabError as e:
-        pytest.skip(f"podman cannot be imitated here: {e}")
-    try:
-        podman.mount()
-        with Box(lab, folder, agent_args=["--podman-compose", podman.compose, "--settle", "1"]) as it:
-            it.set_engine("podman-compose")
-            it.podman = podman.box(it.root)
-            it.start()
-            assert it.apply(STACK)["outcome"] == "done", it.log()
-            yield it
-    finally:
-        podman.close()
+    with imitated_podman(folder) as podman, \
+            Box(lab, folder, agent_args=["--podman-compose", podman.compose, "--settle", "1"]) as it:
+        it.set_engine("podman-compose")
+        it.podman = podman.box(it.root)
+        it.start()
+        assert it.apply(STACK)["outcome"] == "done", it.log()
+        yield it
 
 
 def restart(box, *refusals):

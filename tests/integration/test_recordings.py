@@ -75,12 +75,13 @@ def place(folder, pg):
         it.close()
 
 
-def from_box_if_there(place, path):
-    """The status, or None while it starts."""
+def refusal_if_there(place, path):
+    """The id of the error that a box answers with; None while it starts, or answers with a recording."""
     try:
-        return from_box(place, path)[0]
+        status, body = from_box(place, path)
     except OSError:
         return None
+    return None if status == 200 else json.loads(body)["error"]["id"]
 
 
 def from_box(place, path, **headers):
@@ -214,7 +215,8 @@ def test_tokens_are_taken_back(place, folder):
     assert "1 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
     assert "0 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
     place.box.start()
-    wait_until(lambda: from_box_if_there(place, other["path"]) == 403, "it is told when it is back", place.box.alive)
+    wait_until(lambda: refusal_if_there(place, other["path"]) == "media.token-revoked", "it is told when it is back",
+               place.box.alive)
     # with the operator's own
     token = place.gateway.run("tokens", "add", "--role", "operator", "olga").strip().split()[-1]
     hers = Fleet(place.gateway.url, token, folder).json(*window)["recording"]

@@ -123,7 +123,8 @@ def test_an_approval_that_somebody_uses_is_used_once(gw, people):
         asking.start()
         wait_until(lambda: answers or gw.postgres.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "it waits", gw.daemon.death)
     asking.join(120)
-    assert len(answers) == 1 and answers[0].status != 201, answers
+    answer, = answers
+    assert (answer.status, error_id(answer)) == (409, "approval.over") and approval in answer.json["error"]["message"]
 
 
 def test_what_is_refused_stays_so(gw, people):

@@ -13,6 +13,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "tests/unit/resolve-text.h"
 
 static const char *lookup(const char *key, void *userdata)
 {
@@ -24,16 +25,8 @@ static const char *lookup(const char *key, void *userdata)
 static ComposeProject *resolve_good(const char *text)
 {
     const ComposeResolveOptions options = { .project = "box", .base_dir = "/srv/box", .lookup = lookup };
-    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-    _cleanup_(error_done) Error err = {};
-    ComposeProject *p = NULL;
-    int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
 
-    if (r >= 0)
-        r = compose_resolve(f, &options, &p, &err);
-    if (r < 0)
-        fail_msg("%s: %s: %s", text, error_id(&err), error_message(&err, r));
-    return p;
+    return resolve_good_text(text, &options);
 }
 
 /* A service that runs no times is as good as not there, also for those that wait for it. */
@@ -300,16 +293,12 @@ static const char *lookup_password(const char *key, void *userdata)
 /* The mounts of the first service as SOURCE:TARGET:ro|rw, or the error's id. A new string. */
 static char *mounts_of(const char *text, const ComposeResolveOptions *options)
 {
-    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
     _cleanup_(compose_project_freep) ComposeProject *p = NULL;
     _cleanup_(strv_freep) char **mounts = NULL;
     _cleanup_(error_done) Error err = {};
     const cJSON *m;
-    int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
 
-    if (r == 0)
-        r = compose_resolve(f, options, &p, &err);
-    if (r < 0)
+    if (resolve_text(text, options, &p, &err) < 0)
         return strdup(error_id(&err));
     cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(p->services[0].config, "volumes"))
         assert_int_equal(strv_addf(&mounts, "%s:%s:%s", json_string(m, "source"), json_string(m, "target"),
@@ -318,12 +307,23 @@ static char *mounts_of(const char *text, const ComposeResolveOptions *options)
     return strv_join(mounts, " ");
 }
 
+typedef struct MountCase {
+    const char *service, *top, *wanted; /* a service's members, those of the file, and what mounts_of() finds */
+} MountCase;
+
+static void check_mounts(const MountCase *c, const ComposeResolveOptions *options)
+{
+    _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", c->service, c->top);
+    _cleanup_(freep) char *found = mounts_of(text, options);
+
+    if (!str_equal(found, c->wanted))
+        fail_msg("%s: %s, not %s", text, found, c->wanted);
+}
+
 /* What a text or a variable holds, and what is to have rights of its own, the box makes a file of. */
 static void test_files_that_are_made(void **state)
 {
-    static const struct {
-        const char *service, *top, *wanted;
-    } cases[] = {
+    static const MountCase cases[] = {
         { "configs: [c]", "configs: {c: {content: one}}", "/config/a.c.one.-1.-1.0:/c:ro" },
         { "configs: [c]", "configs: {c: {content: '${PASSWORD} $$x ${NONE:-d}'}}",
           "/config/a.c.hunter2 $x d.-1.-1.0:/c:ro" },
@@ -369,13 +369,8 @@ static void test_files_that_are_made(void **state)
                                             .make_file = make_any };
 
     (void) state;
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", cases[i].service, cases[i].top);
-        _cleanup_(freep) char *found = mounts_of(text, &options);
-
-        if (!str_equal(found, cases[i].wanted))
-            fail_msg("%s: %s, not %s", text, found, cases[i].wanted);
-    }
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        check_mounts(&cases[i], &options);
 }
 
 /* A variable that only a config or a secret names is one that the box has to have. */
@@ -399,9 +394,7 @@ static void test_variables_of_files(void **state)
 /* What came along is mounted from where it is, for reading; the rest is data, as ever. */
 static void test_files_that_came_along(void **state)
 {
-    static const struct {
-        const char *service, *top, *wanted; /* mounts as SOURCE:TARGET:ro|rw, or the error's id */
-    } cases[] = {
+    static const MountCase cases[] = {
         { "volumes: ['./came/a.conf:/a']", "", "/files/a.conf:/a:ro" },
         { "volumes: [{type: bind, source: ./came/a.conf, target: /a}]", "", "/files/a.conf:/a:ro" },
         { "volumes: ['./came/folder:/f:ro']", "", "/files/folder:/f:ro" },
@@ -432,13 +425,8 @@ static void test_files_that_came_along(void **state)
     };
 
     (void) state;
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", cases[i].service, cases[i].top);
-        _cleanup_(freep) char *found = mounts_of(text, &options);
-
-        if (!str_equal(found, cases[i].wanted))
-            fail_msg("%s: %s, not %s", text, found, cases[i].wanted);
-    }
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        check_mounts(&cases[i], &options);
 }
 
 static const char *large_lookup(const char *key, void *userdata)

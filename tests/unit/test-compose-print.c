@@ -16,6 +16,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/yaml.h"
+#include "tests/unit/resolve-text.h"
 
 static const char *const nasty[] = {
     "",
@@ -233,13 +234,8 @@ static const char *lookup(const char *key, void *userdata)
 static ComposeProject *resolve(const char *text)
 {
     const ComposeResolveOptions options = { .project = "box", .base_dir = "/srv", .lookup = lookup };
-    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-    _cleanup_(error_done) Error err = {};
-    ComposeProject *p = NULL;
 
-    if (compose_parse(text, strlen(text), "c.yml", &f, &err) < 0 || compose_resolve(f, &options, &p, &err) < 0)
-        fail_msg("%s\n%s line %u: %s", text, error_id(&err), err.line, error_message(&err, 0));
-    return p;
+    return resolve_good_text(text, &options);
 }
 
 /* Everything that a project holds, as one text. */

@@ -14,30 +14,18 @@
 #include "compose/policy/policy.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "tests/unit/resolve-text.h"
 
 static const char *lookup(const char *key, void *userdata _unused_)
 {
     return str_equal(key, "COUNT") ? "3" : NULL;
 }
 
-static int resolve(const char *text, ComposeProject **ret, Error *err)
-{
-    const ComposeResolveOptions options = { .project = "box", .base_dir = "/srv/box", .lookup = lookup };
-    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-    int r = compose_parse(text, strlen(text), "c.yml", &f, err);
-
-    return r < 0 ? r : compose_resolve(f, &options, ret, err);
-}
+static const ComposeResolveOptions resolve_options = { .project = "box", .base_dir = "/srv/box", .lookup = lookup };
 
 static ComposeProject *resolve_good(const char *text)
 {
-    _cleanup_(error_done) Error err = {};
-    ComposeProject *p = NULL;
-    int r = resolve(text, &p, &err);
-
-    if (r < 0)
-        fail_msg("%s: %s: %s", text, error_id(&err), error_message(&err, r));
-    return p;
+    return resolve_good_text(text, &resolve_options);
 }
 
 static const ComposeService *find(const ComposeProject *p, const char *name)
@@ -170,7 +158,7 @@ static void what_containers_cannot_share(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
         _cleanup_(compose_project_freep) ComposeProject *p = NULL;
         _cleanup_(error_done) Error err = {};
-        int r = resolve(refused[i].text, &p, &err);
+        int r = resolve_text(refused[i].text, &resolve_options, &p, &err);
 
         if (r >= 0)
             fail_msg("%s: accepted", refused[i].text);

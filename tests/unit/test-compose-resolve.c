@@ -14,6 +14,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "tests/unit/resolve-text.h"
 
 static const char *lookup(const char *key, void *userdata)
 {
@@ -48,29 +49,16 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     return error_set_at(err, ENOENT, "file.read", path, 0, NULL, "there is no such file");
 }
 
-static int resolve(const char *text, ComposeProject **ret, Error *err)
-{
-    const ComposeResolveOptions options = {
-        .project = "box",
-        .base_dir = "/srv/box/",
-        .lookup = lookup,
-        .read_env_file = read_env_file,
-    };
-    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-    int r = compose_parse(text, strlen(text), "c.yml", &f, err);
-
-    return r < 0 ? r : compose_resolve(f, &options, ret, err);
-}
+static const ComposeResolveOptions resolve_options = {
+    .project = "box",
+    .base_dir = "/srv/box/",
+    .lookup = lookup,
+    .read_env_file = read_env_file,
+};
 
 static ComposeProject *resolve_good(const char *text)
 {
-    _cleanup_(error_done) Error err = {};
-    ComposeProject *p = NULL;
-    int r = resolve(text, &p, &err);
-
-    if (r < 0)
-        fail_msg("%s: %s: %s", text, error_id(&err), error_message(&err, r));
-    return p;
+    return resolve_good_text(text, &resolve_options);
 }
 
 /* --- one key of one service: {KEY: VALUE} against the member of config --- */
@@ -326,7 +314,7 @@ static void test_members(void **state)
 
         snprintf(text, sizeof(text), "services:\n  a:\n    %s\n    %s: %s\nnetworks: {n: }\nvolumes: {v: }\n",
                  image ? "tty: false" : "image: x", members[i].key, members[i].value);
-        r = resolve(text, &p, &err);
+        r = resolve_text(text, &resolve_options, &p, &err);
         if (str_starts(members[i].expected, "compose.")) {
             if (r >= 0 || p || !str_equal(err.id, members[i].expected))
                 fail_msg("%s: %s: %d %s (%s), expected %s", members[i].key, members[i].value, r, error_id(&err),
@@ -584,7 +572,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
         _cleanup_(error_done) Error err = {};
         ComposeProject *p = NULL;
-        int r = resolve(refused[i].text, &p, &err);
+        int r = resolve_text(refused[i].text, &resolve_options, &p, &err);
 
         if (r >= 0 || p || !str_equal(err.id, refused[i].id) || err.line != refused[i].line)
             fail_msg("%s: %d %s line %u (%s), expected %s line %u", refused[i].text, r, error_id(&err), err.line,
