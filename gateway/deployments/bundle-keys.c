@@ -98,7 +98,7 @@ int bundle_keys_find(const char *device, const char *digest, char **ret, void *k
     *ret = NULL;
     if (r == -ENOENT)
         return 0;
-    if (r == -ENOMEM)
+    if (r < 0)
         return error_from_errno(err, r, "look for the key of a push");
     if (!key)
         return error_set(err, EINVAL, "bundle.no-key",
@@ -160,7 +160,7 @@ static void on_saved(bool written, void *userdata)
     requests_tell(k->requests, &written, TOPIC, digest);
 }
 
-static int save(BundleKeys *k, const char *digest, const cJSON *keys)
+static int save(BundleKeys *k, const char *digest, const cJSON *keys, Error *err)
 {
     _cleanup_(freep) char *path = path_of(k, digest), *text = json_print(keys);
     Saving *s = path && text ? calloc(1, sizeof(*s)) : NULL;
@@ -175,7 +175,7 @@ static int save(BundleKeys *k, const char *digest, const cJSON *keys)
         free(s);
         return r;
     }
-    r = dir_make(k->folder, 0700, (uid_t) -1, (gid_t) -1, NULL);
+    r = dir_make(k->folder, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r == 0)
         r = saver_write(k->saver, path, text, on_saved, s);
     if (r < 0)
@@ -187,10 +187,13 @@ static void keep(Request *c)
 {
     BundleKeys *k = c->module;
     const cJSON *keys = cJSON_GetObjectItemCaseSensitive(c->body, "keys");
-    int r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys);
+    _cleanup_(error_done) Error err = {};
+    int r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys, &err);
 
-    if (r < 0)
+    if (r == -EBUSY || r == -ENOBUFS)
         fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+    else if (r < 0)
+        request_fail(c, r, &err);
     else
         request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
 }
@@ -205,16 +208,13 @@ static void on_reached(Request *c, const StoreRows *rows)
         request_fail(c, label_scope_refuse(c, request_person(c), SCOPE_FLEET, NULL, &err), &err);
 }
 
-/* Of all whose keys there are now, and of all who had any: those go. A JSON array; NULL when out of memory. */
-static char *boxes_of(BundleKeys *k, const char *digest, const cJSON *keys)
+/* Of all whose keys there are now, and of all who had any: those go. A JSON array. */
+static char *boxes_of(const BundleKeys *k, const cJSON *keys)
 {
     _cleanup_(cJSON_Deletep) cJSON *boxes = cJSON_CreateArray();
     const cJSON *key;
     const char *box;
-    int r = boxes ? look_up(k, digest) : -ENOMEM;
 
-    if (r == -ENOMEM)
-        return NULL;
     for (size_t i = 0; k->boxes && map_next(k->boxes, &i, &box, NULL);)
         if (json_append(boxes, cJSON_CreateString(box)) < 0)
             return NULL;
@@ -222,6 +222,20 @@ static char *boxes_of(BundleKeys *k, const char *digest, const cJSON *keys)
         if (json_append(boxes, cJSON_CreateString(key->string)) < 0)
             return NULL;
     return json_print(boxes);
+}
+
+/* For a token that is bound to labels. What is sealed has a digest of its own each time, so files that somebody has pushed without
+ * keys hold nothing sealed: keys would only keep them from the boxes that are not named. */
+static void check_reach(Request *c, const cJSON *keys)
+{
+    BundleKeys *k = c->module;
+    int r = look_up(k, c->args[0]);
+    _cleanup_(freep) char *boxes = r >= 0 || r == -ENOENT ? boxes_of(k, keys) : NULL;
+
+    if (boxes)
+        request_query(c, sql_devices_reached(boxes, c->labels, r == -ENOENT ? c->args[0] : NULL), on_reached);
+    else
+        request_fail(c, r < 0 && r != -ENOENT ? r : -ENOMEM, NULL);
 }
 
 static void bring(Request *c)
@@ -237,13 +251,10 @@ static void bring(Request *c)
     r = check_bundle(k, c->args[0], &err);
     if (r >= 0)
         r = check_keys(keys, &err);
-    _cleanup_(freep) char *boxes = r >= 0 && c->labels ? boxes_of(k, c->args[0], keys) : NULL;
-    if (r >= 0 && c->labels && !boxes)
-        r = -ENOMEM;
     if (r < 0)
         request_fail(c, r, &err);
-    else if (boxes)
-        request_query(c, sql_devices_reached(boxes, c->labels), on_reached);
+    else if (c->labels)
+        check_reach(c, keys);
     else
         keep(c);
 }

@@ -158,7 +158,7 @@ static void on_saved(bool written, void *userdata)
     requests_tell(b->requests, &written, TOPIC, digest);
 }
 
-static int start_saving(Bundles *b, const char *digest, const Buf *data)
+static int start_saving(Bundles *b, const char *digest, const Buf *data, Error *err)
 {
     _cleanup_(freep) char *path = path_of(b, digest);
     Saving *s = calloc(1, sizeof(*s));
@@ -175,7 +175,7 @@ static int start_saving(Bundles *b, const char *digest, const Buf *data)
         free(s);
         return r;
     }
-    r = dir_make(b->folder, 0700, (uid_t) -1, (gid_t) -1, NULL);
+    r = dir_make(b->folder, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r == 0)
         r = saver_write_data(b->saver, path, data->data, data->len, on_saved, s);
     if (r < 0)
@@ -197,6 +197,7 @@ static void take(Request *c)
     Bundles *b = c->module;
     Upload *u = c->scratch;
     _cleanup_(freep) char *path = path_of(b, c->args[0]);
+    _cleanup_(error_done) Error err = {};
     char found[BUNDLE_DIGEST_SIZE];
     int r = path ? bundle_digest(u->data.data ? u->data.data : "", u->data.len, found) : -ENOMEM;
 
@@ -213,9 +214,11 @@ static void take(Request *c)
         answer_kept(c);
         return;
     }
-    r = map_get(b->saving, c->args[0]) ? 0 : start_saving(b, c->args[0], &u->data);
-    if (r < 0)
+    r = map_get(b->saving, c->args[0]) ? 0 : start_saving(b, c->args[0], &u->data, &err);
+    if (r == -EBUSY || r == -ENOBUFS)
         fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+    else if (r < 0)
+        request_fail(c, r, &err);
     else
         request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
 }

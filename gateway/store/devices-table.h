@@ -16,8 +16,9 @@
 Statement sql_devices(const char *labels);
 /* With its deployment and its keys. */
 Statement sql_device(const char *id);
-/* 0 whether all of these, a JSON array of ids, are there and have the labels. */
-Statement sql_devices_reached(const char *ids, const char *labels);
+/* 0 whether all of these, a JSON array of ids, are there and have the labels, and nobody has pushed the archive with this digest
+ * yet; NULL: that is not asked. */
+Statement sql_devices_reached(const char *ids, const char *labels, const char *unused_bundle);
 
 typedef struct NewDevice {
     const char *id;

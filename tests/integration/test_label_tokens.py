@@ -129,6 +129,19 @@ def test_secrets_are_sealed_for_own_boxes_alone(gw, sites, bound):
     bound.refused("POST", path, {"keys": {here: key}})  # the other box would have none any more
 
 
+def test_no_keys_for_files_that_others_push(gw, sites, bound):
+    """Nothing in them is sealed, or there were keys; with keys for some boxes the others would get the files no more."""
+    here, there = (box.id for box in sites)
+    data, digest = archive({"plain": there})
+    assert bring(gw, digest, data)[0] == 200
+    name = f"plain-{next(NUMBERS)}"
+    assert gw.request("PUT", f"/v1/templates/{name}",
+                      {"compose": COMPOSE, "selector": {"site": "nowhere"}, "bundle": {"digest": digest}}).status == 200
+    bound.refused("POST", f"/v1/bundles/{digest}/keys", {"keys": {here: "A" * 107}})
+    assert gw.request("DELETE", f"/v1/templates/{name}").status == 200
+    assert bound.ask("POST", f"/v1/bundles/{digest}/keys", {"keys": {here: "A" * 107}}).status == 200
+
+
 def test_what_is_about_the_whole_fleet_is_refused_with_what_to_do(gw, sites):
     admin = Bound(gw, sites[0].id.removeprefix("box-"), role="admin")
     for method, path, body in (("POST", "/v1/devices", {"id": "new"}),

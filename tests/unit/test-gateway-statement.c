@@ -62,7 +62,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_token_revoke(""));
     check(sql_devices(NULL));
     check(sql_device(""));
-    check(sql_devices_reached("", ""));
+    check(sql_devices_reached("", "", ""));
     check(sql_device_add(&(NewDevice) {}));
     check(sql_device_renew_bootstrap(&(NewDevice) {}));
     check(sql_device_set_blocked("", true, ""));
