@@ -9,7 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-/* There are a few dozen tokens; old ones are forgotten by a restart. */
+/* There are a few dozen tokens, and one more with each sign-in: the oldest are forgotten. */
 #define TOKENS_MAX 10000
 
 struct TokenAddressMap {
@@ -46,6 +46,15 @@ char *token_address_of(const char *peer)
     return colon && !strchr(colon + 1, ':') ? strndup(peer, (size_t) (colon - peer)) : strdup(peer);
 }
 
+static void forget_oldest(const TokenAddressMap *t)
+{
+    const char *oldest;
+    size_t i = 0;
+
+    if (map_next(t->seen, &i, &oldest, NULL))
+        map_remove(t->seen, oldest);
+}
+
 void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char *actor, const char *peer)
 {
     char *address = token_address_of(peer);
@@ -59,6 +68,8 @@ void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char
     if (detail && (json_add_string(detail, "from", address) < 0 || json_add_string(detail, "before", before) < 0))
         detail = (cJSON_Delete(detail), NULL);
     audit_write(t->store, &(AuditEntry) { .actor = actor, .action = "token.used", .detail = detail });
-    if ((!before && map_size(t->seen) >= TOKENS_MAX) || map_put(t->seen, token_hash, address) < 0)
+    if (!before && map_size(t->seen) >= TOKENS_MAX)
+        forget_oldest(t);
+    if (map_put(t->seen, token_hash, address) < 0)
         free(address);
 }
