@@ -234,15 +234,15 @@ static char *approval_wanted(const ApiReply *reply)
     return id && str_equal(json_string(error, "id"), "approval.needed") ? strdup(id) : NULL;
 }
 
-/* Asks until somebody has decided it, or its time is over. Whatever that is, the request itself says it. */
-static void wait_for_approval(const Api *api, const char *id)
+/* Asks until somebody has decided it; what that is, the request itself says. False: its time is over. */
+static bool wait_for_approval(const Api *api, const char *id)
 {
     _cleanup_(freep) char *encoded = api_encode(id), *shown = text_printable(id);
     _cleanup_(freep) char *path = encoded ? str_format("/v1/approvals/%s", encoded) : NULL;
     usec_t deadline = boottime_usec() + USEC_PER_HOUR;
 
     if (!path || !shown)
-        return;
+        return false;
     fprintf(
         stderr,
         "secbox-fleet: this waits for another person, who types `secbox-fleet approvals approve %s` within an hour; "
@@ -256,8 +256,9 @@ static void wait_for_approval(const Api *api, const char *id)
         int r = api_send(api, "GET", path, NULL, NULL, 0, APPROVAL_TIMEOUT, &reply, &err);
         const char *state = json_string(cJSON_GetObjectItemCaseSensitive(reply.body, "approval"), "state");
         if (r >= 0 ? !str_equal(state, "waiting") : !api_is_unreachable(&reply, r))
-            return;
+            return !str_equal(state, "expired");
     }
+    return false;
 }
 
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
@@ -271,8 +272,12 @@ int api_call(const Api *api, const char *method, const char *path, const cJSON *
     int r = api_send(api, method, path, "application/json", text, len, timeout, reply, err);
     if (r != -EREMOTEIO || !(approval = approval_wanted(reply)))
         return r;
-    wait_for_approval(api, approval);
+    bool decided = wait_for_approval(api, approval);
     error_done(err);
+    if (!decided) /* the request would only ask for another approval */
+        return error_set(
+            err, EREMOTEIO, "approval.over",
+            "nobody has decided it within the hour, and nothing was done: ask once more when somebody is there");
     return api_send(api, method, path, "application/json", text, len, timeout, reply, err);
 }
 

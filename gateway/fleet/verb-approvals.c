@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* approvals, approvals approve, approvals refuse: what waits for a second person. */
+/* approvals list, approve, refuse: what waits for a second person. */
 #include <errno.h>
 #include <string.h>
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/auth/device-registry.h"
 #include "gateway/store/approvals-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -27,18 +28,19 @@ static bool is_break_glass(const cJSON *body)
 
 static const struct Held {
     const char *method, *path, *action;
+    const char *box;                    /* the member of the body that names it; NULL: the path does, or nothing */
     bool (*applies)(const cJSON *body); /* NULL: always */
 } held[] = {
-    { "POST", "/v1/devices", "device.add", NULL },
-    { "POST", "/v1/devices/*/bootstrap", "device.bootstrap", NULL },
-    { "POST", "/v1/enrolments", "enrolment.create", NULL },
-    { "POST", "/v1/devices/*/block", "device.block", NULL },
-    { "POST", "/v1/grants", "grant.break-glass", is_break_glass },
+    { "POST", "/v1/devices", "device.add", "id", NULL },
+    { "POST", "/v1/devices/*/bootstrap", "device.bootstrap", NULL, NULL },
+    { "POST", "/v1/enrolments", "enrolment.create", NULL, NULL },
+    { "POST", "/v1/devices/*/block", "device.block", NULL, NULL },
+    { "POST", "/v1/grants", "grant.break-glass", "device", is_break_glass },
     /* a label that every box has would get around a rule for those without labels */
-    { "POST", "/v1/rollouts", "rollout.start", NULL },
+    { "POST", "/v1/rollouts", "rollout.start", NULL, NULL },
 };
 
-const char *approval_action(const Route *route, const char *body, size_t len)
+static const struct Held *find_held(const Route *route, const char *body, size_t len)
 {
     for (const struct Held *h = held; h < held + ELEMENTSOF(held); h++) {
         _cleanup_(cJSON_Deletep) cJSON *parsed = NULL;
@@ -48,9 +50,28 @@ const char *approval_action(const Route *route, const char *body, size_t len)
         /* what is no JSON is refused by the handler, which reads it in the same way */
         if (h->applies && (json_parse_object(body, len, &parsed, NULL) < 0 || !h->applies(parsed)))
             return NULL;
-        return h->action;
+        return h;
     }
     return NULL;
+}
+
+const char *approval_action(const Route *route, const char *body, size_t len)
+{
+    const struct Held *h = find_held(route, body, len);
+
+    return h ? h->action : NULL;
+}
+
+/* A new string in *ret; NULL where the request names no box, or what can be none. */
+static int find_box(const struct Held *h, const Request *c, const char *detail, char **ret)
+{
+    _cleanup_(cJSON_Deletep) cJSON *members = NULL;
+    const char *box = c->args[0];
+
+    if (h->box && json_parse_object(detail, strlen(detail), &members, NULL) == 0)
+        box = json_string(members, h->box);
+    *ret = box && device_id_is_valid(box) ? strdup(box) : NULL;
+    return *ret || !box || !device_id_is_valid(box) ? 0 : -ENOMEM;
 }
 
 /* What the other person sees: the request without what is long, but for its digest; a new string. What is longer still is not
@@ -110,7 +131,8 @@ static void answer_waits(Request *c, const char *document)
     const cJSON *approval = cJSON_GetObjectItemCaseSensitive(body, "approval");
     const char *id = json_string(approval, "id"), *by = json_string(approval, "decidedBy");
 
-    if (str_equal(json_string(approval, "state"), "approved")) { /* as it was; the same request, sent twice, was faster */
+    if (str_equal(json_string(approval, "state"),
+                  "approved")) { /* as it was; the same request, sent twice, was faster */
         request_fail(c,
                      error_set(&err, EBUSY, "approval.over",
                                "the same request has used %s at this moment: to have it done twice, ask once more", id),
@@ -152,16 +174,17 @@ bool approvals_hold(Request *c, void *approvals)
 {
     const Approvals *a = approvals;
     size_t len = 0;
-    const char *body = http_body(c->exchange, &len), *action = NULL;
+    const char *body = http_body(c->exchange, &len);
+    const struct Held *h = a->wanted ? find_held(c->route, body, len) : NULL;
     char random[RANDOM_ID_SIZE], id[sizeof("a-") + ID_DIGITS], sha256[SHA256_HEX_SIZE];
 
-    if (a->wanted)
-        action = approval_action(c->route, body, len);
-    if (!action)
+    if (!h)
         return false;
-    _cleanup_(freep) char *detail = NULL;
+    _cleanup_(freep) char *detail = NULL, *box = NULL;
     _cleanup_(error_done) Error err = {};
     int r = describe(body, len, &detail, &err);
+    if (r >= 0)
+        r = find_box(h, c, detail, &box);
     if (r >= 0 && (random_id(random) < 0 || digest_request(c, body, len, sha256) < 0))
         r = -ENOMEM;
     if (r < 0) {
@@ -173,8 +196,8 @@ bool approvals_hold(Request *c, void *approvals)
                   sql_approval_take(&(ApprovalAsk) { .id = id,
                                                      .person = request_person(c),
                                                      .actor = c->actor,
-                                                     .action = action,
-                                                     .device = c->args[0],
+                                                     .action = h->action,
+                                                     .device = box,
                                                      .sha256 = sha256,
                                                      .detail = detail,
                                                      .seconds = APPROVAL_SECONDS,
@@ -239,7 +262,8 @@ static void on_decided(Request *c, const StoreRows *rows)
     else
         request_fail(c,
                      error_set(&err, EBUSY, "approval.over",
-                               "%s is decided already, or its hour is over: see `secbox-fleet approvals`", c->args[0]),
+                               "%s is decided already, or its hour is over: see `secbox-fleet approvals list`",
+                               c->args[0]),
                      &err);
     error_done(&err);
 }

@@ -61,11 +61,16 @@ def told(gw, approval):
     return [(e["action"], e["actor"]) for e in reversed(gw.audit()) if e["detail"].get("approval") == approval]
 
 
+def answer_box(person, approval):
+    return person.ask("GET", f"/v1/approvals/{approval}").json["approval"].get("device")
+
+
 def test_each_of_these_waits_and_is_done_once(gw, people):
     ana, bob = people
-    same = Person(gw, ana.name.upper())
+    same, new = Person(gw, ana.name.upper()), f"new-{next(NUMBERS)}"
+    boxes = []
     for method, path, body, good in (
-            ("POST", "/v1/devices", {"id": f"new-{next(NUMBERS)}", "labels": {}}, 201),
+            ("POST", "/v1/devices", {"id": new, "labels": {}}, 201),
             ("POST", "/v1/devices/box/bootstrap", None, 201),
             ("POST", "/v1/enrolments", {"boxes": 2}, 201),
             ("POST", "/v1/grants", {"device": "box", "reason": "it burns", "breakGlass": True}, 201),
@@ -84,7 +89,10 @@ def test_each_of_these_waits_and_is_done_once(gw, people):
         assert answer.status == good, answer
         assert told(gw, approval) == [("approval.asked", f"operator:{ana.name}"), ("approval.approved", f"operator:{bob.name}"),
                                       ("approval.used", f"operator:{ana.name}")]
+        assert {e["device"] for e in gw.audit() if e["detail"].get("approval") == approval} == {answer_box(bob, approval)}
+        boxes.append(answer_box(bob, approval))
         assert ana.waits(method, path, body) != approval, "it is good once"
+    assert boxes == [new, "box", None, "box", None, "box"]
     assert gw.device("box")["blocked"]
     assert ana.ask("POST", "/v1/devices/box/unblock").status == 200, "letting in waits for nobody"
     rollout = bob.ask("GET", "/v1/rollouts").json["rollouts"][0]["id"]
@@ -177,6 +185,18 @@ def test_roles_and_labels_hold_here_too(gw, people):
     assert bound.ask("GET", "/v1/approvals").json["approvals"] == [] and bound.ask("GET", f"/v1/approvals/{approval}").status == 404
     own = bound.waits("POST", "/v1/devices/box/block")
     assert [a["id"] for a in bound.ask("GET", "/v1/approvals").json["approvals"]] == [own]
+
+
+def test_the_command_line_does_not_ask_anew_after_the_hour(gw, people, folder):
+    require_programs("secbox-fleet")
+    ana = Fleet(gw.url, people[0].token, os.path.join(folder, people[0].name))
+    with ana.start("devices", "block", "box") as waiting:
+        approval = wait_until(lambda: [a["id"] for a in people[1].ask("GET", "/v1/approvals").json["approvals"]
+                                       if a["person"] == people[0].name], "it is asked for")
+        gw.postgres.sql(f"UPDATE approvals SET expires_at = now() - interval '1 second' WHERE id = '{approval[0]}'")
+        out, err = waiting.communicate(timeout=120)
+    assert waiting.returncode == 1 and "within the hour" in err and "ask once more" in err, (out, err)
+    assert [a["id"] for a in people[1].ask("GET", "/v1/approvals").json["approvals"] if a["person"] == people[0].name] == approval
 
 
 def test_the_command_line_waits_for_the_other(gw, people, folder):
