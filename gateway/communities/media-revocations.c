@@ -162,6 +162,16 @@ void media_revocations_sweep(MediaRevocations *m)
 
 static void on_done(Request *c, const StoreRows *rows)
 {
+    _cleanup_(error_done) Error err = {};
+
+    if (!store_rows_true(rows, 0, 1)) {
+        request_fail(c,
+                     error_set(&err, ENOENT, "recording.no-token",
+                               "there is no token with this id for a recording of %s: it is over, or for another box",
+                               c->args[0]),
+                     &err);
+        return;
+    }
     media_revocations_sweep(c->module);
     request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }

@@ -28,7 +28,8 @@ Statement sql_media_tokens_revoke(const char *device, const char *id, const char
                      " n AS (SELECT count(*) AS n FROM t),"
                      " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, '" REVOKED "', $1,"
                      " jsonb_strip_nulls(jsonb_build_object('tokens', n.n, 'id', $2::text)) FROM n WHERE n.n > 0)"
-                     " SELECT jsonb_build_object('revoked', n.n) FROM n",
+                     " SELECT jsonb_build_object('revoked', n.n), $2::text IS NULL OR EXISTS (SELECT FROM media_tokens"
+                     " WHERE device = $1 AND id = $2) FROM n",
                      sql_text(device), sql_text(id), sql_text(actor));
 }
 

@@ -214,6 +214,9 @@ def test_tokens_are_taken_back(place, folder):
     place.box.kill()
     assert "1 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
     assert "0 taken back" in fleet.run("recordings-revoke", BOX, check=0).stdout
+    assert "0 taken back" in fleet.run("recordings-revoke", BOX, other["id"], check=0).stdout
+    refused = fleet.run("recordings-revoke", BOX, one["id"][:-1] + ("a" if one["id"][-1] != "a" else "b"), check=1).stderr
+    assert "there is no token with this id" in refused
     place.box.start()
     wait_until(lambda: refusal_if_there(place, other["path"]) == "media.token-revoked", "it is told when it is back",
                place.box.alive)
