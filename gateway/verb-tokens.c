@@ -108,17 +108,10 @@ static int add_labels(cJSON *token, const char *text)
 static char *labels_text(const char *text)
 {
     _cleanup_(cJSON_Deletep) cJSON *labels = NULL;
-    _cleanup_(strv_freep) char **words = NULL;
-    const cJSON *label;
 
-    if (!text)
-        return strdup("");
-    if (json_parse_object(text, strlen(text), &labels, NULL) < 0)
+    if (text && json_parse_object(text, strlen(text), &labels, NULL) < 0)
         return NULL;
-    cJSON_ArrayForEach(label, labels)
-        if (strv_addf(&words, "%s=%s", label->string, cJSON_GetStringValue(label)) < 0)
-            return NULL;
-    return strv_join(words, ",");
+    return json_pairs(labels, ",");
 }
 
 /* {"tokens": [{"name", "role", "labels", "createdAt", "revokedAt"}]} */

@@ -75,16 +75,7 @@ int verb_devices_add(int argc, char **argv, void *userdata)
 
 char *fleet_labels_text(const cJSON *device)
 {
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
-    _cleanup_(strv_freep) char **parts = NULL;
-
-    if (!cJSON_IsObject(labels))
-        return strdup("");
-    cJSON_ArrayForEach(label, labels) {
-        if (strv_addf(&parts, "%s=%s", label->string, cJSON_IsString(label) ? label->valuestring : "-") < 0)
-            return NULL;
-    }
-    return parts ? strv_join(parts, ",") : strdup("");
+    return json_pairs(cJSON_GetObjectItemCaseSensitive(device, "labels"), ",");
 }
 
 /* "ok", or those that do not run: "web down, db stopped by hand". A new string; NULL when the box has not said, or no memory. */

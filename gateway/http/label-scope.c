@@ -92,15 +92,8 @@ const char *label_scope_listed(size_t i)
 static char *describe(const char *bound)
 {
     _cleanup_(cJSON_Deletep) cJSON *labels = NULL;
-    _cleanup_(strv_freep) char **words = NULL;
-    const cJSON *label;
 
-    if (!bound || json_parse_object(bound, strlen(bound), &labels, NULL) < 0)
-        return NULL;
-    cJSON_ArrayForEach(label, labels)
-        if (strv_addf(&words, "%s=%s", label->string, cJSON_GetStringValue(label)) < 0)
-            return NULL;
-    return strv_join(words, " ");
+    return !bound || json_parse_object(bound, strlen(bound), &labels, NULL) < 0 ? NULL : json_pairs(labels, " ");
 }
 
 int label_scope_refuse(const Request *c, const char *person, LabelScope scope, const char *device, Error *err)

@@ -303,3 +303,15 @@ int json_to_error(const cJSON *object, int code, Error *err)
                         (unsigned) line, json_string(object, "key"), "%s",
                         str_empty(message) ? "no reason was given" : message);
 }
+
+char *json_pairs(const cJSON *object, const char *separator)
+{
+    _cleanup_(strv_freep) char **words = NULL;
+    const cJSON *member;
+
+    if (cJSON_IsObject(object))
+        cJSON_ArrayForEach(member, object)
+            if (strv_addf(&words, "%s=%s", member->string, cJSON_IsString(member) ? member->valuestring : "-") < 0)
+                return NULL;
+    return words ? strv_join(words, separator) : strdup("");
+}

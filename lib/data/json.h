@@ -45,3 +45,7 @@ int json_append(cJSON *array, cJSON *item) _must_check_;
 cJSON *json_from_error(const Error *err, int r);
 /* Reads that back: fills err with the id and sentence of the object; returns -code. Unknown ids are kept. */
 int json_to_error(const cJSON *object, int code, Error *err);
+
+/* The members of an object as "site=north,floor=2", "-" for what is no text: a new string; "" for what is no object. NULL: no
+ * memory. */
+char *json_pairs(const cJSON *object, const char *separator);

@@ -362,18 +362,37 @@ static void test_errors_from_a_peer(void **state)
     }
 }
 
+static void test_pairs(void **state)
+{
+    static const struct {
+        const char *text, *pairs;
+    } made[] = {
+        { "{\"site\":\"north\",\"floor\":\"2\"}", "site=north, floor=2" },
+        { "{\"n\":1}", "n=-" },
+        { "{}", "" },
+        { "[1]", "" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(made); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+
+        assert_int_equal(json_parse(made[i].text, strlen(made[i].text), &o, NULL), 0);
+        _cleanup_(freep) char *pairs = json_pairs(o, ", ");
+        assert_string_equal(pairs, made[i].pairs);
+    }
+    _cleanup_(freep) char *none = json_pairs(NULL, ",");
+    assert_string_equal(none, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conformance),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_many_members),
-        cmocka_unit_test(test_error_names_the_line),
-        cmocka_unit_test(test_access),
-        cmocka_unit_test(test_build_and_print),
-        cmocka_unit_test(test_canonical_at_every_level),
-        cmocka_unit_test(test_errors_travel),
-        cmocka_unit_test(test_errors_from_a_peer),
+        cmocka_unit_test(test_conformance),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_many_members),    cmocka_unit_test(test_error_names_the_line),
+        cmocka_unit_test(test_access),          cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_build_and_print), cmocka_unit_test(test_canonical_at_every_level),
+        cmocka_unit_test(test_errors_travel),   cmocka_unit_test(test_errors_from_a_peer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
