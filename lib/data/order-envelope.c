@@ -116,8 +116,8 @@ static int conclude(const Count *c, const OrderSigners *signers, Error *err)
             "sign it anew");
     if (c->n_good == 0)
         return error_set(err, EACCES, "order.unknown-signer",
-                         "nobody has signed this order whose key is in trust/signers of this box; sign it with such a "
-                         "key, or add the key on the box with `secboxctl trust add`");
+                         "nobody has signed this order whose key counts on this box; sign it with one of those that "
+                         "`secboxctl trust list` shows there");
     return error_set(err, EACCES, "order.too-few",
                      "%zu of the %u signers that this box asks for have signed this order", c->n_good,
                      signers->threshold);

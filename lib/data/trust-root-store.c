@@ -3,7 +3,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -63,6 +66,23 @@ static char *in_folder(const char *name, const char *suffix)
     _cleanup_(freep) char *relative = str_format(SIGNERS_DIR "/%s%s", name, suffix);
 
     return relative ? path_in_root(relative) : NULL;
+}
+
+/* mgmt-agent and secboxctl take documents: one at a time, or the older could be written last. Where there is no folder, nobody is
+ * pinned and nothing is taken. */
+static int lock_signers(int *ret_fd, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(SIGNERS_DIR);
+    _cleanup_(closep) int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return folder && errno == ENOENT ? 0
+                                         : error_from_errno(err, folder ? -errno : -ENOMEM, "look into trust/signers");
+    while (flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR)
+            return error_from_errno(err, -errno, "lock trust/signers");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
 }
 
 static int write_in_folder(const char *name, const char *suffix, char *text, Error *err)
@@ -130,8 +150,11 @@ int trust_root_settle(Error *err)
 {
     _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(trust_done) Trust trust = {};
-    int r = trust_root_record_load(&record, err);
+    _cleanup_(closep) int lock = -1;
+    int r = lock_signers(&lock, err);
 
+    if (r == 0)
+        r = trust_root_record_load(&record, err);
     if (r < 0 || record.version == 0 || record.copied)
         return r;
     r = trust_load(&trust, err);
@@ -185,8 +208,11 @@ int trust_root_take(const cJSON *envelope, const char *id, const OrderView *view
     _cleanup_(trust_done) Trust trust = {};
     _cleanup_(freep) char *who = NULL;
     char sha256[SHA256_HEX_SIZE];
-    int r = trust_load(&trust, err);
+    _cleanup_(closep) int lock = -1;
+    int r = lock_signers(&lock, err);
 
+    if (r == 0)
+        r = trust_load(&trust, err);
     if (r == 0 && trust.signers.n == 0)
         r = error_set(err, EACCES, "root.no-signers",
                       "no signers are pinned on this box, so nobody can vouch for a root document: pin one with "
@@ -219,12 +245,15 @@ int trust_root_forget(Error *err)
     _cleanup_(trust_root_record_done) TrustRootRecord record = {};
     _cleanup_(freep) char *path = in_folder(TRUST_ROOT_NAME, "");
     _cleanup_(trust_done) Trust trust = {};
-    int r = trust_root_record_load(&record, err);
+    _cleanup_(closep) int lock = -1;
+    int r = lock_signers(&lock, err);
 
     if (r == 0)
+        r = trust_root_record_load(&record, err);
+    if (r == 0)
         r = path ? 0 : error_from_errno(err, -ENOMEM, "forget the root document");
-    /* one that is damaged names nobody; then what is pinned beside it is all that there is */
-    if (r == 0 && trust_load(&trust, NULL) == 0 && trust.root.version > 0 && !record.copied)
+    /* what has come beside it since does not begin to count; one that is damaged names nobody, and what is pinned is all */
+    if (r == 0 && trust_load(&trust, NULL) == 0 && trust.root.version > 0)
         r = copy_keys(&trust.root, err);
     if (r < 0)
         return r;
