@@ -136,6 +136,14 @@ static bool begins_deployment(const char *job)
     return str_equal(job, "apply") || str_equal(job, "update") || str_equal(job, "recreate");
 }
 
+/* What waits while something is under way. */
+static void go_on(Agent *a)
+{
+    agent_take_parked(a);
+    watch_continue(a->watch);
+    service_watch_continue(a->services);
+}
+
 static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
@@ -168,9 +176,7 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     }
     if (!agent_is_busy(a))
         a->own_job = false;
-    agent_take_parked(a);
-    watch_continue(a->watch);
-    service_watch_continue(a->services);
+    go_on(a);
 }
 
 static void forget_connection(Agent *a)
@@ -350,6 +356,7 @@ static void tell_of_guard(Agent *a)
     if (!result)
         return;
     agent_deliver_result(a, result, !str_starts(json_string(result, "version"), "local-"), a->requester);
+    box_config_look(a->config);
     agent_tell_cloud(a);
 }
 
@@ -380,6 +387,8 @@ void agent_follow_journal(Agent *a)
         reserve_make();
         if (!agent_start_after_boot(a))
             service_watch_tell_manager(a->services);
+        if (waited && !ended)
+            go_on(a);
         return;
     case DEPLOY_CONFIRMING:
         if (!agent_start_after_boot(a))

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/current.h"
+#include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
@@ -163,7 +164,10 @@ static const char *declared_name(const Current *current, const char *service)
 static int check_uses(const Box *box, const char *project, const char *service, const cJSON *info, Error *err)
 {
     _cleanup_(current_freep) Current *current = NULL;
-    const char *declared = current_load(&current, NULL) < 0 ? service : declared_name(current, service);
+    _cleanup_(journal_done) Journal journal = {};
+    bool waits = journal_load(&journal, NULL) == 0 && journal.state == DEPLOY_CONFIRMING && journal.project;
+    const Current *now = waits || current_load(&current, NULL) < 0 ? journal.project : current;
+    const char *declared = declared_name(now, service);
     _cleanup_(bind_uses_done) BindUses uses = {};
     int r = bind_uses_of_container(info, service ? service : "", &uses);
 

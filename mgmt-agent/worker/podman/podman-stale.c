@@ -144,7 +144,8 @@ int podman_start_over_stale(Podman *p, const PodmanUser *user, const char *conta
     *ret_removed = NULL;
     if (podman_is_outlived(p))
         return error_set(err, EAGAIN, "podman.refused",
-                         "the service manager of podman's user was started anew meanwhile: it is tried again");
+                         "the service manager of podman's user was started anew meanwhile, and nothing that this has "
+                         "started could be looked at: do it once more");
     r = start(p, container, &first);
     if (r == 0)
         return 0;
