@@ -56,7 +56,10 @@ static Statement token_owner(const Request *c)
 static void refuse_unknown(Request *c)
 {
     Error err = {};
-    error_set(&err, EKEYREJECTED, "operator.token-unknown", "this operator token is unknown or was revoked");
+    error_set(
+        &err, EKEYREJECTED, "operator.token-unknown",
+        "this operator token is unknown or was revoked, or its sign-in is over: run `secbox-fleet sign-in`, or ask "
+        "for another token");
     request_fail(c, -EKEYREJECTED, &err);
     error_done(&err);
 }

@@ -72,6 +72,11 @@ void support_session_route_refused(SupportSession *v, const char *reason)
         { "bridge.no-target", "it knows no ssh" },
         { "stream.no-target", TOO_OLD },
         { "order.unsigned", "the box takes only break-glass grants that its signers have signed (grants add --key)" },
+        { "order.unknown-signer",
+          "nobody whose key counts on the box has signed the grant (order.unknown-signer; with --key of one whom "
+          "`secboxctl trust list` shows there)" },
+        { "order.too-few", "fewer have signed the grant than the box asks for (order.too-few; one more --key)" },
+        { "order.expired", "the time of the signed grant is over (order.expired; ask for another one)" },
         { "recovery.closed", "it is closed while the box is well (a grant with --break-glass opens it)" },
     };
     const char *id = reason ? reason : "closed";

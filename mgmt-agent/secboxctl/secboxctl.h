@@ -88,7 +88,8 @@ int verb_relay_status(int argc, char **argv, void *userdata);
 int verb_relay_use(int argc, char **argv, void *userdata);
 int verb_pair(int argc, char **argv, void *userdata);
 int verb_unpair(int argc, char **argv, void *userdata);
-/* verb-trust.c: signers as an array of {"name", "keyId", "hardware"} in this member, and as a table: a new string or NULL. -ENOMEM */
+/* verb-trust.c: signers as an array of {"name", "keyId", "hardware"} in this member (-ENOMEM), and as a table: a new string or
+ * NULL. */
 int secboxctl_add_signers(cJSON *o, const char *member, const OrderSigners *signers);
 char *secboxctl_signers_table(const OrderSigners *signers);
 int verb_trust_list(int argc, char **argv, void *userdata);

@@ -287,10 +287,10 @@ def serve(body, media_type=OCI, head=True, claimed=None, **how):
 
 
 def uid_of_peer(handler):
-    """Who holds the other end of a connection on this machine."""
-    port = f":{handler.client_address[1]:04X}"
+    """Who holds the other end of a connection on this machine. An older one, to somebody else, may have come from the same port."""
+    ends = [f":{port:04X}" for port in (handler.client_address[1], handler.connection.getsockname()[1])]
     with open("/proc/net/tcp", encoding="ascii") as f:
-        return next(int(line.split()[7]) for line in f if line.split()[1].endswith(port))
+        return next(int(line.split()[7]) for line in f if all(map(str.endswith, line.split()[1:3], ends)))
 
 
 def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, authority, folder):
