@@ -107,7 +107,7 @@ static int take_grant(const Place *at, Grant *g)
 static bool has_own_rights(const Grant *g)
 {
     return g->kind->is_secret || g->uid > 0 || g->gid > 0 ||
-           (g->mode >= 0 && (g->mode & 0444) != 0444 && g->mode != 0440);
+           (g->mode >= 0 && g->mode != 0444 && g->mode != 0440);
 }
 
 /* --- what it holds --- */
@@ -149,7 +149,7 @@ static int missing(const Place *file, const Grant *g, const char *path)
 /* A file of the box has the rights that it has there. */
 static int mount_as_it_is(const Place *at, ComposeService *s, const Grant *g, const char *source)
 {
-    if (g->rights.node && (has_own_rights(g) || g->kind->is_secret))
+    if (g->rights.node && has_own_rights(g))
         return place_fail(&g->rights, EINVAL, "compose.bad-value",
                           "`%s` cannot be given to a file that is on the box already: change the file's own owner and "
                           "mode there",
@@ -157,7 +157,7 @@ static int mount_as_it_is(const Place *at, ComposeService *s, const Grant *g, co
     return put_file_mount(at, s, source, g->target);
 }
 
-/* Without find_file it is not known what came along. */
+/* Without find_file it is not known what came along. What is made anew needs no place of its own as it came. */
 static int mount_file(const Place *at, const Place *file, const Normaliser *n, ComposeService *s, const Grant *g)
 {
     _cleanup_(freep) char *own = NULL, *found = NULL;
@@ -171,7 +171,7 @@ static int mount_file(const Place *at, const Place *file, const Normaliser *n, C
     if (*path == '/')
         return mount_as_it_is(at, s, g, own);
     r = path_below_base(file, n, own, &below);
-    if (r >= 0 && g->kind->is_secret && n->options->has_file)
+    if (r >= 0 && has_own_rights(g) && n->options->has_file)
         return n->options->has_file(below, n->options->files)
                    ? make_mount(at, n, s, g, (ComposeMadeFile) { .path = below })
                    : missing(file, g, path);
