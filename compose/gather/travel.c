@@ -65,10 +65,11 @@ ComposeFiles project_files(const Gathered *g)
     return (ComposeFiles) { .find = find_gathered, .has = has_gathered, .userdata = (void *) (uintptr_t) g };
 }
 
-static bool is_env_file(const Gathered *g, const char *path)
+/* Path NULL: any. */
+static bool holds(const Gathered *g, GatheredKind kind, const char *path)
 {
     for (size_t i = 0; i < g->n_files; i++)
-        if (g->files[i].kind == GATHERED_ENV_FILE && str_equal(g->files[i].path, path))
+        if (g->files[i].kind == kind && (!path || str_equal(g->files[i].path, path)))
             return true;
     return false;
 }
@@ -89,20 +90,9 @@ static int check_env_file(const char *path, const char *text, size_t len, Error 
     return 0;
 }
 
-static bool is_secret(const Gathered *g, const char *path)
-{
-    for (size_t i = 0; i < g->n_files; i++)
-        if (g->files[i].kind == GATHERED_SECRET && str_equal(g->files[i].path, path))
-            return true;
-    return false;
-}
-
 bool project_has_secrets(const Gathered *g)
 {
-    for (size_t i = 0; i < g->n_files; i++)
-        if (g->files[i].kind == GATHERED_SECRET)
-            return true;
-    return false;
+    return holds(g, GATHERED_SECRET, NULL);
 }
 
 static int refuse_secret(const char *path, Error *err)
@@ -124,7 +114,7 @@ static int check_content(const Gathered *g, const char *path, const char *conten
             "%s holds a private key, and a file that travels with a push passes through the cloud; name it "
             "under `secrets`, or put it on the box and mount it from there by its absolute path",
             path);
-    return is_env_file(g, path) ? check_env_file(path, content, len, err) : 0;
+    return holds(g, GATHERED_ENV_FILE, path) ? check_env_file(path, content, len, err) : 0;
 }
 
 int project_pack_check_open(const Gathered *g, const BundlePack *pack, bool seals, Error *err)
@@ -136,7 +126,7 @@ int project_pack_check_open(const Gathered *g, const BundlePack *pack, bool seal
         size_t len = 0;
         const char *content = bundle_pack_content(pack, i, &len);
 
-        if (!is_secret(g, path))
+        if (!holds(g, GATHERED_SECRET, path))
             r = check_content(g, path, content, len, err);
         else if (!seals)
             r = refuse_secret(path, err);
@@ -165,7 +155,7 @@ int project_pack_seal(const Gathered *g, BundlePack *pack, const uint8_t key[sta
         const char *content = bundle_pack_content(pack, i, &len);
         char *sealed = NULL;
 
-        if (!is_secret(g, path))
+        if (!holds(g, GATHERED_SECRET, path))
             continue;
         r = check_folders(g, path, err);
         if (r == 0)
