@@ -43,7 +43,8 @@ typedef struct GatheredFile {
     char *path;   /* from the project's folder, which it is in, without "." and ".." */
     char *source; /* where it is here; it may be a link */
     GatheredKind kind;
-    mode_t mode; /* the permissions that it has here */
+    bool is_shared; /* a secret's, and something else besides */
+    mode_t mode;    /* the permissions that it has here */
 } GatheredFile;
 
 /* Where a line of the text is from. */

@@ -60,6 +60,8 @@ static int name_file(Gathering *g, const char *value, GatheredKind kind)
     GatheredFile *there = find_file(g->result, path);
     if (!there)
         return add(g->result, path, source, kind, mode);
+    if (kind != there->kind && (kind == GATHERED_SECRET || there->kind == GATHERED_SECRET))
+        there->is_shared = true;
     /* the more careful kind of the two */
     if (kind == GATHERED_SECRET || (kind == GATHERED_ENV_FILE && there->kind != GATHERED_SECRET))
         there->kind = kind;

@@ -134,14 +134,22 @@ int project_pack_check_open(const Gathered *g, const BundlePack *pack, bool seal
     return r;
 }
 
-/* Who mounts the folder would get what is sealed. */
-static int check_folders(const Gathered *g, const char *path, Error *err)
+/* Whoever has it as something else, or mounts the folder that it is in, would get what is sealed. */
+static int check_other_uses(const Gathered *g, const char *path, Error *err)
 {
-    for (size_t i = 0; i < g->n_files; i++)
-        if (g->files[i].kind == GATHERED_FOLDER && is_below(path, g->files[i].path))
+    for (size_t i = 0; i < g->n_files; i++) {
+        const GatheredFile *f = &g->files[i];
+
+        if (f->is_shared && str_equal(f->path, path))
+            return error_set(err, EPERM, "gather.secret",
+                             "%s is a secret's file, and a service also has it as an env_file, a config or a mount, "
+                             "where it would arrive sealed; copy it, and name the copy under `secrets`",
+                             path);
+        if (f->kind == GATHERED_FOLDER && is_below(path, f->path))
             return error_set(err, EPERM, "gather.secret",
                              "%s is a secret's file, and lies in %s, which a service mounts; move it out of there",
-                             path, g->files[i].path);
+                             path, f->path);
+    }
     return 0;
 }
 
@@ -157,7 +165,7 @@ int project_pack_seal(const Gathered *g, BundlePack *pack, const uint8_t key[sta
 
         if (!holds(g, GATHERED_SECRET, path))
             continue;
-        r = check_folders(g, path, err);
+        r = check_other_uses(g, path, err);
         if (r == 0)
             r = error_from_errno(err, seal_file(key, path, content, len, &sealed, &sealed_len), "seal %s", path);
         if (r == 0)

@@ -20,6 +20,6 @@ int project_pack_check_open(const Gathered *g, const BundlePack *pack, bool seal
 /* Whether there is a file of `secrets` among them. */
 bool project_has_secrets(const Gathered *g);
 /* Seals those with this key, so that only boxes can read them to which that is wrapped. gather.secret for one that others would
- * get as well, in a folder. */
+ * get as well: in a folder, or as an env_file, a config or a mount. */
 int project_pack_seal(const Gathered *g, BundlePack *pack, const uint8_t key[static SEAL_KEY_SIZE],
                       Error *err) _must_check_;

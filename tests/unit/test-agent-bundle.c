@@ -14,6 +14,7 @@
 #include "lib/data/bundle.h"
 #include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/made-files.h"
 
 #define WORK "/work"
 
@@ -361,6 +362,43 @@ static void nothing_goes_while_it_may_be_needed(void **state)
     assert_int_equal(count_in(BUNDLES_DIR), 0);
 }
 
+static void expect_sealed(int r, const Error *err)
+{
+    assert_int_equal(r, -EPERM);
+    assert_string_equal(error_id(err), "bundle.sealed");
+    assert_non_null(strstr(err->message, "cannot be an env_file, a config or a mount besides"));
+}
+
+static void what_is_sealed_is_a_secret_and_nothing_else(void **state)
+{
+    static const char path[] = "web/s";
+    DeployTarget t = { .seal_key = { 1 }, .has_seal_key = true };
+    ComposeMadeFile secret = { .service = "a", .name = "s", .path = path, .is_secret = true, .uid = -1, .gid = -1 };
+    ComposeMadeFile config = { .service = "a", .name = "c", .path = path, .uid = -1, .gid = -1, .mode = 0400 };
+    _cleanup_(bundle_pack_freep) BundlePack *p = bundle_pack_new();
+    _cleanup_(freep) char *place = NULL, *none = NULL;
+    _cleanup_(error_done) Error err = {}, other = {};
+    _cleanup_(archive_done) Archive a = {};
+    char *sealed = NULL;
+    size_t len = 0;
+
+    (void) state;
+    put(path, "hunter2\n", 0644);
+    put("web/open", "hunter2\n", 0644);
+    assert_true(add(p, path, NULL) == 0 && add(p, "web/open", NULL) == 0);
+    assert_int_equal(seal_file(t.seal_key, path, "hunter2\n", strlen("hunter2\n"), &sealed, &len), 0);
+    bundle_pack_replace(p, str_equal(bundle_pack_path(p, 0), path) ? 0 : 1, sealed, len);
+    assert_int_equal(bundle_pack_finish(p, &a.data, &a.len, a.digest, NULL), 0);
+    leave(&a);
+    assert_int_equal(kept_bundle_open(a.digest, &t.bundle, NULL), 0);
+    assert_int_equal(deploy_check_unsealed(&t, "web/open", NULL), 0);
+    expect_sealed(deploy_check_unsealed(&t, path, &err), &err);
+    expect_sealed(deploy_make_file(&config, &none, &t, &other), &other);
+    assert_int_equal(deploy_make_file(&secret, &place, &t, NULL), 0);
+    t.made = map_free(t.made);
+    t.bundle = kept_bundle_free(t.bundle);
+}
+
 static void what_did_not_come_as_it_was_sent_is_not_unpacked(void **state)
 {
     _cleanup_(archive_done) Archive a = {};
@@ -512,6 +550,7 @@ int main(void)
         TEST(a_damaged_archive_is_refused),
         TEST(a_file_that_stays_the_same_stays_where_it_is),
         TEST(nothing_goes_while_it_may_be_needed),
+        TEST(what_is_sealed_is_a_secret_and_nothing_else),
         TEST(what_did_not_come_as_it_was_sent_is_not_unpacked),
         TEST(what_differs_is_told),
         TEST(what_secboxctl_leaves_is_taken_and_does_not_pile_up),

@@ -5,6 +5,8 @@
 #include "lib/data/json.h"
 #include "tests/unit/gather-files.h"
 
+#include <unistd.h>
+
 static void expect_files(const File *files, char *const *names, const char *expected)
 {
     _cleanup_(gathered_done) Gathered out = {};
@@ -87,6 +89,50 @@ static void test_files_in_a_folder(void **state)
 
     (void) state;
     expect_files(files, NAMES("a.yml"), "secret conf/key=conf/key 640\nfolder conf=conf 755\n");
+}
+
+/* What a box would be given sealed besides, where nobody there can read it, is said before it goes. */
+static void test_other_uses_of_a_secret(void **state)
+{
+    static const struct {
+        const char *services, *says; /* NULL: it is sealed */
+    } cases[] = {
+        { "{a: {secrets: [s]}, b: {secrets: [s, {source: t, target: u}]}}", NULL },
+        { "{a: {secrets: [s], configs: [c]}}", NULL },
+        { "{a: {secrets: [s]}, b: {profiles: [p], env_file: sub/s.env}}", NULL },
+        { "{a: {secrets: [s], env_file: sub/s.env}}", "would arrive sealed" },
+        { "{a: {secrets: [s]}, b: {env_file: ./sub/../sub/s.env}}", "would arrive sealed" },
+        { "{a: {configs: [same], secrets: [s]}}", "would arrive sealed" },
+        { "{a: {secrets: [s], volumes: ['./sub/s.env:/s']}}", "would arrive sealed" },
+        { "{a: {volumes: ['./sub/s.env:/s:ro']}, b: {secrets: [s]}}", "would arrive sealed" },
+        { "{a: {secrets: [s], volumes: ['./sub:/s:ro']}}", "lies in sub" },
+    };
+    static const uint8_t key[SEAL_KEY_SIZE] = { 1 };
+    char source[] = "/tmp/secret.XXXXXX";
+    int fd = mkstemp(source);
+
+    (void) state;
+    assert_true(fd >= 0 && close(fd) == 0);
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = str_format("services: %s\nconfigs: {c: {file: c.yml}, same: {file: sub/s.env}}\n"
+                                                 "secrets: {s: {file: sub/s.env}, t: {file: sub/s.env}}\n",
+                                                 cases[i].services);
+        const File files[] = { { "a.yml", text }, { "sub", NULL }, { "sub/s.env", "" }, { "c.yml", "" }, {} };
+        _cleanup_(bundle_pack_freep) BundlePack *pack = bundle_pack_new();
+        _cleanup_(gathered_done) Gathered out = {};
+        _cleanup_(error_done) Error err = {};
+        size_t len = 0;
+
+        assert_int_equal(gather(files, NAMES("a.yml"), NULL, &out, NULL), 0);
+        assert_int_equal(bundle_pack_add(pack, "sub/s.env", source, NULL), 0);
+        int r = project_pack_seal(&out, pack, key, &err);
+        const char *content = bundle_pack_content(pack, 0, &len);
+        if (cases[i].says ? r != -EPERM || !str_equal(error_id(&err), "gather.secret") ||
+                                !strstr(err.message, cases[i].says)
+                          : r < 0 || !seal_is_sealed(content, len))
+            fail_msg("%s: %s", cases[i].services, r < 0 ? error_message(&err, r) : "taken");
+    }
+    assert_int_equal(unlink(source), 0);
 }
 
 /* What is found in it is what the box will find in what comes, so that its checks can be made before. */
@@ -310,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_beside_it),        cmocka_unit_test(test_files_in_a_folder),
+        cmocka_unit_test(test_other_uses_of_a_secret),
         cmocka_unit_test(test_files_for_the_checks),   cmocka_unit_test(test_tags_behind_extends),
         cmocka_unit_test(test_circles_are_told_whole), cmocka_unit_test(test_all_faults_of_all_files),
         cmocka_unit_test(test_where_lines_come_from),  cmocka_unit_test(test_answers_about_what_was_sent),

@@ -264,10 +264,12 @@ static const char *lookup_env(const char *key, void *userdata)
 static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
 {
     const DeployTarget *t = userdata;
+    int r;
 
-    if (kept_bundle_find(t->bundle, path) == KEPT_FILE)
-        return kept_bundle_read(t->bundle, path, ENV_FILE_SIZE_MAX, ret, err);
-    return service_env_file_read(path, t->env, ret, err);
+    if (kept_bundle_find(t->bundle, path) != KEPT_FILE)
+        return service_env_file_read(path, t->env, ret, err);
+    r = deploy_check_unsealed(t, path, err);
+    return r < 0 ? r : kept_bundle_read(t->bundle, path, ENV_FILE_SIZE_MAX, ret, err);
 }
 
 /* In a file that was accepted before, nothing moves. */
@@ -284,12 +286,11 @@ static int find_file(const char *path, bool read_only, char **ret, void *userdat
     const DeployTarget *t = userdata;
     KeptKind kind = kept_bundle_find(t->bundle, path);
 
-    if (kind == KEPT_FILE && t->has_seal_key && deploy_is_sealed(t, path))
-        return error_set(err, EPERM, "bundle.sealed",
-                         "%s came sealed, since it is the file of a secret, and can be nothing else besides", path);
-    return kind == KEPT_FILE || (kind == KEPT_FOLDER && read_only)
+    int r = kind == KEPT_FILE ? deploy_check_unsealed(t, path, err) : 0;
+
+    return r == 0 && (kind == KEPT_FILE || (kind == KEPT_FOLDER && read_only))
                ? kept_bundle_place(t->bundle, path, t->files_gid, ret, err)
-               : 0;
+               : r;
 }
 
 static int resolve(const DeployTarget *t, const char *project, ComposeProject **ret, Error *err)

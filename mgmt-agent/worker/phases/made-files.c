@@ -29,12 +29,23 @@ static void hide(const char *content, size_t len)
         redact_add_secret(line);
 }
 
-bool deploy_is_sealed(const DeployTarget *t, const char *path)
+static int refuse_sealed(const char *path, Error *err)
+{
+    return error_set(err, EPERM, "bundle.sealed",
+                     "%s came sealed, since a secret has it as its file, and cannot be an env_file, a config or a mount "
+                     "besides; give the secret a copy of its own under another name, and push again",
+                     path);
+}
+
+int deploy_check_unsealed(const DeployTarget *t, const char *path, Error *err)
 {
     _cleanup_(secret_freep) char *data = NULL;
     size_t len = 0;
+    bool is_sealed = t->has_seal_key &&
+                     kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, NULL) == 0 &&
+                     seal_is_sealed(data, len);
 
-    return kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, NULL) == 0 && seal_is_sealed(data, len);
+    return is_sealed ? refuse_sealed(path, err) : 0;
 }
 
 /* As it came along: sealed when it came through the cloud. */
@@ -51,6 +62,8 @@ static int read_file(const DeployTarget *t, const char *path, MadeFile *made, Er
         made->len = len;
         return 0;
     }
+    if (!made->is_secret)
+        return refuse_sealed(path, err);
     r = t->has_seal_key ? seal_open_file(t->seal_key, path, data, len, &made->content, &made->len) : -ENOKEY;
     return r >= 0 || r == -ENOMEM
                ? r

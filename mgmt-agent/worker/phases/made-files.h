@@ -8,8 +8,8 @@
  * hidden from then on wherever this process shows text. */
 int deploy_make_file(const ComposeMadeFile *f, char **ret, void *userdata, Error *err) _must_check_;
 bool deploy_has_file(const char *path, void *userdata);
-/* Whether that came along and is the file of a secret that only this box can read. */
-bool deploy_is_sealed(const DeployTarget *t, const char *path);
+/* Of a file that came along: bundle.sealed when it is that of a secret, which only this box can read. */
+int deploy_check_unsealed(const DeployTarget *t, const char *path, Error *err) _must_check_;
 /* Whether this push makes what is mounted there. */
 bool deploy_makes(const DeployTarget *t, const char *source);
 /* Whether podman has the ids of whom it is going to belong to; nothing else is asked of what this push does not make.
