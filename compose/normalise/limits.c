@@ -203,8 +203,10 @@ static int take_restart_policy(const Place *at, ComposeService *s)
         r = take_integer(&attempts, 0, 1000000, &times);
     if (r < 0)
         return r;
-    restart =
-        times > 0 && str_equal(word, "on-failure") ? str_format("%s:%lld", word, (long long) times) : strdup(word);
+    if (times > 0 && !str_equal(word, "on-failure"))
+        return place_fail(&attempts, EINVAL, "compose.bad-value",
+                          "`max_attempts` counts with `condition: on-failure` alone; say that, or remove it");
+    restart = times > 0 ? str_format("%s:%lld", word, (long long) times) : strdup(word);
     if (!restart)
         return -ENOMEM;
     cJSON_DeleteItemFromObjectCaseSensitive(s->config, "restart");

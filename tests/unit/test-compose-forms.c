@@ -66,8 +66,8 @@ static void test_what_a_swarm_would_read(void **state)
         "      update_config: {parallelism: 2}, rollback_config: {}, endpoint_mode: vip, labels: {l: v},\n"
         "      restart_policy: {condition: on-failure, max_attempts: 3, delay: 5s},\n"
         "      resources: {limits: {pids: 50}, reservations: {cpus: '0.5'}}}}\n"
-        "  b: {image: x, restart: always, deploy: {restart_policy: {condition: none, max_attempts: 3}}}\n"
-        "  c: {image: x, deploy: {restart_policy: {max_attempts: 3}}}\n");
+        "  b: {image: x, restart: always, deploy: {restart_policy: {condition: none}}}\n"
+        "  c: {image: x, deploy: {restart_policy: {max_attempts: 0}}}\n");
 
     (void) state;
     assert_string_equal(p->services[0].restart, "on-failure:3");
@@ -108,6 +108,10 @@ static void test_what_cannot_be_so(void **state)
         { "platform: windows/amd64", "compose.bad-value", "services.a.platform", "linux/amd64" },
         { "deploy: {restart_policy: {condition: often}}", "compose.bad-value",
           "services.a.deploy.restart_policy.condition", "often" },
+        { "deploy: {restart_policy: {max_attempts: 3}}", "compose.bad-value",
+          "services.a.deploy.restart_policy.max_attempts", "`condition: on-failure` alone" },
+        { "deploy: {restart_policy: {condition: none, max_attempts: 3}}", "compose.bad-value",
+          "services.a.deploy.restart_policy.max_attempts", "`condition: on-failure` alone" },
         { "pids_limit: 5, deploy: {resources: {limits: {pids: 6}}}", "compose.bad-value",
           "services.a.deploy.resources.limits.pids", "pids_limit" },
     };
