@@ -10,15 +10,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-static int copy_texts(char *const *from, char ***to)
-{
-    int r = 0;
-
-    for (; r >= 0 && from && *from; from++)
-        r = strv_add(to, *from);
-    return r;
-}
-
 static int copy_tree(const cJSON *from, cJSON **to)
 {
     *to = from ? cJSON_Duplicate(from, true) : NULL;
@@ -50,7 +41,7 @@ static int share_alias(ComposeService *s)
     return 0;
 }
 
-/* `to` is zeroed; whatever is in it is the caller's, also on failure. Networks without a name have no volumes yet. */
+/* `to` is zeroed; whatever is in it is the caller's, also on failure. Volumes without a name have none yet. */
 static int copy_service(const char *project, const ComposeService *from, unsigned number, ComposeService *to)
 {
     to->line = from->line;
@@ -63,10 +54,10 @@ static int copy_service(const char *project, const ComposeService *from, unsigne
         copy_text(from->pull_policy, &to->pull_policy) < 0 || copy_text(from->restart, &to->restart) < 0 ||
         copy_tree(from->environment, &to->environment) < 0 || copy_tree(from->config, &to->config) < 0 ||
         copy_tree(from->depends_conditions, &to->depends_conditions) < 0 ||
-        copy_tree(from->healthcheck, &to->healthcheck) < 0 || copy_texts(from->depends_on, &to->depends_on) < 0 ||
-        copy_texts(from->restarts_with, &to->restarts_with) < 0 || copy_texts(from->networks, &to->networks) < 0 ||
-        copy_texts(from->bind_sources, &to->bind_sources) < 0 || copy_texts(from->volumes, &to->volumes) < 0 ||
-        copy_texts(from->host_ports, &to->host_ports) < 0)
+        copy_tree(from->healthcheck, &to->healthcheck) < 0 || strv_copy(from->depends_on, &to->depends_on) < 0 ||
+        strv_copy(from->restarts_with, &to->restarts_with) < 0 || strv_copy(from->networks, &to->networks) < 0 ||
+        strv_copy(from->bind_sources, &to->bind_sources) < 0 || strv_copy(from->volumes, &to->volumes) < 0 ||
+        strv_copy(from->host_ports, &to->host_ports) < 0)
         return -ENOMEM;
     return share_alias(to);
 }

@@ -67,6 +67,17 @@ int strv_addf(char ***v, const char *fmt, ...)
     return strv_take(v, s);
 }
 
+int strv_copy(char *const *from, char ***ret)
+{
+    _cleanup_(strv_freep) char **copy = NULL;
+
+    for (; from && *from; from++)
+        if (strv_add(&copy, *from) < 0)
+            return -ENOMEM;
+    *ret = TAKE_PTR(copy);
+    return 0;
+}
+
 char *strv_join(char *const *v, const char *sep)
 {
     size_t len = 1, sep_len = strlen(sep);

@@ -17,6 +17,8 @@ int strv_add(char ***v, const char *s) _must_check_;
 int strv_addf(char ***v, const char *fmt, ...) _printf_(2, 3) _must_check_;
 /* Takes ownership of s, also on failure. */
 int strv_take(char ***v, char *s) _must_check_;
+/* A new vector of the same strings in *ret; NULL of none. */
+int strv_copy(char *const *from, char ***ret) _must_check_;
 /* strings joined by sep; a new string or NULL when out of memory */
 char *strv_join(char *const *v, const char *sep);
 void strv_sort(char **v);

@@ -60,6 +60,23 @@ static void test_buf_limit(void **state)
     buf_done(&b);
 }
 
+static void test_copies_of_lists(void **state)
+{
+    char *from[] = { "a", "", "a", NULL };
+    _cleanup_(strv_freep) char **copy = NULL, **empty = NULL, **none = NULL;
+
+    (void) state;
+    assert_int_equal(strv_copy(from, &copy), 0);
+    assert_int_equal(strv_length(copy), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(copy[i], from[i]);
+        assert_ptr_not_equal(copy[i], from[i]);
+    }
+    assert_int_equal(strv_copy(from + 3, &empty), 0);
+    assert_int_equal(strv_copy(NULL, &none), 0);
+    assert_true(!empty && !none);
+}
+
 static void test_numbers_are_strict(void **state)
 {
     static const struct {
@@ -596,6 +613,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_first_reason_wins),
         cmocka_unit_test(test_buf_limit),
+        cmocka_unit_test(test_copies_of_lists),
         cmocka_unit_test(test_numbers_are_strict),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_hex),

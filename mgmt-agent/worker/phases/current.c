@@ -29,15 +29,6 @@ static int note_previous_image(const CurrentService *before, CurrentService *s)
                : json_set(&s->previous_image, other ? before->image : before->previous_image);
 }
 
-static int copy_strings(char *const *from, char ***to)
-{
-    int r = 0;
-
-    for (; r == 0 && from && *from; from++)
-        r = strv_add(to, *from);
-    return r;
-}
-
 /* What the compose file says of it. */
 static int describe_service(const ComposeService *s, CurrentService *ret)
 {
@@ -46,7 +37,7 @@ static int describe_service(const ComposeService *s, CurrentService *ret)
     return !ret->environment || !ret->config || json_set(&ret->name, s->name) < 0 ||
                    json_set(&ret->replica_of, s->replica_of) < 0 || json_set(&ret->container, s->container_name) < 0 ||
                    json_set(&ret->image, s->image) < 0 || json_set(&ret->hash, s->config_hash) < 0 ||
-                   json_set(&ret->pull_policy, s->pull_policy) < 0 || copy_strings(s->host_ports, &ret->host_ports) < 0
+                   json_set(&ret->pull_policy, s->pull_policy) < 0 || strv_copy(s->host_ports, &ret->host_ports) < 0
                ? -ENOMEM
                : 0;
 }
@@ -198,7 +189,7 @@ static int load_service(const CurrentService *from, ComposeService *s)
         snprintf(s->config_hash, sizeof(s->config_hash), "%s", from->hash);
     return s->name && (s->replica_of || !from->replica_of) && s->container_name && s->image && s->restart &&
                    s->environment && s->config
-               ? copy_strings(from->host_ports, &s->host_ports)
+               ? strv_copy(from->host_ports, &s->host_ports)
                : -ENOMEM;
 }
 
