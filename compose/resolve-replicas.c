@@ -10,6 +10,8 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
+#define PORT_MAX 65535
+
 static int copy_tree(const cJSON *from, cJSON **to)
 {
     *to = from ? cJSON_Duplicate(from, true) : NULL;
@@ -110,7 +112,18 @@ static int check_addresses(const Place *services, const ComposeService *s)
     return 0;
 }
 
-/* "127.0.0.1:8080-8081:80/udp", and what leaves the choice to podman: "127.0.0.1::80/udp". */
+static size_t count_host_ports(const ComposeService *s)
+{
+    const cJSON *port;
+    size_t n = 0;
+
+    cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(s->config, "ports"))
+        n += !str_empty(json_string(port, "host"));
+    return n;
+}
+
+/* "127.0.0.1:8080-8081:80/udp", and what leaves the choice to podman: "127.0.0.1::80/udp". No range from the one port of several:
+ * they would have to share it, or it would run into the next. */
 static char *advise_ports(const ComposeService *s, const cJSON *port)
 {
     const char *address = json_string(port, "address"), *container = json_string(port, "container");
@@ -120,13 +133,16 @@ static char *advise_ports(const ComposeService *s, const cJSON *port)
         everywhere ? strdup("") : str_format("%s%s%s:", v6 ? "[" : "", address, v6 ? "]" : "");
     _cleanup_(freep) char *back =
         str_equal(protocol, "tcp") ? strdup(container) : str_format("%s/%s", container, protocol);
-    uint64_t first = 0;
+    uint64_t first = 0, last;
 
-    if (!front || !back || str_to_u64(json_string(port, "host"), 1, 65535, &first) < 0)
+    if (!front || !back || str_to_u64(json_string(port, "host"), 1, PORT_MAX, &first) < 0)
         return NULL;
+    last = first + s->replicas - 1;
+    if (last > PORT_MAX || count_host_ports(s) > 1)
+        return str_format("let podman choose (\"%s%s%s\")", front, everywhere ? "" : ":", back);
     return str_format("write a range that has one for each (\"%s%llu-%llu:%s\"), or let podman choose (\"%s%s%s\")",
-                      front, (unsigned long long) first, (unsigned long long) first + s->replicas - 1, back, front,
-                      everywhere ? "" : ":", back);
+                      front, (unsigned long long) first, (unsigned long long) last, back, front, everywhere ? "" : ":",
+                      back);
 }
 
 static int check_ports(const Place *services, const ComposeService *s)
