@@ -246,7 +246,7 @@ static void stream_get(LanRequest *q)
     }
     viewer_free(l);
     if (r == -ENOTCONN)
-        lan_refuse(q, 400, "lan.bad-request", "send nothing behind the request");
+        lan_refuse(q, 400, "lan.bad-request", "ask by GET, and send nothing behind the request");
     else
         lan_answer(q, 500, NULL);
 }

@@ -25,13 +25,6 @@ static int check_token(const Media *m, const char *text, MediaToken *ret, Error 
     return media_token_open(key, text, m->device_id, realtime_usec() / USEC_PER_SEC, ret, err);
 }
 
-static bool token_covers(const MediaToken *t, const MediaPath *path)
-{
-    if (t->event || path->event[0])
-        return str_equal(t->event, path->event);
-    return str_equal(t->camera, path->camera) && path->from >= t->from && path->until <= t->until;
-}
-
 static void tell(const MediaToken *t)
 {
     if (t->event)
@@ -49,7 +42,10 @@ static int begin_session(Media *m, const char *text, const MediaPath *path, Medi
 
     if (r < 0)
         return r;
-    if (!token_covers(&token, path))
+    const MediaSession wanted = {
+        .camera = token.camera, .event = token.event, .from = token.from, .until = token.until
+    };
+    if (!media_session_covers(&wanted, path))
         return error_set(err, EACCES, "media.window", "the token is for another camera, another time or another event");
     r = media_session_begin(&m->sessions, &token, boottime_usec(), ret, &is_new, err);
     if (r >= 0 && is_new)
@@ -147,8 +143,12 @@ static void take_back(Media *m, const char *token)
         log_warning("a token for a recording that was taken back can begin something still: out of memory");
     if (!s)
         return;
-    log_notice("%s sees the recording of the camera %s no more: the cloud has taken the token back", s->person,
-               s->camera);
+    if (s->event)
+        log_notice("%s sees the event %s of the camera %s no more: the cloud has taken the token back", s->person,
+                   s->event, s->camera);
+    else
+        log_notice("%s sees the recording of the camera %s no more: the cloud has taken the token back", s->person,
+                   s->camera);
     media_fetches_end_of(m, s, error_set(&err, EACCES, "media.token-revoked", "the token was taken back"), &err);
     media_session_end(s);
 }
