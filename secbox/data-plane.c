@@ -15,6 +15,7 @@
 #include "secbox/health/data-health.h"
 #include "secbox/lan/lan.h"
 #include "secbox/matches/matches.h"
+#include "secbox/media/media-sessions.h"
 #include "secbox/photos/photo-sender.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
@@ -29,6 +30,7 @@ struct DataPlane {
     const Config *config;
     const char *database_url; /* NULL: none, or none that can be read */
     Lan *lan;                 /* NULL: not yet, or not wanted */
+    char **revoked;           /* tokens that were taken back while it was not there yet; NULL: none */
     sd_event_source *lan_retry;
     bool tunnel_up;
     Error fault; /* of DATABASE_URL; empty when there is none */
@@ -164,6 +166,18 @@ static void want_picture(const char *id, void *userdata)
         matches_ask_picture(d->matches, id);
 }
 
+static void hand_over_revoked(DataPlane *d)
+{
+    int n = (int) strv_length(d->revoked);
+    _cleanup_(cJSON_Deletep) cJSON *tokens =
+        n > 0 ? cJSON_CreateStringArray((const char *const *) d->revoked, n) : NULL;
+
+    if (n > 0 && !tokens)
+        log_warning("tokens for recordings that were taken back can begin something still: out of memory");
+    lan_revoke_media(d->lan, tokens);
+    d->revoked = strv_free(d->revoked);
+}
+
 static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     DataPlane *d = userdata;
@@ -194,6 +208,7 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
     int r = lan_new(d->event, &options, &d->lan, &err);
 
     if (r >= 0) {
+        hand_over_revoked(d);
         log_notice("the guards' pages are at https://%s:%u", c->lan_address, lan_port(d->lan));
         return 0;
     }
@@ -358,6 +373,7 @@ DataPlane *data_plane_free(DataPlane *d)
     data_health_free(d->health);
     matches_free(d->matches);
     cameras_free(d->cameras);
+    strv_free(d->revoked);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
     error_done(&d->fault);
@@ -434,11 +450,37 @@ static void take_data(DataPlane *d, const cJSON *message, const char *text)
         data_health_look(d->health);
 }
 
-/* Where nobody is shown a recording there is nothing to end. */
+/* The newest of them: as many as are remembered where they count. */
+static int keep_revoked(DataPlane *d, const cJSON *tokens)
+{
+    const cJSON *token;
+    int r = 0;
+
+    cJSON_ArrayForEach(token, tokens) {
+        const char *id = cJSON_IsString(token) && jwt_id_is_valid(token->valuestring) ? token->valuestring : NULL;
+        size_t n = strv_length(d->revoked);
+
+        if (!id || strv_contains(d->revoked, id))
+            continue;
+        if (n == MEDIA_REVOKED_MAX) {
+            free(d->revoked[0]);
+            memmove(d->revoked, d->revoked + 1, n * sizeof(*d->revoked)); /* with the NULL behind them */
+        }
+        if (strv_add(&d->revoked, id) < 0)
+            r = -ENOMEM;
+    }
+    return r;
+}
+
+/* The gateway does not say it again on this connection, while the port may be had in a moment. */
 static void take_revocation(DataPlane *d, const cJSON *message)
 {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(message, "tokens");
+
     if (d->lan)
-        lan_revoke_media(d->lan, cJSON_GetObjectItemCaseSensitive(message, "tokens"));
+        lan_revoke_media(d->lan, tokens);
+    else if (d->config->lan_address && keep_revoked(d, tokens) < 0)
+        log_warning("a token for a recording that was taken back can begin something still: out of memory");
 }
 
 void data_plane_take(DataPlane *d, const cJSON *message, const char *text)

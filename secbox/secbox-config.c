@@ -120,6 +120,12 @@ static const char *value_or_null(const EnvFile *env, const char *key)
     return str_empty(value) ? NULL : value;
 }
 
+static void warn_of_what_has_no_effect(const Config *c)
+{
+    if (c->entry_camera && !c->frigate_url)
+        log_warning("ENTRY_CAMERA has no effect without FRIGATE_URL: set it in secbox.env");
+}
+
 int config_load(Config *ret, Error *err)
 {
     _cleanup_(config_done) Config c = { .env = env_new() };
@@ -168,6 +174,7 @@ int config_load(Config *ret, Error *err)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
                             SOURCE
                             " lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device");
+    warn_of_what_has_no_effect(&c);
     *ret = c;
     c = (Config) {};
     return 0;

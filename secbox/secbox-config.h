@@ -35,7 +35,7 @@ typedef struct Config {
 
 void config_done(Config *c);
 
-/* Errors: env.*, config.no-gateway; the sentence names the variable and what it must be. */
+/* Errors: env.*, config.no-gateway; the sentence names the variable and what it must be. What has no effect is logged. */
 int config_load(Config *ret, Error *err) _must_check_;
 
 /* Leaves word of what cannot be taken of the configuration where the box's doctor and its cloud see it; err NULL: all is well. */

@@ -106,8 +106,7 @@ static int take_grant(const Place *at, Grant *g)
  * file that came along. */
 static bool has_own_rights(const Grant *g)
 {
-    return g->kind->is_secret || g->uid > 0 || g->gid > 0 ||
-           (g->mode >= 0 && g->mode != 0444 && g->mode != 0440);
+    return g->kind->is_secret || g->uid > 0 || g->gid > 0 || (g->mode >= 0 && g->mode != 0444 && g->mode != 0440);
 }
 
 /* --- what it holds --- */

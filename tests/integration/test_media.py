@@ -14,8 +14,8 @@ import time
 import pytest
 
 from tests.conftest import require_programs
-from tests.integration.data_box import cloud, pg
-from tests.integration.test_lan import LanBox
+from tests.integration.data_box import DataBox, cloud, pg
+from tests.integration.test_lan import READY, LanBox
 from tests.lab.browser import Browser, available
 from tests.lab.community import Community, CommunityServer
 from tests.lab.frigate_stand_in import FrigateStandIn, Recording
@@ -256,6 +256,21 @@ def test_who_sees_nothing(media, frigate):
     assert not [p for _, p, _ in frigate.requests[asked:] if p.startswith("/vod/")], "Frigate was asked for nothing of it"
     unknown = media.key.sign_media(media.env["DEVICE_ID"], "nowhere", START, END)
     assert media.refused(f"/media/vod/nowhere/{START}/{END}/master.m3u8", unknown) == (404, "camera.unknown")
+
+
+def test_a_token_that_was_taken_back_while_nothing_was_served(media):
+    """The port is tried again after half a minute; the gateway has said it by then, and does not say it again."""
+    media.stop()
+    before, taken_back, other = media.server.connection, secrets.token_hex(8), media.token()
+    with socket.create_server(("127.0.0.1", media.port)):
+        DataBox.start(media)
+        wait_until(lambda: "guards have no pages" in read_text(media.log), "the log says so", media.alive)
+        wait_until(lambda: media.server.connection is not before, "the tunnel", media.alive)
+        media.server.send({"type": "media.revoke", "tokens": [taken_back]})
+    begins = read_text(media.log).count(READY)
+    wait_until(lambda: read_text(media.log).count(READY) > begins, "the guards' pages", media.alive)
+    wait_until(lambda: media.get(VOD + "master.m3u8", other)[0] == 200, "recordings", media.alive)
+    assert media.refused(VOD + "master.m3u8", media.token(jti=taken_back)) == (403, "media.token-revoked")
 
 
 def test_pages_of_the_portal_alone(media):

@@ -190,6 +190,13 @@ def test_check(box):
     assert box.run("--check", BOOTSTRAP=None).returncode == 0
 
 
+def test_what_has_no_effect_is_said(box):
+    idle = box.run("--check", ENTRY_CAMERA="entrada")
+    assert idle.returncode == 0 and "ENTRY_CAMERA has no effect without FRIGATE_URL" in idle.stdout, idle
+    assert "no effect" not in box.run("--check", ENTRY_CAMERA="entrada", FRIGATE_URL="http://127.0.0.1:5000").stdout
+    assert "no effect" not in box.run("--check").stdout
+
+
 @pytest.mark.parametrize("change, names", [
     ({"CLOUD_BASE_URL": "${CLOUD_BASE_URL:-https://cloud.example}"}, ["CLOUD_BASE_URL", "${"]),
     ({"CLOUD_BASE_URL": ""}, ["CLOUD_BASE_URL"]),

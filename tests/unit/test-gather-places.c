@@ -127,9 +127,9 @@ static void test_other_uses_of_a_secret(void **state)
         assert_int_equal(bundle_pack_add(pack, "sub/s.env", source, NULL), 0);
         int r = project_pack_seal(&out, pack, key, &err);
         const char *content = bundle_pack_content(pack, 0, &len);
-        if (cases[i].says ? r != -EPERM || !str_equal(error_id(&err), "gather.secret") ||
-                                !strstr(err.message, cases[i].says)
-                          : r < 0 || !seal_is_sealed(content, len))
+        if (cases[i].says
+                ? r != -EPERM || !str_equal(error_id(&err), "gather.secret") || !strstr(err.message, cases[i].says)
+                : r < 0 || !seal_is_sealed(content, len))
             fail_msg("%s: %s", cases[i].services, r < 0 ? error_message(&err, r) : "taken");
     }
     assert_int_equal(unlink(source), 0);
@@ -355,11 +355,15 @@ static void test_values_of_a_plan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files_beside_it),        cmocka_unit_test(test_files_in_a_folder),
+        cmocka_unit_test(test_files_beside_it),
+        cmocka_unit_test(test_files_in_a_folder),
         cmocka_unit_test(test_other_uses_of_a_secret),
-        cmocka_unit_test(test_files_for_the_checks),   cmocka_unit_test(test_tags_behind_extends),
-        cmocka_unit_test(test_circles_are_told_whole), cmocka_unit_test(test_all_faults_of_all_files),
-        cmocka_unit_test(test_where_lines_come_from),  cmocka_unit_test(test_answers_about_what_was_sent),
+        cmocka_unit_test(test_files_for_the_checks),
+        cmocka_unit_test(test_tags_behind_extends),
+        cmocka_unit_test(test_circles_are_told_whole),
+        cmocka_unit_test(test_all_faults_of_all_files),
+        cmocka_unit_test(test_where_lines_come_from),
+        cmocka_unit_test(test_answers_about_what_was_sent),
         cmocka_unit_test(test_values_of_a_plan),
     };
 

@@ -31,18 +31,18 @@ static void hide(const char *content, size_t len)
 
 static int refuse_sealed(const char *path, Error *err)
 {
-    return error_set(err, EPERM, "bundle.sealed",
-                     "%s came sealed, since a secret has it as its file, and cannot be an env_file, a config or a mount "
-                     "besides; give the secret a copy of its own under another name, and push again",
-                     path);
+    return error_set(
+        err, EPERM, "bundle.sealed",
+        "%s came sealed, since a secret has it as its file, and cannot be an env_file, a config or a mount "
+        "besides; give the secret a copy of its own under another name, and push again",
+        path);
 }
 
 int deploy_check_unsealed(const DeployTarget *t, const char *path, Error *err)
 {
     _cleanup_(secret_freep) char *data = NULL;
     size_t len = 0;
-    bool is_sealed = t->has_seal_key &&
-                     kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, NULL) == 0 &&
+    bool is_sealed = t->has_seal_key && kept_bundle_read_bytes(t->bundle, path, SEALED_MAX, &data, &len, NULL) == 0 &&
                      seal_is_sealed(data, len);
 
     return is_sealed ? refuse_sealed(path, err) : 0;
