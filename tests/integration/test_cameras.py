@@ -28,6 +28,8 @@ ASKED = re.compile(r"/ws|/api/(config|stats|login|(entrada|garagem)(/latest\.jpg
                    r"|events/[\d.]+-[a-z0-9]+/snapshot\.jpg\?height=\d+&quality=\d+)")
 BOX = "caseta5"
 # those that are noticed by their silence take long: make camera-faults
+# so does a viewer who looks for five minutes
+CUTS, CUT_EVERY_SECONDS = (10, 30) if "CAMERA_FAULTS" in os.environ else (2, 0)
 BEHAVIOURS = ["truncate", "boundary", "garbage", "endless", "error"] + (["stall", "hang"] if "CAMERA_FAULTS" in os.environ else [])
 
 
@@ -386,6 +388,30 @@ def test_an_img_of_another_page_shows_a_camera(gateway, box):
             assert page.run(show, f"{gateway.url}{path}&height=90", PATIENCE_SECONDS * 900) == 160
         assert page.run(show, gateway.url + it["stream"], PATIENCE_SECONDS * 900) == 0
         wait_until(lambda: box.frigate.open_streams == ["entrada"], "the browser looks", box.alive)
+    wait_until(lambda: box.frigate.open_streams == [], "nobody looks", box.alive)
+
+
+@pytest.mark.skipif(not available(), reason="chromium and chromium-driver are not installed")
+def test_a_browser_shows_a_camera_while_the_tunnel_is_cut(gateway, box):
+    """Its picture moves again after each cut, and it is the same image all the while."""
+    def moves(page, when):
+        shown = page.picture("img")
+        wait_until(lambda: page.picture("img") != shown, f"the picture moves {when}", box.alive)
+
+    with OtherPage() as other, Browser() as page:
+        page.open(other.url)
+        page.run("""const image = new Image(); image.src = a[0]; image.onerror = () => document.title = "failed";
+                    document.body.append(image);""", f"{gateway.url}{ticket(gateway)[1]['stream']}&height=360&fps=5")
+        wait_until(lambda: page.run("return document.images[0].naturalWidth") == 640, "the first picture", box.alive)
+        moves(page, "at first")
+        for cut in range(CUTS):
+            until = time.monotonic() + CUT_EVERY_SECONDS
+            box.line.cut()
+            wait_until(lambda: box.line.pairs, "it is connected again", box.alive)
+            moves(page, f"after cut {cut + 1}")
+            while time.monotonic() < until:
+                moves(page, "between cuts")
+        assert page.run("return document.title") == "another page"
     wait_until(lambda: box.frigate.open_streams == [], "nobody looks", box.alive)
 
 

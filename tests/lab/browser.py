@@ -141,6 +141,10 @@ class Browser:
         with open(path, "wb") as f:
             f.write(base64.b64decode(self.call("GET", "/screenshot")))
 
+    def picture(self, css):
+        """What is seen of an element, as the text of a PNG."""
+        return self.call("GET", f"/element/{self.find(css)}/screenshot")
+
     def complaints(self):
         """What the page has written to its console as errors."""
         return [e["message"] for e in self.call("POST", "/se/log", {"type": "browser"}) if e["level"] == "SEVERE"]
