@@ -30,6 +30,7 @@
 #include "gateway/gateway-lease.h"
 #include "gateway/health/api-health.h"
 #include "gateway/health/api-metrics.h"
+#include "gateway/health/relay-checks.h"
 #include "gateway/http/approvals.h"
 #include "gateway/http/router.h"
 #include "gateway/install/install-folder.h"
@@ -85,6 +86,7 @@ struct Gateway {
     BundleKeys *bundle_keys;
     DeviceHealth *health;
     HealthApi health_api;
+    RelayChecks *relay_checks;
     CertificatesApi certificates_api;
     MetricsApi metrics_api;
     CommunityEvents community_events;

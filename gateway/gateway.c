@@ -421,6 +421,11 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
                          &g->webhooks, err);
     if (r >= 0)
         r = make_listeners(g, options);
+    if (r >= 0 && options->relay_seconds > 0)
+        r = relay_checks_new(
+            event, g->conns, g->health,
+            &(RelayChecksOptions) { options->relay_seconds, options->relay_ca, options->relay_networks },
+            &g->relay_checks, err);
     if (r >= 0)
         r = make_photos(g, options, err);
     if (r >= 0)
@@ -469,6 +474,7 @@ Gateway *gateway_free(Gateway *g)
     photos_free(g->photos);
     bundle_keys_free(g->bundle_keys);
     bundles_free(g->bundles);
+    relay_checks_free(g->relay_checks);
     device_health_free(g->health);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);

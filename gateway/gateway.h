@@ -22,6 +22,8 @@ typedef struct GatewayOptions {
     unsigned accept_rate, accept_burst;
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
+    unsigned relay_seconds; /* as `seconds` of RelayChecksOptions; 0: boxes are not asked by their relays */
+    const char *relay_ca, *relay_networks; /* as of RelayChecksOptions */
     unsigned photo_days, event_days;
     bool two_person; /* as `wanted` of Approvals */
     unsigned keepalive_seconds;

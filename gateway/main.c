@@ -48,6 +48,10 @@ int main(int argc, char **argv)
           .text = &s.webhook_networks },
         { "webhook-tries", "N", "how often an event is sent before it is a dead letter (20)",
           .text = &s.webhook_tries },
+        { "relay-check", "SECONDS", "how often boxes are asked by their relays, as viewers do; 0: never (600)",
+          .text = &s.relay_check },
+        { "relay-ca", "FILE", "authorities of relays' certificates beside the system's, PEM", .text = &s.relay_ca },
+        { "relay-networks", "ADDRESSES", "private networks that relays may be in (none)", .text = &s.relay_networks },
         { "keepalive", "N", "ask each tunnel in which nothing comes after so many seconds (25)", .text = &s.keepalive },
         { "photo-days", "N", "how long photos are kept after their events (30)", .text = &s.photo_days },
         { "event-days", "N", "how long what boxes have reported is kept (1825)", .text = &s.event_days },
@@ -79,7 +83,8 @@ int main(int argc, char **argv)
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
-          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries keepalive photo-days event-days "
+          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries relay-check relay-ca relay-networks "
+          "keepalive photo-days event-days "
           "bans-behind "
           "bans-away "
           "import-max two-person oidc-issuer oidc-client oidc-roles oidc-claim oidc-name oidc-ca oidc-hours" },

@@ -15,6 +15,7 @@
 #include "gateway/serve.h"
 #include "gateway/settings.h"
 #include "gateway/sign-in/api-sign-in.h"
+#include "gateway/health/relay-checks.h"
 #include "gateway/webhooks/webhook-rules.h"
 #include "lib/cli/cli.h"
 #include "lib/base/log.h"
@@ -91,6 +92,8 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .metrics_token = getenv(METRICS_TOKEN_VARIABLE),
         .webhook_ca = s->webhook_ca,
         .webhook_networks = s->webhook_networks,
+        .relay_ca = s->relay_ca,
+        .relay_networks = s->relay_networks,
         .two_person = s->two_person,
         .oidc_issuer = s->oidc_issuer,
         .oidc_client = s->oidc_client,
@@ -114,6 +117,9 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
     if (r >= 0)
         r = parse_number(s->webhook_tries, "webhook-tries", WEBHOOK_TRIES_DEFAULT, WEBHOOK_TRIES_MAX,
                          &ret->webhook_tries, err);
+    if (r >= 0)
+        r = parse_between(s->relay_check, "relay-check", RELAY_CHECK_SECONDS_DEFAULT, 0, RELAY_CHECK_SECONDS_MAX,
+                          &ret->relay_seconds, err);
     if (r >= 0)
         r = parse_between(s->keepalive, "keepalive", KEEPALIVE_DEFAULT, KEEPALIVE_MIN, KEEPALIVE_DEFAULT,
                           &ret->keepalive_seconds, err);

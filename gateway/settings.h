@@ -10,6 +10,7 @@ typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;
     const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for, *install_dir;
     const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max, *keepalive;
+    const char *relay_check, *relay_ca, *relay_networks;
     const char *event_days, *bans_behind, *bans_away;
     const char *oidc_issuer, *oidc_client, *oidc_roles, *oidc_claim, *oidc_name, *oidc_ca, *oidc_hours;
     const char *role;     /* of a new token; NULL: operator */

@@ -70,7 +70,7 @@ data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, a
 	  SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_replica_kill.py tests/integration/test_data_faults.py
 
-camera-faults: deps all ## the tests of cameras with a Frigate that hangs and falls silent, too, and a viewer who looks for five minutes
+camera-faults: deps all ## the tests of cameras with a Frigate that hangs, too, and a viewer who looks for five minutes
 	$(Q)CAMERA_FAULTS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_cameras.py
 

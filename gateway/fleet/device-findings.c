@@ -237,6 +237,26 @@ static void check_version(const Known *k, Finding *f)
     }
 }
 
+/* A box without a relay, or whose relay says itself that it is not connected, is not asked from outside: health tells. */
+static void check_relay(const Known *k, Finding *f)
+{
+    const cJSON *check = cJSON_GetObjectItemCaseSensitive(k->device, "relayCheck");
+    const char *state = json_string(check, "state"), *url = json_string(check, "url"),
+               *error = json_string(check, "error");
+
+    if (!state)
+        finding_pass(f, "no relay is connected that would be asked from outside");
+    else if (str_equal(state, "reached"))
+        finding_pass(f, "viewers reach it at %s", url ? url : "?");
+    else if (str_equal(state, "waiting"))
+        finding_pass(f, "%s is about to be asked", url ? url : "?");
+    else
+        finding_set(f, VERDICT_FAIL,
+                    "See docs/media-relay.md; `secboxctl relay status` on the box tells how it sees it.",
+                    "viewers do not reach it at %s: %s", url ? url : "?", error ? error : "?");
+    since(f, json_string(check, "since"));
+}
+
 static void check_clock(const Known *k, Finding *f)
 {
     const cJSON *ahead = cJSON_GetObjectItemCaseSensitive(k->answer, "clockAheadSeconds");
@@ -264,6 +284,7 @@ cJSON *device_findings(const char *id, const cJSON *device, const cJSON *answer)
         { "configuration", check_configuration },
         { "services", check_services },
         { "version", check_version },
+        { "relay", check_relay },
         { "clock", check_clock },
     };
     const Known known = { device, answer, id };

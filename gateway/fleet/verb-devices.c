@@ -215,6 +215,20 @@ static char *host_keys_text(const cJSON *device)
     return NULL;
 }
 
+/* "reached at URL", "failed at URL since …: why" */
+static char *relay_text(const cJSON *device)
+{
+    const cJSON *check = cJSON_GetObjectItemCaseSensitive(device, "relayCheck");
+    const char *state = json_string(check, "state"), *url = json_string(check, "url"),
+               *error = json_string(check, "error");
+    _cleanup_(freep) char *since = report_when(json_string(check, "since"));
+
+    if (!state || !url)
+        return NULL;
+    return str_format("%s at %s%s%s%s%s", str_equal(state, "reached") ? "reached from outside" : state, url,
+                      since ? " since " : "", since ? since : "", error ? ": " : "", error ? error : "");
+}
+
 static void device_lines(FILE *out, const cJSON *device)
 {
     bool connected = json_bool(device, "connected", false);
@@ -236,6 +250,7 @@ static void device_lines(FILE *out, const cJSON *device)
     fleet_line(out, "recovery", recovery_text(device));
     fleet_line(out, "host keys", host_keys_text(device));
     fleet_line(out, "configuration", config_text(device));
+    fleet_line(out, "relay", relay_text(device));
 }
 
 int verb_devices_show(int argc _unused_, char **argv, void *userdata)

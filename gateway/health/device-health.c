@@ -17,6 +17,7 @@
 #define VALUES_SIZE_MAX (64 * 1024)
 #define VALUES_MAX 1000
 #define FAULTS_MAX 64
+#define RELAY_URL_MAX 512
 /* What boxes tell within a minute of the end of five minutes must not be saved all at that time; the minute that is left out gives
  * the last of them time to report within the five minutes. */
 #define SPREAD_SECONDS (HEALTH_SLOT_SECONDS - 60)
@@ -35,6 +36,7 @@ static void part_free(void *part)
     free(p->device);
     free(p->at);
     free(p->values);
+    free(p->relay_url);
     free(p);
 }
 
@@ -181,6 +183,18 @@ static bool cut_faults(cJSON *values)
     return are_many;
 }
 
+/* Where there is no memory for it nobody asks there. */
+static void take_relay(HealthPart *p, const cJSON *values)
+{
+    const cJSON *relay = cJSON_GetObjectItemCaseSensitive(values, "relay");
+    const char *url = str_equal(json_string(relay, "state"), "connected") ? json_string(relay, "publicUrl") : NULL;
+
+    if (url && str_equal(url, p->relay_url))
+        return;
+    free(p->relay_url);
+    p->relay_url = url && strlen(url) <= RELAY_URL_MAX ? strdup(url) : NULL;
+}
+
 /* False: there is no room for such values, and those before stay. */
 static bool keep(HealthPart *p, const DeviceConn *s, cJSON *values, uint64_t seq, const char *at)
 {
@@ -198,6 +212,7 @@ static bool keep(HealthPart *p, const DeviceConn *s, cJSON *values, uint64_t seq
     p->connection = device_conn_number(s);
     p->faults = (unsigned) cJSON_GetArraySize(faults_of(values));
     health_measure(values, p->numbers);
+    take_relay(p, values);
     take_time(p, at);
     return true;
 }

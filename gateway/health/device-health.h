@@ -15,6 +15,7 @@ typedef struct HealthPart {
     char *values;                   /* JSON text, a tenth of the tree's size; NULL: nothing was told yet */
     double numbers[SUMMARY_FIELDS]; /* health_measure() of them */
     unsigned faults;
+    char *relay_url;     /* where viewers reach the box, as it says, while its relay is connected; NULL: nowhere */
     char *at;            /* the box's time; NULL: none that is one */
     usec_t received_at;  /* wall clock */
     double clock_offset; /* seconds by which the box's clock is ahead; only with `at` */
