@@ -40,6 +40,9 @@ typedef struct ComposeFiles {
 
 typedef struct ComposeResolveOptions {
     const char *project;  /* project name; the file's own `name:` changes nothing */
+    /* Stands before the names of folders for data, so that those of several projects differ, and each is one that is moved
+     * ("./a" is base_dir/PREFIXa); NULL: nothing does */
+    const char *data_prefix;
     const char *base_dir; /* relative bind sources and env_file paths are below it; they may not leave it */
     /* Whether "./a/b", mounted by that service, is base_dir/a/b (`nested`) on this box, and not base_dir/a+b (`direct`), as it is
      * where this is NULL. */

@@ -108,6 +108,7 @@ int note_travelled(const Place *at, const Normaliser *n, const char *source)
 int take_data_folder(const Place *at, const Normaliser *n, const char *service, bool read_only, char **source)
 {
     const ComposeResolveOptions *o = n->options;
+    const char *prefix = o->data_prefix ? o->data_prefix : "";
     _cleanup_(freep) char *name = NULL, *moved = NULL;
     const char *written = NULL;
     int r = path_below_base(at, n, *source, &written);
@@ -115,12 +116,12 @@ int take_data_folder(const Place *at, const Normaliser *n, const char *service, 
     if (r < 0 || !*written)
         return r;
     name = flat_name(written);
-    moved = name ? str_format("%.*s%s", (int) (written - *source), *source, name) : NULL;
+    moved = name ? str_format("%.*s%s%s", (int) (written - *source), *source, prefix, name) : NULL;
     if (!moved)
         return -ENOMEM;
     DataFolder folder = { .written = (char *) written, .is_written = !read_only };
-    folder.moved = strchr(written, '/') && !(o->is_nested && o->is_nested(service, *source, moved, o->userdata));
-    if (folder.moved && strlen(name) > NAME_MAX)
+    folder.moved = *prefix || (strchr(written, '/') && !(o->is_nested && o->is_nested(service, *source, moved, o->userdata)));
+    if (folder.moved && strlen(prefix) + strlen(name) > NAME_MAX)
         return place_fail(at, EINVAL, "compose.bad-value", "the path ./%.200s… is too long; shorten it", written);
     r = check_beside(at, n->data_folders, &folder);
     if (r == 0)

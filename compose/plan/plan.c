@@ -389,6 +389,7 @@ void observed_done(ObservedContainer *o)
     free(o->id);
     free(o->name);
     free(o->service);
+    free(o->elsewhere);
     free(o->image_id);
     free(o->config_hash);
     free(o->state);

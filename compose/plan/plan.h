@@ -8,6 +8,7 @@
 /* Labels on every container that the agent makes. */
 #define LABEL_SERVICE "io.tucomunidad.service"
 #define LABEL_HASH "io.tucomunidad.config-hash"
+#define LABEL_PROJECT "io.podman.compose.project"
 #define LABEL_VERSION "io.tucomunidad.snapshot"
 
 /* Sets config_hash of every service: SHA-256 over the canonical JSON of everything that makes its container
@@ -20,6 +21,7 @@ typedef struct ObservedContainer {
     char *id;
     char *name;
     char *service;     /* from the label (ours, else podman-compose's), may be NULL */
+    char *elsewhere;   /* "PROJECT/SERVICE" when we made it for another project; NULL */
     char *image_id;    /* hex without sha256: */
     char *config_hash; /* label, "" when not ours */
     char *state;       /* podman's: "running", "exited", "created", "paused", … */

@@ -445,7 +445,7 @@ bool policy_key_is_known(const char *key)
     const ComposeKey *rule = compose_service_key(key);
 
     return (rule && rule->policy && !list_has(never, key)) || str_equal(key, "driver_opts") ||
-           str_equal(key, "network_driver");
+           str_equal(key, "network_driver") || str_equal(key, "other_project");
 }
 
 static int check_key(const PolicyCheck *c, const char *key, const cJSON *value)

@@ -31,6 +31,7 @@ struct ComposePolicy {
     char **images; /* NULL: any */
     bool has_images;
     bool lenient;
+    bool other; /* of a project beside the box's own */
     /* with a prefix (--root) the same places below it */
     char *root_volumes;
     char *root_env;
@@ -150,6 +151,9 @@ static bool is_own_run_dir(const ComposePolicy *p, const char *service, const ch
 {
     const char *const parents[] = { SERVICES_RUN_DIR, p->root_services };
 
+    if (p->other)
+        return false;
+
     if (str_equal(source, SECBOX_RUN_DIR) || str_equal(source, p->root_run))
         return lenient || str_equal(service, SECBOX_SERVICE);
     for (size_t i = 0; i < ELEMENTSOF(parents); i++) {
@@ -236,6 +240,16 @@ bool policy_allows_link(const ComposePolicy *p, const char *service, const char 
     if (read_only && str_equal(link, "/etc/os-release") && str_equal(target, "/usr/lib/os-release"))
         return policy_allows_bind(p, service, link, true);
     return policy_allows_bind(p, service, target, read_only);
+}
+
+void policy_mark_other(ComposePolicy *p)
+{
+    p->other = true;
+}
+
+bool policy_allows_other(const ComposePolicy *p, const char *service, const char *name)
+{
+    return policy_allows(p, service, "other_project", name);
 }
 
 bool policy_is_new_volume(const ComposePolicy *p, const char *source)

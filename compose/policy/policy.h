@@ -14,7 +14,7 @@ typedef struct ComposePolicy ComposePolicy;
  *                             "bind": ["/mnt/recordings"], "bind_ro": ["/etc/localtime"]}},
  *    "bind": ["/var/lib/tucomunidad/volumes"], "images": ["localhost/", "registry.example.com/"]}
  * Service "*" means all. `bind_ro` may stand at the top too. An allow entry is a compose key, or KEY:VALUE
- * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host
+ * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts"; "other_project". Host
  * path names itself and nothing below it; DIR with "/" and "*" behind it means all that is directly in DIR, except for
  * what amounts to the host itself: /etc, /run, /home/NAME, anything with a hidden component and the like are covered by
  * no entry above them, and "/" by none. Without "bind", what is directly in /var/lib/tucomunidad/volumes is open for
@@ -47,6 +47,11 @@ int compose_policy_check_present(const ComposePolicy *policy, const ComposeServi
  * for what was accepted then and still runs. Never for a new file. */
 void policy_keep_old_meaning(ComposePolicy *p);
 bool policy_is_lenient(const ComposePolicy *p);
+/* It is that of a project beside the box's own: no service of it has a folder for a heartbeat, whatever it is called. */
+void policy_mark_other(ComposePolicy *p);
+/* Whether the service may use the network, the volume or the folder of that name, which is another project's: the entry
+ * "other_project", or "other_project:NAME". */
+bool policy_allows_other(const ComposePolicy *p, const char *service, const char *name);
 
 /* Whether the service may mount this absolute host path. */
 bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);

@@ -30,6 +30,11 @@ char *report_result_line(const cJSON *result);
 /* What that was, as a label: "last push", or "last update" of an image, which says nothing of the push. */
 const char *report_last_label(const cJSON *result);
 
+/* {"projects": […]} of the `status` object of status.report: the box's own first, then the others. */
+cJSON *report_projects_of(const cJSON *status);
+/* The same as a table. */
+char *report_projects(const cJSON *document);
+
 /* The `status` object of status.report. */
 char *report_status(const cJSON *status);
 

@@ -33,6 +33,7 @@ static const JsonField fields[] = {
     { JSON_FIELD(OrderStatement, digest, "digest") },
     { JSON_FIELD(OrderStatement, service, "service") },
     { JSON_FIELD(OrderStatement, to, "to") },
+    { JSON_FIELD(OrderStatement, project, "project") },
     { JSON_FIELD(OrderStatement, confirm_seconds, "confirmDeadlineSeconds") },
     { JSON_REST_FIELD(OrderStatement, rest) },
     {},
@@ -149,6 +150,8 @@ static int check_content(const OrderStatement *s, OrderKind kind, const cJSON *m
     else if (!text_is(message, "image", s->image) || !text_is(message, "digest", s->digest) ||
              !text_is(message, "service", s->service))
         differs = "its image";
+    else if (!text_is(message, "project", s->project))
+        differs = "its project";
     else if (!text_is(message, "to", s->to))
         differs = "its version";
     else if (!deadline_is(message, s->confirm_seconds))

@@ -34,6 +34,7 @@ typedef struct OrderStatement {
     char *reason;                        /* or NULL */
     char *sha256;                        /* of the compose file, and of what comes with it: bundle_snapshot_digest() */
     char *image, *digest, *service, *to; /* as in the messages */
+    char *project;                       /* likewise; NULL: the box's own */
     unsigned confirm_seconds;            /* 0: whatever the gateway says */
     cJSON *rest;
 } OrderStatement;

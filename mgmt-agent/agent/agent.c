@@ -25,8 +25,10 @@
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/confirm-deadline.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
+#include "mgmt-agent/state/worker-request.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 
@@ -105,8 +107,10 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
         watch_note_progress(a->watch, message);
-        pairing_note_progress(a->pairing, message);
-    } else if (str_equal(type, "compose.result") || str_equal(type, "container.result")) {
+        if (!json_string(message, "project"))
+            pairing_note_progress(a->pairing, message);
+    } else if (str_equal(type, "compose.result") || str_equal(type, "container.result") ||
+               str_equal(type, "project.result")) {
         cJSON_Delete(a->result);
         a->result = cJSON_Duplicate(message, 1);
     }
@@ -155,14 +159,17 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     bool is_push = begins_deployment(runner_job(r));
     bool started = str_equal(runner_job(r), "start"), restarted = str_equal(runner_job(r), "restart");
     bool revived = str_equal(runner_job(r), "revive");
-    bool deployed = !started && !restarted && !revived; /* those leave the journal as it is */
+    bool of_project = str_equal(runner_job(r), "project");
+    bool deployed = !started && !restarted && !revived && !of_project; /* those leave the journal as it is */
     a->ended = deployed;
     if (started && exit_status == 0)
         agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     if (agent_is_service_job(runner_job(r)))
         agent_answer_service(a, result, requester);
-    if (restarted)
+    if (of_project)
+        agent_answer_project(a, result, requester);
+    if (restarted || of_project)
         result = (cJSON_Delete(result), NULL);
     a->deploying = runner_free(a->deploying);
     if (result)
@@ -174,6 +181,8 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         box_config_look(a->config);
         agent_tell_cloud(a);
     }
+    if (of_project)
+        agent_tell_cloud(a);
     if (!agent_is_busy(a))
         a->own_job = false;
     go_on(a);
@@ -418,6 +427,7 @@ static void on_query_message(Runner *r, const cJSON *message, void *userdata)
     if (str_equal(type, "compose.progress"))
         return;
     if (str_equal(type, "worker.status")) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(json_string(q->request, WORKER_PROJECT));
         _cleanup_(cJSON_Deletep) cJSON *report = agent_make_report(a, q->id, message);
 
         if (report)

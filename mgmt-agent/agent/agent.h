@@ -156,6 +156,20 @@ bool agent_is_service_job(const char *job);
 /* container.result for whoever asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
 void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
 
+/* projects.c */
+/* project.order: all of a project stopped, started, restarted or removed. */
+void agent_handle_project(Agent *a, ControlClient *c, const cJSON *message);
+/* The project that a message is about: *ret is borrowed from it; NULL: the box's own. project.bad-name */
+int agent_project_of(const cJSON *message, const char **ret, Error *err) _must_check_;
+/* project.result for whoever asked; `result` is the worker's, or NULL. */
+void agent_answer_project(Agent *a, const cJSON *result, ControlClient *requester);
+/* Has the worker's request be about the message's project, if that is not the box's own. */
+int agent_add_project(cJSON *request, const cJSON *message) _must_check_;
+/* What is known of the other projects, as "projects"; nothing where there are none. */
+int agent_add_projects(cJSON *o) _must_check_;
+/* Of all projects, the newest result of each that `id` names, as agent_look_up_result(); 0 and NULL when there is none. */
+int agent_look_in_histories(const char *id, size_t limit, cJSON **ret, Error *err) _must_check_;
+
 /* trust-order.c */
 /* trust.root */
 void agent_handle_trust_root(Agent *a, ControlClient *c, const cJSON *message);

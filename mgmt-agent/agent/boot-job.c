@@ -4,8 +4,10 @@
 #include "mgmt-agent/state/boot-mark.h"
 
 #include "lib/base/log.h"
+#include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/state/project.h"
 
 #define TRIES_MAX 5
 #define PAUSE_USEC (30 * USEC_PER_SEC)
@@ -13,8 +15,9 @@
 static bool is_anything_deployed(const Agent *a)
 {
     _cleanup_(current_freep) Current *current = NULL;
+    _cleanup_(strv_freep) char **others = NULL;
 
-    return a->journal.state == DEPLOY_CONFIRMING || current_load(&current, NULL) < 0 || current;
+    return project_list(&others) < 0 || others || a->journal.state == DEPLOY_CONFIRMING || current_load(&current, NULL) < 0 || current;
 }
 
 void agent_boot_done(Agent *a)

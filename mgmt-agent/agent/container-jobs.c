@@ -23,7 +23,8 @@ static cJSON *make_request(const cJSON *message)
     cJSON *copy = cJSON_Duplicate(message, 1);
     _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
 
-    if (!o || json_add_item(o, "message", copy) < 0 || json_add_string(o, "source", "local") < 0 || !version)
+    if (!o || json_add_item(o, "message", copy) < 0 || json_add_string(o, "source", "local") < 0 || !version ||
+        agent_add_project(o, message) < 0)
         return NULL;
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "version");
     return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(o) : NULL;

@@ -8,6 +8,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/state/bundle-store.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 
@@ -195,10 +196,11 @@ static void refuse(ControlClient *c, const cJSON *message, const Error *err, int
 
 void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
 {
-    const char *id = json_string(message, "id");
+    const char *id = json_string(message, "id"), *project = NULL;
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = 0;
+    int r = agent_project_of(message, &project, &err);
+    _cleanup_(project_leave) ProjectScope scope = project_enter(project);
 
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */
@@ -209,7 +211,7 @@ void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
         control_send(c, before);
         return;
     }
-    if (control_client_is_link(c) && !json_string(message, "version"))
+    if (r == 0 && control_client_is_link(c) && !json_string(message, "version"))
         r = error_set(&err, EINVAL, "snapshot.bad-version", "the cloud's order to go back has no version");
     if (r == 0)
         r = take_up(a, c, message, &err);

@@ -13,6 +13,7 @@
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/state/journal.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
@@ -58,14 +59,15 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     const char *outcome = json_string(result, "outcome"), *version = json_string(result, "version");
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
     LogField fields[] = { { "SNAPSHOT", version }, { "PHASE", json_string(result, "phase") }, {} };
-    const char *kind = json_string(result, "kind");
+    const char *kind = json_string(result, "kind"), *project = json_string(result, "project");
     bool done = str_equal(outcome, "done"), of_agent = str_equal(kind, "agent"), is_update = str_equal(kind, "update");
 
-    log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[%s] %s %s: %s%s (%d)",
+    log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[%s] %s %s%s%s: %s%s (%d)",
              of_agent    ? "agent-update"
              : is_update ? "image-update"
                          : "compose-snapshot",
-             of_agent || is_update ? "update" : "snapshot", version, outcome,
+             of_agent || is_update ? "update" : "snapshot", version, project ? " of project " : "", project ? project : "",
+             outcome,
              json_bool(result, "noop", false) ? ", nothing to change" : "",
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
@@ -73,7 +75,7 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     else
         report_local_changes(a);
     control_send(requester, result);
-    if (of_agent) /* nothing of what runs has changed */
+    if (of_agent || json_string(result, "project")) /* nothing of what the box's own project runs has changed */
         return;
     watch_note_result(a->watch, result);
     pairing_note_result(a->pairing, result);
@@ -104,14 +106,12 @@ static cJSON *make_failure(const char *id, const char *version, int status, cons
 
 cJSON *agent_make_result(const Agent *a, bool is_push)
 {
-    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *last = NULL;
     _cleanup_(error_done) Error err = {};
-    const cJSON *last = store_load_history(1, &history, NULL) == 0 ? cJSON_GetArrayItem(history, 0) : NULL;
-    int r;
+    int r = agent_look_in_histories(a->deploying_id, 1, &last, NULL);
 
-    if (last && str_equal(json_string(last, "id"), a->deploying_id) &&
-        str_equal(json_string(last, "version"), a->deploying_version))
-        return cJSON_DetachItemFromArray(history, 0);
+    if (r == 0 && last && str_equal(json_string(last, "version"), a->deploying_version))
+        return TAKE_PTR(last);
     if (!is_push)
         return NULL;
     r = error_set(&err, EIO, "worker.failed",
@@ -126,7 +126,7 @@ void agent_refuse(ControlClient *c, const cJSON *message, const char *kind, int 
 
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing %s %s (%d)", kind ? kind : "snapshot",
                 json_string(message, "version"), status);
-    if (m && json_add_string(m, "kind", kind) == 0)
+    if (m && json_add_string(m, "kind", kind) == 0 && agent_add_project(m, message) == 0)
         control_send(c, m);
 }
 
@@ -134,7 +134,8 @@ static cJSON *make_request(const cJSON *message, const char *source)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
 
-    if (!o || json_add_string(o, "source", source) < 0 || json_add_item(o, "message", cJSON_Duplicate(message, 1)) < 0)
+    if (!o || json_add_string(o, "source", source) < 0 ||
+        json_add_item(o, "message", cJSON_Duplicate(message, 1)) < 0 || agent_add_project(o, message) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -185,11 +186,16 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(cJSON_Deletep) cJSON *result = NULL;
     _cleanup_(error_done) Error err = {};
-    const char *id = json_string(message, "id");
+    const char *id = json_string(message, "id"), *project = NULL;
     int r;
 
     if (!message)
         return;
+    r = agent_project_of(message, &project, &err);
+    if (r < 0) {
+        agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 400, &err, r);
+        return;
+    }
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */
     if (!goes_back && agent_park(a, c, wire))
@@ -204,7 +210,7 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
         agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 503, &err, r);
         return;
     }
-    if (!goes_back && agent_check_unchanged(a, message, from_cloud, &result)) {
+    if (!goes_back && !project && agent_check_unchanged(a, message, from_cloud, &result)) {
         agent_deliver_result(a, result, from_cloud, from_cloud ? NULL : c);
         agent_tell_cloud(a);
         return;
@@ -224,14 +230,7 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
 
 int agent_look_up_result(const char *id, cJSON **ret, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
-    int r = store_load_history(STORE_HISTORY_MAX, &history, err);
-
-    *ret = NULL;
-    for (int i = 0; r >= 0 && !*ret && i < cJSON_GetArraySize(history); i++)
-        if (str_equal(json_string(cJSON_GetArrayItem(history, i), "id"), id))
-            *ret = cJSON_DetachItemFromArray(history, i);
-    return r;
+    return agent_look_in_histories(id, STORE_HISTORY_MAX, ret, err);
 }
 
 cJSON *agent_find_result(const char *id)
@@ -281,7 +280,11 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
 static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)
 {
     _cleanup_(error_done) Error err = {};
-    int r = agent_ask(a, "plan", json_string(message, "id"), make_request(message, "plan"), c, &err);
+    const char *project;
+    int r = agent_project_of(message, &project, &err);
+
+    if (r == 0)
+        r = agent_ask(a, "plan", json_string(message, "id"), make_request(message, "plan"), c, &err);
 
     if (r < 0)
         control_send_error(c, json_string(message, "id"), &err, r);
@@ -290,7 +293,11 @@ static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)
 static void handle_status(Agent *a, ControlClient *c, const cJSON *message)
 {
     _cleanup_(error_done) Error err = {};
-    int r = agent_ask(a, "status", json_string(message, "id"), cJSON_CreateObject(), c, &err);
+    const char *project;
+    int r = agent_project_of(message, &project, &err);
+
+    if (r == 0)
+        r = agent_ask(a, "status", json_string(message, "id"), make_request(message, "local"), c, &err);
 
     if (r < 0)
         control_send_error(c, json_string(message, "id"), &err, r);
@@ -311,12 +318,15 @@ static void handle_history(Agent *a, ControlClient *c, const cJSON *message)
     _cleanup_(error_done) Error err = {};
     uint64_t limit = HISTORY_LIMIT_DEFAULT;
     cJSON *entries = NULL;
-    int r;
+    const char *project = NULL;
+    int r = agent_project_of(message, &project, &err);
+    _cleanup_(project_leave) ProjectScope scope = project_enter(project);
 
     (void) a;
     if (json_u64(message, "limit", &limit) == -EINVAL || limit > STORE_HISTORY_MAX)
         limit = STORE_HISTORY_MAX;
-    r = store_load_history(limit, &entries, &err);
+    if (r == 0)
+        r = store_load_history(limit, &entries, &err);
     if (r < 0) {
         control_send_error(c, json_string(message, "id"), &err, r);
         return;
@@ -438,6 +448,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "pair.get", pairing_handle_get },
         { "pair.claim", pairing_handle_claim },
         { "pair.end", pairing_handle_end },
+        { "project.order", agent_handle_project },
         { "container.restart", agent_handle_service },
         { "container.recreate", agent_handle_service },
         { "health.ack", host_health_handle_ack },

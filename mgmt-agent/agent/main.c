@@ -11,6 +11,7 @@
 #include "lib/event/saver.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/agent-self-check.h"
+#include "mgmt-agent/state/project.h"
 
 static const char *opt_pace;
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose,
@@ -89,6 +90,7 @@ int main(int argc, char **argv)
     log_open("mgmt-agent");
     if (opt_root)
         paths_set_root(opt_root);
+    project_set_own(opt_project);
     worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
     r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
     if (r >= 0)

@@ -83,9 +83,13 @@ static int start(LogReader *l, const cJSON *message, Error *err)
 
 static int take(Agent *a, ControlClient *c, const cJSON *message, Error *err)
 {
+    const char *project;
     size_t slot = 0;
     LogReader *l;
+    int r = agent_project_of(message, &project, err);
 
+    if (r < 0)
+        return r;
     if (control_client_is_link(c))
         return error_set(err, EPROTO, "logs.way", "logs are read over a connection of their own");
     while (slot < LOG_READERS_MAX && a->log_readers[slot])
@@ -99,7 +103,7 @@ static int take(Agent *a, ControlClient *c, const cJSON *message, Error *err)
     l->agent = a;
     l->asker = c;
     a->log_readers[slot] = l;
-    int r = start(l, message, err);
+    r = start(l, message, err);
     if (r < 0)
         reader_free(l);
     return r;

@@ -19,14 +19,22 @@
 #define FILE_OPTIONS "file profile env-file"
 
 static const CliVerb verbs[] = {
-    { "status", "", 0, 0, "what runs, the tunnel, the last push", verb_status, NULL },
+    { "status", "", 0, 0, "what runs, the tunnel, the last push", verb_status, "project" },
     { "plan", "[FILE]", 0, 1, "what applying a compose file would change, service by service", verb_plan,
-      "timeout no-files " FILE_OPTIONS },
+      "project timeout no-files " FILE_OPTIONS },
     { "apply", "[FILE]", 0, 1, "push a compose file from here, as the cloud would", verb_apply,
-      "timeout no-files " FILE_OPTIONS },
+      "project timeout no-files " FILE_OPTIONS },
     { "rollback", "[VERSION]", 0, 1, "go back to the push before the current one, or to this one", verb_rollback,
+      "project timeout" },
+    { "history", "", 0, 0, "the last pushes and how they ended", verb_history,
+      "project limit" },
+    { "apps", "", 0, 0, "the projects of this box, their versions and services", verb_apps, NULL },
+    { "stop", "PROJECT", 1, 1, "stop all services of a project, until it is started or pushed again", verb_project_stop,
       "timeout" },
-    { "history", "", 0, 0, "the last pushes and how they ended", verb_history, "limit" },
+    { "start", "PROJECT", 1, 1, "start them again", verb_project_start, "timeout" },
+    { "restart", "PROJECT", 1, 1, "stop and start them", verb_project_restart, "timeout" },
+    { "remove", "PROJECT", 1, 1, "remove a project's containers and networks; its volumes stay without --volumes",
+      verb_project_remove, "volumes timeout" },
     { "updates", "", 0, 0, "which images are watched, what is new, what failed and why", verb_updates, NULL },
     { "update", "[SERVICE...]", 0, 64, "look for new images now, and take them", verb_update,
       "force forget lock undo unlock timeout" },
@@ -38,7 +46,7 @@ static const CliVerb verbs[] = {
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure, NULL },
     { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show, NULL },
     { "logs", "SERVICE", 1, 1, "what a service has written, and with -f what it writes", verb_logs,
-      "follow since tail" },
+      "project follow since tail" },
     { "sessions", "", 0, 0, "who is logged in over the bridge; needs no agent", verb_sessions, NULL },
     { "replica status", "", 0, 0, "the community's data on this box: database, sync, age", verb_replica_status, NULL },
     { "replica verify", "", 0, 0, "count and sum its tables, and compare with the gateway", verb_replica_verify, NULL },
@@ -134,6 +142,11 @@ int secboxctl_gather(const Secboxctl *ctl, const char *path, char *const *env_fi
     return *ret_name ? 0 : error_from_errno(err, -ENOMEM, "read a compose file");
 }
 
+int secboxctl_add_project(const Secboxctl *ctl, cJSON *request)
+{
+    return request ? json_add_string(request, "project", ctl->project) : -ENOMEM;
+}
+
 int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err)
 {
     uint64_t seconds = TIMEOUT_DEFAULT_SECONDS;
@@ -172,7 +185,8 @@ int main(int argc, char **argv)
           .list = &ctl.env_files },
         { "no-files", NULL, "plan, apply, render: the compose file alone; what it names beside itself is on the box",
           .flag = &ctl.no_files },
-        { "project", "NAME", "the compose project's name", .text = &ctl.project },
+        { "project", "NAME", "the project that is meant (secbox, the box's own)", .text = &ctl.project },
+        { "volumes", NULL, "with its named volumes, and what is in them", .flag = &ctl.volumes },
         { "limit", "N", "show N entries (20)", .text = &ctl.limit },
         { "force", NULL, "whatever the lock, a hook or the image's age say", .flag = &ctl.force },
         { "forget", "DIGEST", "let an image that failed be tried again; or all", .text = &ctl.forget },

@@ -29,7 +29,7 @@ typedef struct Secboxctl {
     char **profiles;   /* --profile */
     char **env_files;  /* --env-file */
     bool json, force, undo, unlock, follow;
-    bool no_files;
+    bool no_files, volumes;
 } Secboxctl;
 
 typedef struct AgentSocket AgentSocket;
@@ -47,6 +47,9 @@ int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must
 
 /* {"type", "id"} with a random id. */
 cJSON *secboxctl_request(const char *type);
+
+/* --project, in a request that may be NULL. */
+int secboxctl_add_project(const Secboxctl *ctl, cJSON *request) _must_check_;
 
 /* A verb of secbox's own socket, which has no members; *ret is the report. */
 int secboxctl_ask_secbox(const char *verb, usec_t timeout, cJSON **ret, Error *err) _must_check_;
@@ -68,6 +71,11 @@ int verb_plan(int argc, char **argv, void *userdata);
 int verb_apply(int argc, char **argv, void *userdata);
 int verb_updates(int argc, char **argv, void *userdata);
 int verb_update(int argc, char **argv, void *userdata);
+int verb_apps(int argc, char **argv, void *userdata);
+int verb_project_stop(int argc, char **argv, void *userdata);
+int verb_project_start(int argc, char **argv, void *userdata);
+int verb_project_restart(int argc, char **argv, void *userdata);
+int verb_project_remove(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
 int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_render(int argc, char **argv, void *userdata);

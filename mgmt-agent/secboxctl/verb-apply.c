@@ -98,6 +98,8 @@ int verb_apply(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = make_snapshot(gathered.text, &request, &err);
     if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
+    if (r >= 0)
         r = local_files_leave(ctl, &gathered, request, &files, &err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, &gathered, files, timeout);
 }
@@ -111,6 +113,8 @@ int verb_rollback(int argc, char **argv, void *userdata)
     usec_t timeout;
 
     int r = request ? json_add_string(request, "to", argc > 0 ? argv[0] : NULL) : -ENOMEM;
+    if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
     if (r >= 0)
         r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
@@ -153,6 +157,8 @@ int verb_plan(int argc, char **argv, void *userdata)
         r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &gathered, &err);
     if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
+    if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)

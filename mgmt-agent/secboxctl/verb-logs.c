@@ -41,6 +41,8 @@ int verb_logs(int argc, char **argv, void *userdata)
     (void) argc;
     int r = log_question_add(&question, request, &err);
     if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
+    if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
         r = show(ctl, agent, request, &err);

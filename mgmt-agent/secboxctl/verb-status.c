@@ -38,12 +38,14 @@ int verb_status(int argc, char **argv, void *userdata)
 
     (void) argc;
     (void) argv;
-    int r = ask(ctl, request, "status.report", &answer, &err);
+    int r = secboxctl_add_project(ctl, request);
+    if (r >= 0)
+        r = ask(ctl, request, "status.report", &answer, &err);
     if (r < 0)
         return secboxctl_fail(ctl, &err, r);
 
     cJSON *status = cJSON_GetObjectItemCaseSensitive(answer, "status");
-    r = add_secbox(status);
+    r = ctl->project ? 0 : add_secbox(status);
     if (r < 0)
         return secboxctl_fail(ctl, &err, r);
     return ctl->json ? report_json(status, EXIT_OK) : report_text(report_status(status), EXIT_OK);
@@ -64,6 +66,8 @@ int verb_history(int argc, char **argv, void *userdata)
         return secboxctl_fail(ctl, &err, r);
     }
     int r = request ? json_add_int(request, "limit", (int) limit) : -ENOMEM;
+    if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
     if (r >= 0)
         r = ask(ctl, request, "history.report", &answer, &err);
     if (r < 0)

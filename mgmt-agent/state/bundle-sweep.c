@@ -18,6 +18,7 @@
 #include "mgmt-agent/state/current.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/made-file.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 #define OLD "old-"
@@ -102,23 +103,27 @@ static int want_present(Wanted *w)
     _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(journal_done) Journal journal = {};
     int r = current_load(&current, NULL);
+    bool is_journals;
 
     if (r == 0)
         r = journal_load(&journal, NULL);
+    is_journals = journal_is_of_selected(&journal);
     if (r == 0 && current)
         r = want_named(current->version, w);
     if (r == 0 && current)
         r = want_named(current->previous, w);
     if (r == 0)
         r = want_mounted(current, w);
-    if (r == 0 && journal.state != DEPLOY_IDLE)
+    if (r < 0 || !is_journals)
+        return r;
+    if (journal.state != DEPLOY_IDLE)
         r = want_mounted(journal.project, w);
     /* what becomes current is written down when it is proved, and made before that */
     w->all_places = journal.state != DEPLOY_IDLE && journal.state != DEPLOY_PREPARING && !journal.project;
     return r == 0 ? want_named(journal.version, w) : r;
 }
 
-static int want_all(Wanted *w)
+static int want_of_project(Wanted *w)
 {
     _cleanup_(strv_freep) char **versions = NULL;
     int r = store_list_snapshots(&versions);
@@ -126,6 +131,19 @@ static int want_all(Wanted *w)
     for (char **version = versions; r == 0 && version && *version; version++)
         r = want_snapshot(*version, w);
     return r < 0 ? r : want_present(w);
+}
+
+static int want_all(Wanted *w)
+{
+    _cleanup_(strv_freep) char **others = NULL;
+    int r = project_list(&others);
+
+    for (size_t i = 0; r == 0 && i <= strv_length(others); i++) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+
+        r = want_of_project(w);
+    }
+    return r;
 }
 
 /* Names that we give: digests, what is on its way there, and what is on its way out. Others may have put something here, too. */

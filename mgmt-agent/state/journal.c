@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reserve.h"
 
 static char *journal_path(void)
@@ -65,6 +66,7 @@ static const JsonField journal_fields[] = {
     { JSON_FIELD(Journal, by_connection, "byConnection") },
     { JSON_FIELD(Journal, cut_off, "cutOff") },
     { JSON_FIELD(Journal, taken_back_by, "takenBackBy") },
+    { JSON_FIELD(Journal, project_name, "projectName") },
     { JSON_FIELD(Journal, id, "id") },
     { JSON_FIELD(Journal, version, "version") },
     { JSON_FIELD(Journal, sha256, "sha256") },
@@ -87,6 +89,11 @@ static const JsonType journal_type = JSON_TYPE(Journal, journal_fields);
 void journal_done(Journal *j)
 {
     json_done(&journal_type, j);
+}
+
+bool journal_is_of_selected(const Journal *j)
+{
+    return str_equal(j->project_name ? j->project_name : project_own(), project_selected());
 }
 
 int journal_add_step(Journal *j, const JournalStep *step)
@@ -171,6 +178,8 @@ static int check(const cJSON *o, const Journal *j)
         if (!s->action || !s->service || !s->container || !s->old_id != !s->old_name)
             return -EINVAL;
     }
+    if (j->project_name && project_name_check(j->project_name, NULL) < 0)
+        return -EINVAL;
     return cJSON_HasObjectItem(o, "state") ? 0 : -EINVAL;
 }
 

@@ -56,6 +56,7 @@ typedef struct Journal {
     char *kind;         /* KIND_…; NULL for a push */
     bool cut_off;       /* there was no tunnel when it began: that there is none afterwards says nothing against it */
     bool by_connection; /* it is confirmed by the tunnel that comes up again, not by the cloud's word */
+    char *project_name; /* NULL: the box's own (state/project.h) */
     char *id;           /* of the deployment, from the message */
     char *version;
     char *sha256;        /* of the compose text */
@@ -87,6 +88,9 @@ int journal_save(const Journal *j, Error *err) _must_check_;
 /* The one place where the state changes: checks the transition, writes, then sets it. -EPROTO (journal.transition). */
 int journal_step(Journal *j, DeployEvent ev, Error *err) _must_check_;
 void journal_done(Journal *j);
+
+/* Whether what is under way is of the project that is looked at. */
+bool journal_is_of_selected(const Journal *j);
 
 /* Copies the step's strings. */
 int journal_add_step(Journal *j, const JournalStep *step) _must_check_;

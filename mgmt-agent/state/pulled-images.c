@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/state-file.h"
 
 #define PULLED_FILE "pulled-images.json"
@@ -51,7 +51,7 @@ void pulled_done(PulledImages *p)
 
 void pulled_forget(void)
 {
-    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/" PULLED_FILE);
+    _cleanup_(freep) char *path = project_path(PULLED_FILE);
 
     if (path)
         (void) unlink(path);

@@ -6,6 +6,7 @@
 
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/journal.h"
+#include "mgmt-agent/state/project.h"
 
 static bool has_container_of_root(const Current *deployed)
 {
@@ -21,9 +22,18 @@ static bool has_container_of_root(const Current *deployed)
 
 bool root_podman_is_used(void)
 {
-    _cleanup_(current_freep) Current *current = NULL;
+    _cleanup_(strv_freep) char **others = NULL;
     Journal journal = {};
-    bool used = current_load(&current, NULL) == 0 && has_container_of_root(current);
+    bool used = false;
+
+    if (project_list(&others) < 0)
+        return false;
+    for (size_t i = 0; !used && i <= strv_length(others); i++) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(current_freep) Current *current = NULL;
+
+        used = current_load(&current, NULL) == 0 && has_container_of_root(current);
+    }
 
     if (!used && journal_load(&journal, NULL) == 0)
         used = has_container_of_root(journal.project);

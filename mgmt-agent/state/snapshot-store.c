@@ -17,6 +17,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/bundle.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/state-file.h"
 
 #define HISTORY_BYTES_MAX (4 * 1024 * 1024)
@@ -47,7 +48,7 @@ int store_check_version(const char *version, Error *err)
 
 int store_save_snapshot(const char *version, const cJSON *snapshot, Error *err)
 {
-    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    _cleanup_(freep) char *folder = project_path("snapshots");
     _cleanup_(freep) char *name = str_format("snapshots/%s.json", version);
     int r = store_check_version(version, err);
 
@@ -112,7 +113,7 @@ static size_t list_newest_first(DIR *dir, SnapshotFile *files, size_t max)
 
 static DIR *open_snapshots(void)
 {
-    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    _cleanup_(freep) char *folder = project_path("snapshots");
 
     return folder ? opendir(folder) : NULL;
 }
@@ -170,7 +171,7 @@ int store_load_floor(uint64_t *ret, Error *err)
 
 uint64_t store_highest_snapshot(void)
 {
-    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    _cleanup_(freep) char *folder = project_path("snapshots");
     DIR *dir = folder ? opendir(folder) : NULL;
     uint64_t highest = 0, version;
 
@@ -235,7 +236,7 @@ static const char *newest_that_fit(const char *old, size_t len)
 
 static int read_history(char **ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/history.jsonl");
+    _cleanup_(freep) char *path = project_path("history.jsonl");
     int r = path ? file_read(path, HISTORY_BYTES_MAX, ret, NULL, err) : -ENOMEM;
 
     if (r == -ENOENT) {
@@ -248,7 +249,7 @@ static int read_history(char **ret, Error *err)
 
 int store_add_history(const cJSON *result, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/history.jsonl");
+    _cleanup_(freep) char *path = project_path("history.jsonl");
     _cleanup_(freep) char *line = json_print(result);
     _cleanup_(freep) char *old = NULL;
     _cleanup_(error_done) Error unreadable = {};
@@ -310,9 +311,8 @@ int store_load_unacked(cJSON **ret, Error *err)
     return load_json("unacked.json", ret, err);
 }
 
-static int add_file_digest(Buf *b, const char *path_below_root)
+static int add_file_digest(Buf *b, const char *path)
 {
-    _cleanup_(freep) char *path = path_in_root(path_below_root);
     _cleanup_(freep) char *text = NULL;
     char hex[SHA256_HEX_SIZE] = "";
     size_t len = 0;
@@ -326,6 +326,7 @@ static int add_file_digest(Buf *b, const char *path_below_root)
 
 int store_inputs_digest(const char *compose, const char *bundle, char **ret, Error *err)
 {
+    _cleanup_(freep) char *env = path_in_root(SECBOX_ENV_PATH), *policy = project_policy_path();
     Buf b = BUF_INIT(1024);
     char hex[SHA256_HEX_SIZE];
     int r = bundle_snapshot_digest(compose, bundle, hex);
@@ -333,9 +334,9 @@ int store_inputs_digest(const char *compose, const char *bundle, char **ret, Err
     if (r == 0)
         r = buf_printf(&b, "%s\n", hex);
     if (r == 0)
-        r = add_file_digest(&b, SECBOX_ENV_PATH);
+        r = add_file_digest(&b, env);
     if (r == 0)
-        r = add_file_digest(&b, POLICY_PATH);
+        r = add_file_digest(&b, policy);
     if (r == 0)
         r = sha256_hex(b.data, b.len, hex);
     buf_done(&b);

@@ -6,18 +6,11 @@
 
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
-#include "lib/base/paths.h"
-
-static char *path_of(const char *name)
-{
-    _cleanup_(freep) char *relative = path_join(AGENT_STATE_DIR, name);
-
-    return relative ? path_in_root(relative) : NULL;
-}
+#include "mgmt-agent/state/project.h"
 
 int state_file_load(const char *name, cJSON **ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_of(name);
+    _cleanup_(freep) char *path = project_path(name);
     _cleanup_(freep) char *text = NULL;
     _cleanup_(error_done) Error reason = {};
     size_t len;
@@ -37,7 +30,7 @@ int state_file_load(const char *name, cJSON **ret, Error *err)
 
 int state_file_save(const char *name, const cJSON *value, Error *err)
 {
-    _cleanup_(freep) char *path = path_of(name);
+    _cleanup_(freep) char *path = project_path(name);
     _cleanup_(freep) char *text = json_print(value);
 
     if (!path || !text)

@@ -4,3 +4,5 @@
 
 /* The variables of the agent's environment, as an array of "NAME=VALUE", for a worker that does not inherit them. */
 #define WORKER_ENVIRONMENT "environment"
+/* The project that the job is about; absent: the box's own (mgmt-agent/state/project.h). */
+#define WORKER_PROJECT "project"

@@ -12,12 +12,13 @@
 #include "lib/base/strv.h"
 #include "lib/cli/cli.h"
 #include "mgmt-agent/state/change-guard.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/worker-request.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/reader-watch.h"
 
-static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5",
+static const char *opt_root, *opt_project, *opt_podman_compose, *opt_settle = "5",
                              *opt_pull_timeout = "1800", *opt_parallel = "4", *opt_pace = "1";
 
 static bool opt_follow_reader;
@@ -54,6 +55,17 @@ static int read_request(cJSON **ret, Error *err)
     return r;
 }
 
+/* For as long as this process lives; jobs that go on with what the journal says take its project. */
+static int take_project(const cJSON *request, Error *err)
+{
+    const char *name = json_string(request, WORKER_PROJECT);
+    int r = name ? project_name_check(name, err) : 0;
+
+    if (r == 0)
+        (void) project_enter(name);
+    return r;
+}
+
 static int run(const Job *job, const WorkerOptions *worker_options)
 {
     _cleanup_(deploy_done) Deploy d = { .options = worker_options };
@@ -66,6 +78,8 @@ static int run(const Job *job, const WorkerOptions *worker_options)
         r = read_request(&request, &err);
     if (r == 0)
         r = podman_user_take_environment(cJSON_GetObjectItemCaseSensitive(request, WORKER_ENVIRONMENT));
+    if (r == 0)
+        r = take_project(request, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot read the job");
         return EXIT_USAGE;
@@ -100,8 +114,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "mgmt-worker: --settle, --pull-timeout, --parallel and --guard-pace take whole numbers\n");
         return EXIT_USAGE;
     }
-    worker_options = (WorkerOptions) { .project = opt_project,
-                                       .podman_compose = opt_podman_compose,
+    project_set_own(opt_project);
+    worker_options = (WorkerOptions) { .podman_compose = opt_podman_compose,
                                        .settle_usec = settle * USEC_PER_SEC,
                                        .pull_timeout_usec = pull_timeout * USEC_PER_SEC,
                                        .parallel = (unsigned) parallel,

@@ -10,6 +10,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/boot-mark.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/current.h"
@@ -28,18 +29,17 @@ static int start_again(Deploy *d, const Current *current, const CurrentService *
         return r;
     if (str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
-    r = deploy_may_start(&d->box, d->options->project, s->name, info, err);
+    r = deploy_may_start(&d->box, project_selected(), s->name, info, err);
     if (r == 0 && podman_answer_stopping(info, &stop))
         r = podman_stop_all(d->box.podman, &stop, 1, err);
     if (r == 0)
         r = box_start_container(&d->box, json_string(info, "Id"), s->name, &d->report, err);
     if (r == 0)
         report_progress(&d->report, "info", s->name, "%s is started again%s", s->container, why);
-    return r < 0 ? r : guests_follow(&d->box, d->options->project, current, s->name, &d->report, err);
+    return r < 0 ? r : guests_follow(&d->box, project_selected(), current, s->name, &d->report, err);
 }
 
-/* Those of `only`, or all when it is NULL. */
-static int start_all(Deploy *d, const Current *current, const cJSON *only, const char *why)
+int start_containers(Deploy *d, const Current *current, const cJSON *only, const char *why)
 {
     int failed = 0;
 
@@ -59,18 +59,19 @@ static int start_all(Deploy *d, const Current *current, const cJSON *only, const
     return failed;
 }
 
-int job_start(Deploy *d, const cJSON *request)
+static int start_project(Deploy *d)
 {
     _cleanup_(error_done) Error err = {};
     const Current *wanted;
+    bool waits;
     int r = journal_load(&d->journal, &err);
 
-    (void) request;
     d->report.phase = "start";
     if (r == 0)
         r = current_load(&d->before.current, &err);
     /* a snapshot that waits for its confirmation runs, too */
-    wanted = d->journal.state == DEPLOY_CONFIRMING ? d->journal.project : d->before.current;
+    waits = d->journal.state == DEPLOY_CONFIRMING && journal_is_of_selected(&d->journal);
+    wanted = waits ? d->journal.project : d->before.current;
     if (r == 0 && wanted) {
         d->report.id = strdup(wanted->id ? wanted->id : "");
         d->report.version = strdup(wanted->version ? wanted->version : "0");
@@ -81,8 +82,27 @@ int job_start(Deploy *d, const cJSON *request)
         return EXIT_TRY_AGAIN;
     }
     if (wanted)
-        deploy_review_binds(&d->box, d->options->project, &d->report);
-    return start_all(d, wanted, NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
+        deploy_review_binds(&d->box, &d->report);
+    return start_containers(d, wanted, NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
+}
+
+/* Those of one project that cannot be read keep none of another down. */
+int job_start(Deploy *d, const cJSON *request)
+{
+    _cleanup_(strv_freep) char **others = NULL;
+    int result = 0;
+
+    (void) request;
+    if (project_list(&others) < 0)
+        return EXIT_TRY_AGAIN;
+    for (size_t i = 0; i <= strv_length(others); i++) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(deploy_done) Deploy one = { .options = d->options };
+
+        if (!project_is_stopped() && start_project(&one) != 0)
+            result = EXIT_TRY_AGAIN;
+    }
+    return result;
 }
 
 /* Of the current deployment: those that the request names as members of "services". */
@@ -101,5 +121,5 @@ int job_revive(Deploy *d, const cJSON *request)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers that are down");
         return 1;
     }
-    return start_all(d, d->before.current, only ? only : request, "") > 0;
+    return start_containers(d, d->before.current, only ? only : request, "") > 0;
 }

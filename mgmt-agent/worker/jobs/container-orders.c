@@ -7,6 +7,7 @@
 
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/jobs/update.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
@@ -79,14 +80,14 @@ static int restart(Deploy *d, const CurrentService *s, Error *err)
     container = json_string(info, "Id") ? json_string(info, "Id") : s->container;
     r = podman_stop_all(d->box.podman, &(StopRequest) { container, grace_of(d, s->name) }, 1, err);
     if (r == 0)
-        r = deploy_may_start(&d->box, d->options->project, s->name, info, err);
+        r = deploy_may_start(&d->box, project_selected(), s->name, info, err);
     if (r == 0)
         r = box_start_container(&d->box, container, s->name, &d->report, err);
     if (r == 0)
-        r = guests_follow(&d->box, d->options->project, d->before.current, s->name, &d->report, err);
+        r = guests_follow(&d->box, project_selected(), d->before.current, s->name, &d->report, err);
     if (r == 0) {
         current_note_processes(d->box.podman);
-        deploy_review_binds(&d->box, d->options->project, &d->report);
+        deploy_review_binds(&d->box, &d->report);
     }
     return r == 0 ? prove_running(d, container, err) : r;
 }

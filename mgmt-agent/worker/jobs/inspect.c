@@ -104,7 +104,7 @@ static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
     const char *store = NULL;
     int r = json_add_item(answer, "services", all);
 
-    deploy_review_binds(&d->box, d->options->project, &d->report);
+    deploy_review_binds(&d->box, &d->report);
     if (r == 0 && podman_graphroot(d->box.podman, &store, NULL) == 0)
         r = json_add_string(answer, "graphRoot", store);
     for (size_t i = 0; r == 0 && current && i < current->n_services; i++) {

@@ -11,6 +11,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 #include "mgmt-agent/worker/jobs/update-check.h"
@@ -66,6 +67,7 @@ static int resume(Deploy *d, Error *err)
 
     if (r < 0)
         return r;
+    (void) project_enter(d->journal.project_name);
     d->report.id = strdup(d->journal.id ? d->journal.id : "");
     d->report.version = strdup(d->journal.version ? d->journal.version : "0");
     d->order.sha256 = strdup(d->journal.sha256 ? d->journal.sha256 : "");
@@ -289,6 +291,7 @@ const Job jobs[] = {
     { "check-health", job_check_health, "have podman run health checks once", false },
     { "health", job_health, "measure podman's store, and ask the disks how they are", false },
     { "recreate", job_recreate, "make the container of one service anew", true },
+    { "project", job_project, "stop, start, restart or remove all of a project", true },
     { "plan", job_plan, "say what a snapshot would change", false },
     { "inspect", job_inspect, "look at what runs, for changes made by hand", false },
     { "look", job_inspect, "inspect, to an agent of the release before", false },

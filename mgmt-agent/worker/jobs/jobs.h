@@ -26,6 +26,9 @@ int job_guard(Deploy *d, const cJSON *request);
 
 /* boot-containers.c */
 int job_start(Deploy *d, const cJSON *request);
+/* Those of `only`, or all when it is NULL, that were running when they were proved; `why` stands behind what is reported. How many
+ * could not be started. */
+int start_containers(Deploy *d, const Current *current, const cJSON *only, const char *why);
 
 /* container-orders.c */
 int job_restart(Deploy *d, const cJSON *request);
@@ -38,6 +41,9 @@ int job_doctor(Deploy *d, const cJSON *request);
 
 /* health-checks.c */
 int job_check_health(Deploy *d, const cJSON *request);
+
+/* project-orders.c */
+int job_project(Deploy *d, const cJSON *request);
 
 /* read-logs.c */
 int job_logs(Deploy *d, const cJSON *request);

@@ -15,6 +15,7 @@
 #include "lib/base/text.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -293,7 +294,7 @@ static int find(Logs *l, Error *err)
     ObservedContainer *all = NULL;
     const CurrentService *s;
     size_t n = 0;
-    int r = podman_list(d->box.podman, d->options->project, &all, &n, err);
+    int r = podman_list(d->box.podman, project_selected(), &all, &n, err);
 
     if (r < 0)
         return r;

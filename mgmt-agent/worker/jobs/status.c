@@ -7,6 +7,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/report.h"
 
@@ -64,6 +65,49 @@ static int add_podman(Deploy *d, cJSON *o)
     return 0;
 }
 
+/* The others: what runs of each, in short. */
+static int add_project(Deploy *d, cJSON *list, const char *name)
+{
+    _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+    _cleanup_(current_freep) Current *current = NULL;
+    cJSON *o = cJSON_CreateObject(), *services = cJSON_CreateArray();
+    ObservedContainer *all = NULL;
+    char at[TIMESTAMP_SIZE];
+    size_t n = 0;
+    int r = json_append(list, o);
+
+    if (r < 0 || json_add_string(o, "name", name) < 0 || json_add_item(o, "services", services) < 0)
+        return -ENOMEM;
+    if (current_load(&current, NULL) == 0 && current &&
+        (json_add_string(o, "version", current->version) < 0 ||
+         (current->at > 0 && json_add_string(o, "at", timestamp_format(current->at, at)) < 0)))
+        return -ENOMEM;
+    if (project_is_stopped())
+        r = json_add_bool(o, "stopped", true);
+    if (r == 0 && podman_list(d->box.podman, name, &all, &n, NULL) < 0)
+        n = 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (all[i].service)
+            r = add_service(d, services, &all[i]);
+    observed_free_all(all, n);
+    return r;
+}
+
+static int add_projects(Deploy *d, cJSON *o)
+{
+    _cleanup_(strv_freep) char **others = NULL;
+    cJSON *list;
+    int r = project_is_own() ? project_list(&others) : 0;
+
+    if (r < 0 || !others)
+        return r;
+    list = cJSON_AddArrayToObject(o, "projects");
+    r = list ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && others[i]; i++)
+        r = add_project(d, list, others[i]);
+    return r;
+}
+
 /* Prints one line {"type": "worker.status", …}; with an `error` member when podman cannot be asked. */
 int job_status(Deploy *d, const cJSON *request)
 {
@@ -77,9 +121,11 @@ int job_status(Deploy *d, const cJSON *request)
     if (r == 0)
         r = box_open(&d->box, d->options->podman_compose, &err);
     if (r == 0)
-        r = podman_list(d->box.podman, d->options->project, &d->before.observed, &d->before.n_observed, &err);
+        r = podman_list(d->box.podman, project_selected(), &d->before.observed, &d->before.n_observed, &err);
     if (r == 0)
         r = add_podman(d, o);
+    if (r == 0)
+        r = add_projects(d, o);
     if (r < 0 && (!o || json_add_item(o, "error", json_from_error(&err, r)) < 0))
         return 1;
     if (json_add_string(o, "type", "worker.status") < 0)

@@ -13,6 +13,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/current.h"
 #include "mgmt-agent/state/journal.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
@@ -103,12 +104,12 @@ static int review(const Box *box, const char *project, Report *report, const cJS
     return r;
 }
 
-void deploy_review_binds(const Box *box, const char *project, Report *report)
+void deploy_review_binds(const Box *box, Report *report)
 {
     _cleanup_(cJSON_Deletep) cJSON *before = unsafe_binds_load();
     _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
     _cleanup_(error_done) Error err = {};
-    int r = list ? review(box, project, report, before, list, &err) : -ENOMEM;
+    int r = list ? review(box, project_own(), report, before, list, &err) : -ENOMEM;
 
     if (r == 0 && !cJSON_Compare(before, list, true))
         r = unsafe_binds_save(list, &err);
@@ -165,7 +166,8 @@ static int check_uses(const Box *box, const char *project, const char *service, 
 {
     _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(journal_done) Journal journal = {};
-    bool waits = journal_load(&journal, NULL) == 0 && journal.state == DEPLOY_CONFIRMING && journal.project;
+    bool waits = journal_load(&journal, NULL) == 0 && journal.state == DEPLOY_CONFIRMING && journal.project &&
+                 journal_is_of_selected(&journal);
     const Current *now = waits || current_load(&current, NULL) < 0 ? journal.project : current;
     const char *declared = declared_name(now, service);
     _cleanup_(bind_uses_done) BindUses uses = {};

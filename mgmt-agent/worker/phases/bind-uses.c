@@ -87,13 +87,14 @@ int bind_uses_of_containers(Podman *podman, const ObservedContainer *containers,
         const ObservedContainer *c = &containers[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         _cleanup_(error_done) Error reason = {};
-        int r = c->service ? podman_inspect(podman, c->id, &info, &reason) : -ENOENT;
+        const char *who = c->service ? c->service : c->elsewhere;
+        int r = who ? podman_inspect(podman, c->id, &info, &reason) : -ENOENT;
 
         if (r == -ENOENT) /* not ours, or gone since it was listed */
             continue;
         if (r < 0)
             return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-        if (bind_uses_of_container(info, c->service, u) < 0)
+        if (bind_uses_of_container(info, who, u) < 0)
             return -ENOMEM;
     }
     return 0;

@@ -16,7 +16,8 @@ void bind_uses_done(BindUses *u);
 int bind_uses_add(BindUses *u, const char *service, const char *source, bool writable) _must_check_;
 /* What its services mount, links followed as deploy_bind_target() says. */
 int bind_uses_of_project(const ComposeProject *p, const Map *bind_targets, BindUses *u) _must_check_;
-/* What those of the containers that are of this project mount, as podman says, whatever their state. */
+/* What those of the containers mount that we made, as podman says, whatever their state; of another project's the service is
+ * "PROJECT/SERVICE". */
 int bind_uses_of_containers(Podman *podman, const ObservedContainer *containers, size_t n, BindUses *u,
                             Error *err) _must_check_;
 /* What one container mounts, from its inspection. */

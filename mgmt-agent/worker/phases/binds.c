@@ -17,6 +17,7 @@
 #include "mgmt-agent/worker/phases/bind-walk.h"
 #include "mgmt-agent/worker/phases/data-owner.h"
 #include "mgmt-agent/worker/phases/made-files.h"
+#include "mgmt-agent/worker/phases/other-projects.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define FOLDER_MODE 0755
@@ -239,6 +240,25 @@ static int check_overlaps(const DeployTarget *t, const BindUses *running, Error 
     return r;
 }
 
+/* Folders that every project may mount without a word are one project's at a time. */
+static int check_others(const DeployTarget *t, const BindUses *running, Error *err)
+{
+    _cleanup_(bind_uses_done) BindUses wanted = {};
+    int r = bind_uses_of_project(t->project, t->bind_targets, &wanted);
+
+    for (size_t i = 0; r == 0 && i < wanted.n * running->n; i++) {
+        const BindUse *use = &wanted.items[i / running->n], *other = &running->items[i % running->n];
+        const ComposeService *s = compose_service_find(t->project, use->service);
+
+        if (!s || !strchr(other->service, '/') || !str_equal(use->source, other->source) ||
+            (!use->writable && !other->writable) || !policy_is_new_volume(t->policy, use->source) ||
+            policy_allows_other(t->policy, compose_declared_name(s), use->source))
+            continue;
+        r = other_project_error(s, "folder", use->source, other->service, err);
+    }
+    return r;
+}
+
 static bool mounts_anything(const DeployTarget *t)
 {
     _cleanup_(bind_uses_done) BindUses uses = {};
@@ -293,6 +313,8 @@ int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before
     if (r < 0 || policy_is_lenient(t->policy))
         return r;
     r = explain_folders(box, t, &running, plan);
+    if (r == 0)
+        r = check_others(t, &running, err);
     if (r == 0)
         r = bind_uses_add_store(box->podman, &running, err);
     return r == 0 ? check_overlaps(t, &running, err) : r;

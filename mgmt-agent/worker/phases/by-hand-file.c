@@ -143,3 +143,11 @@ void deploy_drop_by_hand(const char *project)
     if (next && dir_remove(next, NULL) < 0)
         return; /* the next one replaces it */
 }
+
+void deploy_remove_by_hand(const char *project)
+{
+    _cleanup_(freep) char *folder = folder_of(project, "");
+
+    if (folder && dir_remove(folder, NULL) < 0)
+        return; /* a push of that project replaces it */
+}

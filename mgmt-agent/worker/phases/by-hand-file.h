@@ -10,3 +10,5 @@ void deploy_write_by_hand(const DeployTarget *t, const PodmanUser *owner, Report
 /* Puts it in effect, if it is there; or forgets it. */
 void deploy_keep_by_hand(Report *report, const char *project);
 void deploy_drop_by_hand(const char *project);
+/* Nothing of the project runs any more. */
+void deploy_remove_by_hand(const char *project);

@@ -16,6 +16,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "mgmt-agent/host/data-folder.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/made-files.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -128,7 +129,7 @@ int deploy_parse(const char *text, ComposeFile **ret, Error *err)
 
 int deploy_load_policy(ComposePolicy **ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(POLICY_PATH);
+    _cleanup_(freep) char *path = project_policy_path();
     _cleanup_(freep) char *text = NULL;
     _cleanup_(error_done) Error reason = {};
     size_t len = 0;
@@ -136,7 +137,19 @@ int deploy_load_policy(ComposePolicy **ret, Error *err)
 
     if (r < 0 && r != -ENOENT)
         return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
-    return policy_parse(text, len, path, ret, err);
+    r = policy_parse(text, len, path, ret, err);
+    if (r == 0 && !project_is_own())
+        policy_mark_other(*ret);
+    return r;
+}
+
+/* Which of the files called policy.json a refusal means. */
+static int name_policy(int r, Error *err)
+{
+    return r < 0 && !project_is_own()
+               ? error_prefix(err, r, "project %s, whose policy.json is " ETC_DIR "/policy.d/%s.json", project_selected(),
+                              project_selected())
+               : r;
 }
 
 int deploy_policy(DeployTarget *t, bool ran_before, Error *err)
@@ -145,7 +158,7 @@ int deploy_policy(DeployTarget *t, bool ran_before, Error *err)
 
     if (r == 0 && ran_before)
         policy_keep_old_meaning(t->policy);
-    return r < 0 ? r : compose_policy_check(t->file, t->policy, err);
+    return r < 0 ? r : name_policy(compose_policy_check(t->file, t->policy, err), err);
 }
 
 static int load_secbox_env(const char *path, EnvFile **env, Error *err)
@@ -304,10 +317,11 @@ static int resolve(const DeployTarget *t, const char *project, ComposeProject **
                                       .make_file = deploy_make_file,
                                       .files = (void *) t,
                                       .is_nested = is_nested };
-    _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
+    _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR), *prefix = project_is_own() ? NULL : str_format("%s+", project);
 
     options.base_dir = base;
-    return base ? compose_resolve(t->file, &options, ret, err) : -ENOMEM;
+    options.data_prefix = prefix;
+    return base && (prefix || project_is_own()) ? compose_resolve(t->file, &options, ret, err) : -ENOMEM;
 }
 
 /* Keys that the compose file cannot do without and that secbox.env lacks, all named at once, with the place of the first. */
@@ -362,7 +376,7 @@ int deploy_render(DeployTarget *t, const char *project, const char *engine, Repo
     if (r < 0)
         return r;
     /* what variables hid from the first look */
-    r = compose_policy_check_project(t->project, t->policy, COMPOSE_NAME, err);
+    r = name_policy(compose_policy_check_project(t->project, t->policy, COMPOSE_NAME, err), err);
     if (r < 0) {
         report->phase = "policy";
         return r;

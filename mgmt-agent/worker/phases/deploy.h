@@ -17,7 +17,6 @@
 #include "mgmt-agent/worker/phases/report.h"
 
 typedef struct WorkerOptions {
-    const char *project;        /* compose project name */
     const char *podman_compose; /* NULL = the usual paths */
     usec_t settle_usec;         /* how long a new container must stay up */
     usec_t pull_timeout_usec;

@@ -11,6 +11,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
@@ -76,6 +77,28 @@ static int keep_of_snapshots(Podman *podman, Report *report, char ***keep)
     return r;
 }
 
+/* What the projects beside this one keep stays. */
+static int keep_of_others(Podman *podman, Report *report, char ***keep)
+{
+    _cleanup_(strv_freep) char **names = NULL;
+    int r = project_list(&names);
+
+    for (size_t i = 0; r == 0 && i <= strv_length(names); i++) {
+        const char *name = i == 0 ? project_own() : names[i - 1];
+        _cleanup_(current_freep) Current *current = NULL;
+
+        if (str_equal(name, project_selected()))
+            continue;
+        _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+        r = current_load(&current, NULL);
+        if (r == 0 && current)
+            r = keep_images(podman, current, NULL, report, keep);
+        if (r == 0)
+            r = keep_of_snapshots(podman, report, keep);
+    }
+    return r;
+}
+
 static void remove_backups(Podman *podman, const Journal *j, Report *report)
 {
     /* from the last: podman keeps a container in whose network another one lives, and that one came later */
@@ -107,7 +130,7 @@ int deploy_commit(Deploy *d, Error *err)
     _cleanup_(strv_freep) char **keep = NULL;
     const Current *now = d->journal.project;
     bool repeated;
-    int r;
+    int r, others;
 
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
     if (!now)
@@ -119,8 +142,11 @@ int deploy_commit(Deploy *d, Error *err)
     r = keep_images(d->box.podman, now, d->before.current, &d->report, &keep);
     if (r == 0)
         r = keep_of_snapshots(d->box.podman, &d->report, &keep);
+    others = keep_of_others(d->box.podman, &d->report, &keep);
     if (r == 0)
         r = save_current(now, err);
+    if (r == 0)
+        r = project_note_stopped(false, err);
     if (r < 0)
         return r;
     update_name_images(d->box.podman, &d->journal, &d->report);
@@ -128,15 +154,15 @@ int deploy_commit(Deploy *d, Error *err)
     remove_backups(d->box.podman, &d->journal, &d->report);
     /* a stale network would be taken for the same one when its name comes back with another definition */
     podman_remove_networks(d->box.podman, now->name, now->networks);
-    if (!repeated)
+    if (!repeated && others == 0) /* one whose state cannot be read may need any of them */
         podman_drop_others(d->box.podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(now->version, now->previous);
     d->target.bundle = kept_bundle_free(d->target.bundle);
     bundle_store_sweep();
     deploy_note_snapshots(d->before.current, now);
-    deploy_sweep_images(d->box.podman, d->options->project, NULL);
+    deploy_sweep_images(d->box.podman, project_selected(), NULL);
     deploy_keep_by_hand(&d->report, now->name);
-    deploy_review_binds(&d->box, d->options->project, &d->report);
+    deploy_review_binds(&d->box, &d->report);
     deploy_unstage(&d->report);
     return 0;
 }
@@ -259,7 +285,7 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
     /* one that somebody has paused, and that was not reached, is as it was; podman would not start it */
     if (!s->was_running || str_equal(status_of(info), "paused"))
         return 0;
-    r = deploy_may_start(&d->box, d->options->project, s->service, info, err);
+    r = deploy_may_start(&d->box, project_selected(), s->service, info, err);
     return r == 0 ? box_start_container(&d->box, s->old_id, s->service, &d->report, err) : r;
 }
 
@@ -315,12 +341,12 @@ int deploy_roll_back(Deploy *d, Error *err)
     back = each_step(d, bring_back, err);
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {
-        remove_new_networks(d->box.podman, d->options->project);
+        remove_new_networks(d->box.podman, project_selected());
         current_note_processes(d->box.podman);
         update_name_back(d->box.podman, &d->journal, &d->report);
-        deploy_sweep_images(d->box.podman, d->options->project, update_is_to_blame(&d->journal) ? NULL : &new);
-        deploy_drop_by_hand(d->options->project);
-        deploy_review_binds(&d->box, d->options->project, &d->report);
+        deploy_sweep_images(d->box.podman, project_selected(), update_is_to_blame(&d->journal) ? NULL : &new);
+        deploy_drop_by_hand(project_selected());
+        deploy_review_binds(&d->box, &d->report);
         deploy_unstage(&d->report);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;

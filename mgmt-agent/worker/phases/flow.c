@@ -9,6 +9,7 @@
 #include "lib/base/boot-id.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/phases/by-hand-file.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/finish.h"
@@ -80,7 +81,7 @@ int flow_fail_untouched(Deploy *d, const Error *err, int r)
     d->target.bundle = kept_bundle_free(d->target.bundle);
     bundle_store_sweep();
     if (!str_starts(error_id(err), "podman."))
-        deploy_sweep_images(d->box.podman, d->options->project, &new);
+        deploy_sweep_images(d->box.podman, project_selected(), &new);
     return deploy_finish(d, "failed", status_of(d->report.phase, err, r), err, r, EVENT_FAILED);
 }
 
@@ -179,14 +180,17 @@ int flow_begin(Deploy *d, Error *err)
     Journal *j = &d->journal;
     int r = journal_load(&last, err);
 
+    if (r == 0)
+        r = project_make_folder(err);
     if (r < 0)
         return r;
     j->state = last.state;
+    j->project_name = project_is_own() ? NULL : strdup(project_selected());
     j->id = strdup(d->report.id);
     j->version = strdup(d->report.version);
     j->nonce = d->order.nonce ? strdup(d->order.nonce) : NULL;
     j->started_realtime = realtime_usec();
-    if (!j->id || !j->version || (d->order.nonce && !j->nonce))
+    if (!j->id || !j->version || (!project_is_own() && !j->project_name) || (d->order.nonce && !j->nonce))
         return -ENOMEM;
     return journal_step(j, EVENT_START, err);
 }

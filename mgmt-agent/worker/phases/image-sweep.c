@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/pulled-images.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/deploy.h"
@@ -82,10 +83,37 @@ void deploy_note_snapshots(const Current *before, const Current *now)
     pulled_forget();
 }
 
+void deploy_forget_snapshots(void)
+{
+    _cleanup_(pulled_done) PulledImages pulled = {};
+    _cleanup_(error_done) Error err = {};
+
+    if (pulled_load(&pulled) < 0)
+        return;
+    cJSON_Delete(pulled.snapshots);
+    pulled.snapshots = cJSON_CreateObject();
+    if (!pulled.snapshots || pulled_save(&pulled, &err) < 0)
+        log_warning("Cannot forget which images a project ran with, so that they stay: %s", error_message(&err, -EIO));
+}
+
+/* By the project that is looked at: what was deployed last, and what a rollback may return to. */
+static int find_remembered(char ***keep)
+{
+    _cleanup_(current_freep) Current *current = NULL;
+    int r = current_load(&current, NULL);
+
+    for (size_t i = 0; r == 0 && current && i < current->n_services; i++) {
+        r = add(keep, current->services[i].image_id);
+        if (r == 0)
+            r = add(keep, current->services[i].previous_image_id);
+    }
+    return r == 0 ? deploy_keep_snapshot_images(keep) : r;
+}
+
 /* What is wanted by what runs, by the last good one of each service, by a snapshot to return to, by any container. */
 static int find_needed(Podman *podman, const char *project, char ***keep)
 {
-    _cleanup_(current_freep) Current *current = NULL;
+    _cleanup_(strv_freep) char **others = NULL;
     ObservedContainer *containers = NULL;
     size_t n = 0;
     int r = podman_list(podman, project, &containers, &n, NULL);
@@ -94,13 +122,13 @@ static int find_needed(Podman *podman, const char *project, char ***keep)
         r = add(keep, containers[i].image_id);
     observed_free_all(containers, n);
     if (r == 0)
-        r = current_load(&current, NULL);
-    for (size_t i = 0; r == 0 && current && i < current->n_services; i++) {
-        r = add(keep, current->services[i].image_id);
-        if (r == 0)
-            r = add(keep, current->services[i].previous_image_id);
+        r = project_list(&others);
+    for (size_t i = 0; r == 0 && i <= strv_length(others); i++) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+
+        r = find_remembered(keep);
     }
-    return r == 0 ? deploy_keep_snapshot_images(keep) : r;
+    return r;
 }
 
 static int find_new(const NewImages *new, char ***keep)

@@ -10,6 +10,8 @@
 void deploy_note_pulled(const cJSON *before, const char *image_id, const char *reference);
 /* What is committed (`now`), and what was before if that is known, run with these images; forgets snapshots that are gone. */
 void deploy_note_snapshots(const Current *before, const Current *now);
+/* None of this project can be gone back to any more. */
+void deploy_forget_snapshots(void);
 /* Adds the images of every snapshot that a rollback may return to. */
 int deploy_keep_snapshot_images(char ***keep) _must_check_;
 /* The images that a change was about: those of its updates, and service → id. Either may be NULL. */

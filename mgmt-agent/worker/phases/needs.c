@@ -14,6 +14,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/image-manifest.h"
 #include "lib/data/json.h"
+#include "mgmt-agent/worker/phases/other-projects.h"
 
 /* podman resolves `host-gateway` from then on */
 #define HOST_GATEWAY_MAJOR 4
@@ -52,6 +53,10 @@ static int check_present(Podman *podman, const DeployTarget *t, const ComposeSer
         return 0;
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    r = other_project_check(t->policy, s, kind, name, cJSON_GetObjectItemCaseSensitive(found, is_network ? "labels" : "Labels"),
+                            err);
+    if (r < 0)
+        return r;
     r = compose_policy_check_present(t->policy, s, kind, json_string(found, is_network ? "driver" : "Driver"),
                                      is_network ? NULL : cJSON_GetObjectItemCaseSensitive(found, "Options"), err);
     return r < 0 ? error_prefix(err, r, "the %s %s, which is on this box", kind, name) : 0;

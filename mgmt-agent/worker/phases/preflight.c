@@ -21,6 +21,7 @@
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/guests.h"
+#include "mgmt-agent/worker/phases/other-projects.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/phases/update-images.h"
@@ -210,6 +211,7 @@ static int check_ports(Podman *podman, const ComposeProject *p, const Plan *plan
 
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
             continue;
+        r = other_projects_check_ports(s, err);
         for (char **port = s->host_ports; r == 0 && port && *port; port++)
             r = check_port(s, *port, freed, err);
         if (r < 0)

@@ -8,6 +8,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/project.h"
 
 void report_emit(const cJSON *message)
 {
@@ -43,7 +44,8 @@ void report_progress(Report *r, const char *state, const char *service, const ch
         json_add_string(m, "phase", r->phase ? r->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
         json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-        json_add_int(m, "seq", (int) ++r->seq) < 0)
+        json_add_int(m, "seq", (int) ++r->seq) < 0 ||
+        (!project_is_own() && json_add_string(m, "project", project_selected()) < 0))
         return;
     report_emit(m);
 }

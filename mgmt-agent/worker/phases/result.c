@@ -14,6 +14,7 @@
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/order-floors.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
@@ -177,6 +178,8 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "takenBackBy", d->journal.taken_back_by) < 0 ||
         json_add_int(m, "seconds", seconds_taken(&d->journal)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
+        return NULL;
+    if (!project_is_own() && json_add_string(m, "project", project_selected()) < 0)
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
         return NULL;

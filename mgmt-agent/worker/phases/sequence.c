@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mgmt-agent/worker/phases/sequence.h"
 
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/worker/phases/apply.h"
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/preflight.h"
@@ -34,12 +35,12 @@ static int env_plan(Deploy *d, Error *err)
 
 static int env_sanity(Deploy *d, Error *err)
 {
-    return deploy_env_sanity(&d->target, d->options->project, &d->report, err);
+    return deploy_env_sanity(&d->target, project_selected(), &d->report, err);
 }
 
 static int render(Deploy *d, Error *err)
 {
-    return deploy_render(&d->target, d->options->project, box_engine_setting(&d->box), &d->report, err);
+    return deploy_render(&d->target, project_selected(), box_engine_setting(&d->box), &d->report, err);
 }
 
 static const struct {

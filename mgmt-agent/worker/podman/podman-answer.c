@@ -29,12 +29,15 @@ static int observe(const cJSON *c, const char *project, ObservedContainer *o)
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(c, "Labels");
     const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(c, "Names"), 0));
     const char *hash = json_string(labels, LABEL_HASH), *service = json_string(labels, LABEL_SERVICE);
+    const char *project_label = json_string(labels, LABEL_PROJECT);
     const cJSON *code = cJSON_GetObjectItemCaseSensitive(c, "ExitCode");
 
     if (!service)
         service = json_string(labels, "com.docker.compose.service");
-    if (str_equal(json_string(labels, "io.podman.compose.project"), project) && service)
+    if (str_equal(project_label, project) && service)
         o->service = strdup(service);
+    else if (json_string(labels, LABEL_SERVICE) && project_label)
+        o->elsewhere = str_format("%s/%s", project_label, service);
     o->id = copy_string(c, "Id");
     o->name = strdup(name ? name : "");
     o->image_id = copy_string(c, "ImageID");

@@ -663,33 +663,3 @@ void podman_drop_others(Podman *p, const char *repository, char *const *keep)
         }
     }
 }
-
-static bool is_kept(const cJSON *keep, const char *name)
-{
-    const cJSON *definition;
-
-    cJSON_ArrayForEach(definition, keep)
-        if (str_equal(json_string(definition, "name"), name))
-            return true;
-    return false;
-}
-
-void podman_remove_networks(Podman *p, const char *project, const cJSON *keep)
-{
-    _cleanup_(cJSON_Deletep) cJSON *networks = NULL;
-    const cJSON *network;
-
-    if (call_json(p, "/networks/json", "list networks", &networks, NULL) < 0)
-        return;
-    cJSON_ArrayForEach(network, networks) {
-        const char *name = json_string(network, "name");
-        const cJSON *labels = cJSON_GetObjectItemCaseSensitive(network, "labels");
-        _cleanup_(freep) char *path = NULL;
-
-        if (!name || !str_equal(json_string(labels, "io.podman.compose.project"), project) || is_kept(keep, name))
-            continue;
-        path = str_format("/networks/%s", name);
-        if (path) /* podman refuses while a container is on it */
-            (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove a network", NULL, NULL);
-    }
-}

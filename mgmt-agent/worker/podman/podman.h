@@ -84,5 +84,7 @@ void podman_drop_others(Podman *p, const char *repository, char *const *keep);
 int podman_exists(Podman *p, const char *kind, const char *name, Error *err) _must_check_;
 /* What podman says of it; -ENOENT when there is none. */
 int podman_show(Podman *p, const char *kind, const char *name, cJSON **ret, Error *err) _must_check_;
+/* Removes the project's named volumes, with what is in them; one that a container still has stays, and is an error. */
+int podman_remove_volumes(Podman *p, const char *project, Error *err) _must_check_;
 /* Removes the project's networks that nobody uses and that `keep` (definitions with a "name") does not have. Best effort. */
 void podman_remove_networks(Podman *p, const char *project, const cJSON *keep);

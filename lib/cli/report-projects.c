@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "lib/base/strv.h"
+#include "lib/cli/report.h"
+#include "lib/cli/table.h"
+
+#define OWN_PROJECT "secbox"
+
+static int add_own(const cJSON *status, cJSON *list)
+{
+    const cJSON *current = cJSON_GetObjectItemCaseSensitive(status, "current"),
+                *services = cJSON_GetObjectItemCaseSensitive(status, "services");
+    cJSON *o = cJSON_CreateObject();
+
+    if (json_append(list, o) < 0 || json_add_string(o, "name", OWN_PROJECT) < 0 ||
+        json_add_string(o, "version", json_string(current, "version")) < 0 ||
+        json_add_string(o, "at", json_string(current, "at")) < 0)
+        return -ENOMEM;
+    return services ? json_add_item(o, "services", cJSON_Duplicate(services, true)) : 0;
+}
+
+cJSON *report_projects_of(const cJSON *status)
+{
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+    cJSON *list = cJSON_CreateArray();
+    const cJSON *other;
+
+    if (json_add_item(document, "projects", list) < 0 || add_own(status, list) < 0)
+        return NULL;
+    cJSON_ArrayForEach(other, cJSON_GetObjectItemCaseSensitive(status, "projects"))
+        if (json_append(list, cJSON_Duplicate(other, true)) < 0)
+            return NULL;
+    return TAKE_PTR(document);
+}
+
+/* "web: running, db: exited" */
+static char *services_text(const cJSON *project)
+{
+    _cleanup_(strv_freep) char **parts = NULL;
+    const cJSON *service;
+
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(project, "services")) {
+        const char *name = json_string(service, "name"), *state = json_string(service, "state");
+
+        if (strv_addf(&parts, "%s: %s", name ? name : "-", state ? state : "-") < 0)
+            return NULL;
+    }
+    return parts ? strv_join(parts, ", ") : str_format("-");
+}
+
+char *report_projects(const cJSON *document)
+{
+    static const char *const headers[] = { "PROJECT", "VERSION", "SINCE", "STATE", "SERVICES", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *project;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(project, cJSON_GetObjectItemCaseSensitive(document, "projects")) {
+        _cleanup_(freep) char *services = services_text(project), *at = report_when(json_string(project, "at"));
+        const char *version = json_string(project, "version"),
+                   *state = !version                              ? "not deployed"
+                            : json_bool(project, "stopped", false) ? "stopped"
+                                                                   : "deployed";
+
+        if (!services ||
+            table_row(table, json_string(project, "name"), version ? version : "-", at ? at : "-", state, services) < 0)
+            return NULL;
+    }
+    return table_print(table, 0);
+}
