@@ -198,6 +198,11 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
     }
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */
+    /* `last` of agent.status tells of the box's own project alone, so a result of another one may be asked for again */
+    if (project && from_cloud && (result = agent_find_result(id))) {
+        control_send(c, result);
+        return;
+    }
     if (!goes_back && agent_park(a, c, wire))
         return;
     if (agent_is_busy(a)) {

@@ -148,6 +148,10 @@ class Box:
     def plan(self, text):
         return documents(self.ctl("plan", "--json", self.compose_path(text)))[-1]
 
+    def project_ctl(self, project, verb, *args):
+        """A verb about a project beside the box's own: its last document."""
+        return documents(self.ctl(verb, "--json", "--project", project, *args))[-1]
+
     def apply(self, text):
         """Pushes a file locally and returns the compose.result, or {"error": …} when it was refused before the push."""
         return documents(self.ctl("apply", "--json", self.compose_path(text)))[-1]

@@ -64,7 +64,8 @@ class BoxPodman:
         labels = service.get("labels", {})
         if isinstance(labels, list):
             labels = dict(label.split("=", 1) for label in labels)
-        labels = {"io.podman.compose.project": "secbox", "com.docker.compose.service": service["container_name"], **labels}
+        project_name = service["container_name"].removesuffix(f"_{labels.get('io.tucomunidad.service')}_1")
+        labels = {"io.podman.compose.project": project_name, "com.docker.compose.service": service["container_name"], **labels}
         found = self.find_image(image)
         if not found or self.find(service["container_name"]):
             return 125, "no such image, or the name is in use\n"
@@ -88,7 +89,7 @@ class BoxPodman:
             return 200, "OK"
         if path == "/info":
             return 200, {"store": {"graphRoot": self.store}}
-        if path in ("/networks/json", "/images/json"):
+        if path in ("/networks/json", "/images/json", "/volumes/json"):
             return 200, []
         if path.startswith("/images/"):
             return self.answer_image(method, urllib.parse.unquote(path.removeprefix("/images/")), query)

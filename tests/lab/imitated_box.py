@@ -126,12 +126,12 @@ class PlayedCloud:
         if not data:
             yield None
 
-    def begin(self, text, seconds=600):
+    def begin(self, text, seconds=600, **members):
         """Sends a push; returns its id."""
         self.version += 1
         self.order = {"id": str(uuid.uuid4()), "version": str(self.version), "nonce": uuid.uuid4().hex}
         self.send({"type": "compose.snapshot", "deviceId": self.box.agent_env["DEVICE_ID"], "compose": text,
-                   "issuedAt": "2026-01-02T03:04:05.678Z", "confirmDeadlineSeconds": seconds, **self.order})
+                   "issuedAt": "2026-01-02T03:04:05.678Z", "confirmDeadlineSeconds": seconds, **self.order, **members})
         return self.order["id"]
 
     def take(self, message):
