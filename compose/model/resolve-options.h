@@ -39,7 +39,7 @@ typedef struct ComposeFiles {
 } ComposeFiles;
 
 typedef struct ComposeResolveOptions {
-    const char *project;  /* project name; the file's own `name:` changes nothing */
+    const char *project; /* project name; the file's own `name:` changes nothing */
     /* Stands before the names of folders for data, so that those of several projects differ, and each is one that is moved
      * ("./a" is base_dir/PREFIXa); NULL: nothing does */
     const char *data_prefix;

@@ -120,7 +120,8 @@ int take_data_folder(const Place *at, const Normaliser *n, const char *service, 
     if (!moved)
         return -ENOMEM;
     DataFolder folder = { .written = (char *) written, .is_written = !read_only };
-    folder.moved = *prefix || (strchr(written, '/') && !(o->is_nested && o->is_nested(service, *source, moved, o->userdata)));
+    folder.moved =
+        *prefix || (strchr(written, '/') && !(o->is_nested && o->is_nested(service, *source, moved, o->userdata)));
     if (folder.moved && strlen(prefix) + strlen(name) > NAME_MAX)
         return place_fail(at, EINVAL, "compose.bad-value", "the path ./%.200s… is too long; shorten it", written);
     r = check_beside(at, n->data_folders, &folder);

@@ -247,6 +247,14 @@ void policy_mark_other(ComposePolicy *p)
     p->other = true;
 }
 
+int policy_take_images(ComposePolicy *p, const ComposePolicy *of_box)
+{
+    if (p->has_images || !of_box->has_images)
+        return 0;
+    p->has_images = true;
+    return strv_copy(of_box->images, &p->images);
+}
+
 bool policy_allows_other(const ComposePolicy *p, const char *service, const char *name)
 {
     return policy_allows(p, service, "other_project", name);

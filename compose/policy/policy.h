@@ -49,6 +49,8 @@ void policy_keep_old_meaning(ComposePolicy *p);
 bool policy_is_lenient(const ComposePolicy *p);
 /* It is that of a project beside the box's own: no service of it has a folder for a heartbeat, whatever it is called. */
 void policy_mark_other(ComposePolicy *p);
+/* What the box's own policy says of images holds for all projects: for one whose policy says nothing of them. -ENOMEM */
+int policy_take_images(ComposePolicy *p, const ComposePolicy *of_box) _must_check_;
 /* Whether the service may use the network, the volume or the folder of that name, which is another project's: the entry
  * "other_project", or "other_project:NAME". */
 bool policy_allows_other(const ComposePolicy *p, const char *service, const char *name);

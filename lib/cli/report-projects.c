@@ -59,10 +59,10 @@ char *report_projects(const cJSON *document)
         return NULL;
     cJSON_ArrayForEach(project, cJSON_GetObjectItemCaseSensitive(document, "projects")) {
         _cleanup_(freep) char *services = services_text(project), *at = report_when(json_string(project, "at"));
-        const char *version = json_string(project, "version"),
-                   *state = !version                              ? "not deployed"
-                            : json_bool(project, "stopped", false) ? "stopped"
-                                                                   : "deployed";
+        const char *version = json_string(project, "version"), *state = !version ? "not deployed"
+                                                                        : json_bool(project, "stopped", false)
+                                                                            ? "stopped"
+                                                                            : "deployed";
 
         if (!services ||
             table_row(table, json_string(project, "name"), version ? version : "-", at ? at : "-", state, services) < 0)

@@ -107,9 +107,9 @@ static int add_last(cJSON *o)
 /* What agents of an earlier time would have ignored without a word, and what not every box can do. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update",  "updates.halted", "compose.rollback", "doctor.ask",
-                                         "orders.signed", "bundle",         "secrets.sealed",   "trust.root",
-                                         "project" };
+    static const char *const types[] = { "image.update",   "updates.halted", "compose.rollback",
+                                         "doctor.ask",     "orders.signed",  "bundle",
+                                         "secrets.sealed", "trust.root",     "project" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
     if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
@@ -234,7 +234,8 @@ cJSON *agent_make_status(const Agent *a)
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_trust(m) < 0 ||
         add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
-        add_seal_key(m) < 0 || agent_add_projects(m) < 0 || json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
+        add_seal_key(m) < 0 || agent_add_projects(m) < 0 ||
+        json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -324,7 +325,9 @@ static int add_agent_update(const Agent *a, cJSON *o)
 
 cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 {
-    static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "projects", "error" };
+    static const char *const from_worker[] = {
+        "podman", "podmanCompose", "podmanUser", "services", "projects", "error"
+    };
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("status.report");
     _cleanup_(freep) char *way_back = agent_way_back();
     cJSON *status = cJSON_CreateObject();
@@ -333,7 +336,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        (project_is_own() ? add_watched(a, status) : json_add_string(status, "project", project_selected())) < 0 || add_agent_update(a, status) < 0 || add_health(a, status) < 0 ||
+        (project_is_own() ? add_watched(a, status) : json_add_string(status, "project", project_selected())) < 0 ||
+        add_agent_update(a, status) < 0 || add_health(a, status) < 0 ||
         json_add_string(status, "wayBack", way_back) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {

@@ -17,7 +17,8 @@ static bool is_anything_deployed(const Agent *a)
     _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(strv_freep) char **others = NULL;
 
-    return project_list(&others) < 0 || others || a->journal.state == DEPLOY_CONFIRMING || current_load(&current, NULL) < 0 || current;
+    return project_list(&others) < 0 || others || a->journal.state == DEPLOY_CONFIRMING ||
+           current_load(&current, NULL) < 0 || current;
 }
 
 void agent_boot_done(Agent *a)

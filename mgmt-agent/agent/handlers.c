@@ -66,9 +66,8 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
              of_agent    ? "agent-update"
              : is_update ? "image-update"
                          : "compose-snapshot",
-             of_agent || is_update ? "update" : "snapshot", version, project ? " of project " : "", project ? project : "",
-             outcome,
-             json_bool(result, "noop", false) ? ", nothing to change" : "",
+             of_agent || is_update ? "update" : "snapshot", version, project ? " of project " : "",
+             project ? project : "", outcome, json_bool(result, "noop", false) ? ", nothing to change" : "",
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
         control_send(control_link(a->control), result);

@@ -133,12 +133,14 @@ static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *e
     if (r < 0)
         return r;
     if (!known)
-        return error_set(err, EINVAL, "project.bad-action", "an order about a project is stop, start, restart or remove");
+        return error_set(err, EINVAL, "project.bad-action",
+                         "an order about a project is stop, start, restart or remove");
     if (!project)
-        return error_set(err, EPERM, "project.own",
-                         "%s is the box's own project, by which it is reached: push a file without the services that are "
-                         "not wanted",
-                         project_own());
+        return error_set(
+            err, EPERM, "project.own",
+            "%s is the box's own project, by which it is reached: push a file without the services that are "
+            "not wanted",
+            project_own());
     if (!project_is_known(project))
         return error_set(err, ENOENT, "project.unknown", "this box has no project %s", project);
     if (agent_is_busy(a))

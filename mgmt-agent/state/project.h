@@ -11,7 +11,8 @@
 #define PROJECT_NAME_MAX 40
 #define PROJECT_OWN_DEFAULT "secbox"
 
-/* Compose's own rule, [a-z0-9][a-z0-9_-]*, and at most PROJECT_NAME_MAX bytes: the name becomes a part of paths. project.bad-name */
+/* Compose's own rule, [a-z0-9][a-z0-9_-]*, and at most PROJECT_NAME_MAX bytes, since it becomes a part of paths:
+ * project.bad-name */
 int project_name_check(const char *name, Error *err) _must_check_;
 
 /* The name of the box's own project, once, early; PROJECT_OWN_DEFAULT unless it is said. */

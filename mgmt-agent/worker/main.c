@@ -18,8 +18,8 @@
 #include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/reader-watch.h"
 
-static const char *opt_root, *opt_project, *opt_podman_compose, *opt_settle = "5",
-                             *opt_pull_timeout = "1800", *opt_parallel = "4", *opt_pace = "1";
+static const char *opt_root, *opt_project, *opt_podman_compose, *opt_settle = "5", *opt_pull_timeout = "1800",
+                                                                *opt_parallel = "4", *opt_pace = "1";
 
 static bool opt_follow_reader;
 

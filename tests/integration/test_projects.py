@@ -191,6 +191,14 @@ def test_powers_are_allowed_for_each_project(box):
     assert "policy" not in str(apply(box, one(1, more=power)).get("error", {}).get("id", ""))
 
 
+def test_the_boxs_word_on_images_holds_for_all_projects(box):
+    box.write_policy({"images": ["localhost/"]})
+    assert refusal(apply(box, one(1)))["id"] == "policy.image-not-allowed"
+    box.write("etc/tucomunidad/policy.d/blog.json", json.dumps({"images": ["registry.example/"]}))
+    assert apply(box, one(1))["outcome"] == "done", "unless the owner has said otherwise for one"
+    assert refusal(apply(box, one(1), "shop"))["id"] == "policy.image-not-allowed"
+
+
 def test_no_service_of_another_project_gets_the_heartbeat_folders(box):
     for service, folder in (("secbox", "secbox"), ("web", "services/web")):
         mount = f"    volumes: ['/run/tucomunidad/{folder}:/run/secbox']\n"

@@ -7,10 +7,10 @@ from tests.integration.test_podman_traps import compose, service
 from tests.lab.box import documents
 
 
-def text(n, more="", tail=""):
+def text(n, more=""):
     """The same file for both: a server, whose data is in a volume and in a folder."""
-    return compose(service("web", "server:1", f"environment:\n  RELEASE: '{n}'\nvolumes:\n  - kept:/kept\n  - ./data:/data\n{more}")) \
-        + f"volumes:\n  kept: {{}}\n{tail}"
+    web = f"environment:\n  RELEASE: '{n}'\nvolumes:\n  - kept:/kept\n  - ./data:/data\n{more}"
+    return compose(service("web", "server:1", web)) + "volumes:\n  kept: {}\n"
 
 
 def apply(box, text_of_file, project="blog"):

@@ -356,7 +356,7 @@ static void test_what_an_order_is_good_for(void **state)
         const char *kind_name, *to, *message;
         const OrderView *view;
         const char **devices;
-        const char *expected;
+        const char *expected, *project;
     } cases[] = {
         { ORDER_KIND_DEPLOYMENT, "deployment", NULL, "{\"compose\":\"services: {}\\n\"}", &here, one, NULL },
         { ORDER_KIND_DEPLOYMENT, "deployment", NULL, "{\"compose\":\"services: {}\\n\"}", &in_1970, one, NULL },
@@ -384,6 +384,12 @@ static void test_what_an_order_is_good_for(void **state)
         { ORDER_KIND_ROLLBACK, "rollback", NULL, "{}", &here, one, NULL },
         { ORDER_KIND_ROLLBACK, "rollback", "7", "{\"to\":\"7\"}", &here, one, NULL },
         { ORDER_KIND_ROLLBACK, "rollback", "7", "{\"to\":\"8\"}", &here, one, "order.other-content" },
+        /* nobody in between moves an order to another project */
+        { ORDER_KIND_ROLLBACK, "rollback", NULL, "{\"project\":\"blog\"}", &here, one, NULL, "blog" },
+        { ORDER_KIND_ROLLBACK, "rollback", NULL, "{}", &here, one, "order.other-content", "blog" },
+        { ORDER_KIND_ROLLBACK, "rollback", NULL, "{\"project\":\"shop\"}", &here, one, "order.other-content", "blog" },
+        { ORDER_KIND_DEPLOYMENT, "deployment", NULL, "{\"compose\":\"services: {}\\n\",\"project\":\"blog\"}", &here,
+          one, "order.other-content" },
         { ORDER_KIND_ROLLBACK, "rollback", "7", "{}", &here, one, "order.other-content" },
         { ORDER_KIND_ROLLBACK, "rollback", NULL, "{\"to\":\"8\"}", &here, one, "order.other-content" },
         { ORDER_KIND_AGENT_PACKAGE, "agent-package", "1.2.0", "{\"to\":\"1.2.0\"}", &here, one, NULL },
@@ -402,7 +408,8 @@ static void test_what_an_order_is_good_for(void **state)
                              .issued = NOON,
                              .expires = NOON + USEC_PER_DAY,
                              .sha256 = cases[i].kind == ORDER_KIND_DEPLOYMENT ? sha256 : NULL,
-                             .to = (char *) (uintptr_t) cases[i].to };
+                             .to = (char *) (uintptr_t) cases[i].to,
+                             .project = (char *) (uintptr_t) cases[i].project };
         int r = order_check(&s, cases[i].kind, message, cases[i].view, &err);
 
         if (!str_equal(err.id, cases[i].expected) || (r == 0) == !!cases[i].expected)

@@ -56,8 +56,8 @@ static int start(Deploy *d, Error *err)
     int failed = r == 0 ? start_containers(d, d->before.current, NULL, "") : 0;
 
     if (r == 0 && failed > 0)
-        return error_set(err, EIO, "project.not-started", "%d of its containers cannot be started: the log of mgmt-agent says why",
-                         failed);
+        return error_set(err, EIO, "project.not-started",
+                         "%d of its containers cannot be started: the log of mgmt-agent says why", failed);
     return r;
 }
 
@@ -137,7 +137,8 @@ static void note_history(const Deploy *d, const char *action, const Error *failu
 
     if (m && json_add_string(m, "id", d->report.id) == 0 && json_add_string(m, "kind", action) == 0 &&
         json_add_string(m, "version", d->before.current ? d->before.current->version : "0") == 0 &&
-        json_add_int(m, "status", r == 0 ? 200 : 500) == 0 && json_add_string(m, "phase", r == 0 ? "done" : action) == 0 &&
+        json_add_int(m, "status", r == 0 ? 200 : 500) == 0 &&
+        json_add_string(m, "phase", r == 0 ? "done" : action) == 0 &&
         json_add_string(m, "outcome", r == 0 ? "done" : "failed") == 0 &&
         (r == 0 || json_add_item(m, "error", safe_error_json(failure, r)) == 0) &&
         json_add_string(m, "project", project_selected()) == 0 &&

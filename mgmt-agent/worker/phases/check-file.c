@@ -127,7 +127,7 @@ int deploy_parse(const char *text, ComposeFile **ret, Error *err)
     return compose_parse(text, strlen(text), COMPOSE_NAME, ret, err);
 }
 
-int deploy_load_policy(ComposePolicy **ret, Error *err)
+static int load_policy(ComposePolicy **ret, Error *err)
 {
     _cleanup_(freep) char *path = project_policy_path();
     _cleanup_(freep) char *text = NULL;
@@ -137,9 +137,25 @@ int deploy_load_policy(ComposePolicy **ret, Error *err)
 
     if (r < 0 && r != -ENOENT)
         return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
-    r = policy_parse(text, len, path, ret, err);
-    if (r == 0 && !project_is_own())
-        policy_mark_other(*ret);
+    return policy_parse(text, len, path, ret, err);
+}
+
+int deploy_load_policy(ComposePolicy **ret, Error *err)
+{
+    _cleanup_(policy_freep) ComposePolicy *of_box = NULL, *policy = NULL;
+    int r = load_policy(&policy, err);
+
+    if (r == 0 && !project_is_own()) {
+        _cleanup_(project_leave) ProjectScope scope = project_enter(NULL);
+
+        r = load_policy(&of_box, err);
+        if (r == 0)
+            r = policy_take_images(policy, of_box);
+        if (r == 0)
+            policy_mark_other(policy);
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(policy);
     return r;
 }
 
@@ -147,8 +163,8 @@ int deploy_load_policy(ComposePolicy **ret, Error *err)
 static int name_policy(int r, Error *err)
 {
     return r < 0 && !project_is_own()
-               ? error_prefix(err, r, "project %s, whose policy.json is " ETC_DIR "/policy.d/%s.json", project_selected(),
-                              project_selected())
+               ? error_prefix(err, r, "project %s, whose policy.json is " ETC_DIR "/policy.d/%s.json",
+                              project_selected(), project_selected())
                : r;
 }
 
@@ -317,7 +333,8 @@ static int resolve(const DeployTarget *t, const char *project, ComposeProject **
                                       .make_file = deploy_make_file,
                                       .files = (void *) t,
                                       .is_nested = is_nested };
-    _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR), *prefix = project_is_own() ? NULL : str_format("%s+", project);
+    _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR),
+                          *prefix = project_is_own() ? NULL : str_format("%s+", project);
 
     options.base_dir = base;
     options.data_prefix = prefix;

@@ -53,8 +53,8 @@ static int check_present(Podman *podman, const DeployTarget *t, const ComposeSer
         return 0;
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    r = other_project_check(t->policy, s, kind, name, cJSON_GetObjectItemCaseSensitive(found, is_network ? "labels" : "Labels"),
-                            err);
+    r = other_project_check(t->policy, s, kind, name,
+                            cJSON_GetObjectItemCaseSensitive(found, is_network ? "labels" : "Labels"), err);
     if (r < 0)
         return r;
     r = compose_policy_check_present(t->policy, s, kind, json_string(found, is_network ? "driver" : "Driver"),

@@ -23,8 +23,7 @@ static int list(Podman *p, const char *path, const char *what, cJSON **ret, Erro
 /* A name that podman can have given needs nothing in a path. */
 static bool is_plain(const char *name)
 {
-    return *name &&
-           name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")] == '\0';
+    return *name && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")] == '\0';
 }
 
 static bool is_kept(const cJSON *keep, const char *name)
