@@ -86,8 +86,9 @@ static usec_t find_away(Rollout *r, usec_t now)
 static int check_agent(const Rollout *r, const DeviceConn *s, Error *err)
 {
     if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
-        return error_set(err, EOPNOTSUPP, "rollout.old-agent",
-                         "the agent of this box is too old for this order or to check its signature: install a newer one");
+        return error_set(
+            err, EOPNOTSUPP, "rollout.old-agent",
+            "the agent of this box is too old for this order or to check its signature: install a newer one");
     if (r->target)
         return device_conn_takes(s, ORDER_AGENT)
                    ? 0
@@ -97,9 +98,10 @@ static int check_agent(const Rollout *r, const DeviceConn *s, Error *err)
     if (r->update)
         return device_conn_takes(s, ORDER_UPDATE)
                    ? 0
-                   : error_set(err, EOPNOTSUPP, "rollout.old-agent",
-                               "the agent of this box is too old to take an image update: install a newer one, or push a "
-                               "compose file");
+                   : error_set(
+                         err, EOPNOTSUPP, "rollout.old-agent",
+                         "the agent of this box is too old to take an image update: install a newer one, or push a "
+                         "compose file");
     if (r->digest && !device_conn_takes(s, ORDER_BUNDLE))
         return error_set(err, EOPNOTSUPP, "rollout.old-agent",
                          "the agent of this box is too old for files beside the compose file: install a newer one");
