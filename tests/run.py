@@ -29,7 +29,8 @@ from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint
 BUILD = os.environ.get("BUILD", "build")
 CORES = os.cpu_count() or 1
 JOBS = str(CORES)
-TESTS_AT_ONCE = 2 * CORES + 1  # they wait more than they compute
+# Files of tests. They wait more than they compute, those of whole boxes less than the others.
+AT_ONCE = {"tests/system": 2 * CORES + 1, "tests/integration": 3 * CORES}
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 SANITIZED = (f"SAN={SANITIZERS}", "OPT=-O1 -g")  # compiled in 0.6 of the time of -O2
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
@@ -267,7 +268,7 @@ def pytest_in(folder, build=BUILD, chosen=None, env=None):
     os.makedirs(reports)
     env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"), **(env or {}))
     # without root, or inside of other namespaces, all of them share one network
-    at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
+    at_once = AT_ONCE[folder] if os.geteuid() == 0 and not isolate.is_isolated() else 1
     tests = chosen or dict.fromkeys(glob.glob(os.path.join(ROOT, folder, "test_*.py")), "")
     waiting = sorted(tests, key=lambda path: (os.path.basename(path)[:-3] in LONG, os.path.getsize(path)))
     running, again, total = [], [], Count()
