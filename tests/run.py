@@ -29,11 +29,12 @@ from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint
 BUILD = os.environ.get("BUILD", "build")
 CORES = os.cpu_count() or 1
 JOBS = str(CORES)
-TESTS_AT_ONCE = 2 * CORES + 1  # they wait more than they compute
+# Files of tests. They wait more than they compute, those of whole boxes less than the others.
+AT_ONCE = {"tests/system": 2 * CORES + 1, "tests/integration": 3 * CORES}
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 SANITIZED = (f"SAN={SANITIZERS}", "OPT=-O1 -g")  # compiled in 0.6 of the time of -O2
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
-FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
+FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "40")  # of the clock; beside tests those runs take twice as long as alone
 # Those that take minutes begin first, or two cores wait for the last of them at the end; of the others the size tells.
 LONG = ("test_planted_faults", "test_whole_box", "test_recovery_units", "test_update_holds", "test_recovery", "test_matches")
 # A hang must not hold CI for ever; no suite comes near it.
@@ -267,7 +268,7 @@ def pytest_in(folder, build=BUILD, chosen=None, env=None):
     os.makedirs(reports)
     env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"), **(env or {}))
     # without root, or inside of other namespaces, all of them share one network
-    at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
+    at_once = AT_ONCE[folder] if os.geteuid() == 0 and not isolate.is_isolated() else 1
     tests = chosen or dict.fromkeys(glob.glob(os.path.join(ROOT, folder, "test_*.py")), "")
     waiting = sorted(tests, key=lambda path: (os.path.basename(path)[:-3] in LONG, os.path.getsize(path)))
     running, again, total = [], [], Count()
@@ -402,8 +403,10 @@ SUITES = {"lint": lint, "unit": unit, "compilers": compilers, "tidy": tidy, "fuz
 # `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
 # are installed. Both once more would double the longest part of it.
 ON_REQUEST = {"integration"}
-# They only compute, and the tests of whole boxes mostly wait.
-BESIDE_SYSTEM = ("compilers", "tidy", "fuzz")
+# They only compute, and tests mostly wait: they begin with the system tests, and go on beside what follows. Only the first of
+# them is waited for before: what it builds, those with sanitizers run.
+BESIDE = ("compilers", "tidy", "fuzz")
+AFTER_COMPILERS = ("unit-asan", "integration-asan")
 
 
 def take_what_is_left():
@@ -429,6 +432,16 @@ class Beside:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
+
+    def _so_far(self):
+        """What they have said; without moving the place in the file, which is theirs, too."""
+        return os.pread(self.output.fileno(), os.fstat(self.output.fileno()).st_size, 0)
+
+    def wait_for(self, name):
+        """Until this one, which is not the last, has ended."""
+        next_one = f"== {self.names[self.names.index(name) + 1]}\n".encode()
+        while self.process.poll() is None and next_one not in self._so_far():
+            time.sleep(0.5)
 
     def rows(self):
         """Waits for them."""
@@ -481,16 +494,18 @@ def run_suite(name, suite):
 def run_suites(suites):
     """A row each: name, count, seconds."""
     beside, rows = None, []
-    together = BESIDE_SYSTEM if "system" in suites and suites.keys() >= set(BESIDE_SYSTEM) else ()
+    together = BESIDE if "system" in suites and suites.keys() >= set(BESIDE) else ()
     try:
         for name, suite in suites.items():
             if name in together:
                 continue
             if name == "system" and together:
                 beside = Beside(together)
+            if beside and name in AFTER_COMPILERS:
+                beside.wait_for("compilers")
             rows.append(run_suite(name, suite))
-            if name == "system" and together:
-                rows += beside.rows()
+        if beside:
+            rows += beside.rows()
     finally:
         if beside:
             beside.stop()

@@ -1,53 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/deployments/bundle-keys.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "gateway/deployments/bundle-folder.h"
 #include "gateway/http/label-scope.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
-#include "lib/base/log.h"
 #include "lib/base/map.h"
-#include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/base/tmp-sweep.h"
 #include "lib/data/json.h"
 #include "lib/data/seal.h"
-#include "lib/event/saver.h"
 
-#define SELF "/proc/self/exe"
 #define FOLDER "bundle-keys"
-#define TOPIC "bundle keys %s"
-#define SAVE_WAIT (120 * USEC_PER_SEC)
 #define TIDY_INTERVAL USEC_PER_HOUR
 
 struct BundleKeys {
-    char *folder;
-    Requests *requests;
+    BundleFolder *folder;
     const Bundles *bundles;
-    Saver *saver;
-    Map *saving; /* digest → Saving, owned */
     usec_t tidied;
     /* a rollout asks for one box after the other: those of the archive that was asked about last, device → key */
     char last[BUNDLE_DIGEST_SIZE];
     Map *boxes; /* NULL: none was */
 };
-
-typedef struct Saving {
-    BundleKeys *owner;
-    char digest[BUNDLE_DIGEST_SIZE];
-} Saving;
-
-static char *path_of(const BundleKeys *k, const char *digest)
-{
-    return path_join(k->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
-}
 
 static int read_keys(const char *path, Map *boxes)
 {
@@ -75,7 +53,7 @@ static void forget(BundleKeys *k)
 
 static int look_up(BundleKeys *k, const char *digest)
 {
-    _cleanup_(freep) char *path = path_of(k, digest);
+    _cleanup_(freep) char *path = bundle_folder_path(k->folder, digest);
 
     if (k->boxes && str_equal(k->last, digest))
         return 0;
@@ -109,13 +87,6 @@ int bundle_keys_find(const char *device, const char *digest, char **ret, void *k
 
 /* an operator brings them */
 
-static void fail(Request *c, int status, int code, const char *id, const char *sentence)
-{
-    _cleanup_(error_done) Error err = {};
-
-    request_fail_status(c, status, error_set(&err, code, id, "%s", sentence), &err);
-}
-
 static int check_keys(const cJSON *keys, Error *err)
 {
     const cJSON *key;
@@ -138,64 +109,34 @@ static int check_bundle(const BundleKeys *k, const char *digest, Error *err)
                                                                     : bundles_check(k->bundles, bundle, &unused, err);
 }
 
-static void on_save_news(Request *c, const void *news)
+static void answer_kept(Request *c)
 {
-    cJSON *body = news && *(const bool *) news ? cJSON_CreateObject() : NULL;
+    cJSON *body = cJSON_CreateObject();
 
-    if (!body)
-        fail(c, 507, ENOSPC, "bundle.not-kept", "the gateway cannot keep these keys now: is its disk full?");
-    else
+    if (body)
         request_answer(c, 200, body);
+    else
+        request_fail(c, -ENOMEM, NULL);
 }
 
-static void on_saved(bool written, void *userdata)
+static void on_written(void *userdata)
 {
-    Saving *s = userdata;
-    BundleKeys *k = s->owner;
-    char digest[BUNDLE_DIGEST_SIZE];
-
-    memcpy(digest, s->digest, sizeof(digest));
-    map_remove(k->saving, digest);
-    forget(k);
-    requests_tell(k->requests, &written, TOPIC, digest);
+    forget(userdata);
 }
 
-static int save(BundleKeys *k, const char *digest, const cJSON *keys, Error *err)
-{
-    _cleanup_(freep) char *path = path_of(k, digest), *text = json_print(keys);
-    Saving *s = path && text ? calloc(1, sizeof(*s)) : NULL;
-    int r;
-
-    if (!s)
-        return -ENOMEM;
-    *s = (Saving) { .owner = k };
-    memcpy(s->digest, digest, sizeof(s->digest));
-    r = map_put(k->saving, digest, s);
-    if (r < 0) {
-        free(s);
-        return r;
-    }
-    r = dir_make(k->folder, 0700, (uid_t) -1, (gid_t) -1, err);
-    if (r == 0)
-        r = saver_write(k->saver, path, text, on_saved, s);
-    if (r < 0)
-        map_remove(k->saving, digest);
-    return r;
-}
+static const BundleFolderEvents folder_events = { answer_kept, on_written };
 
 static void keep(Request *c)
 {
     BundleKeys *k = c->module;
-    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(c->body, "keys");
-    _cleanup_(error_done) Error err = {};
-    int r = map_get(k->saving, c->args[0]) ? -EBUSY : save(k, c->args[0], keys, &err);
+    _cleanup_(freep) char *text = json_print(cJSON_GetObjectItemCaseSensitive(c->body, "keys"));
 
-    if (r == -EBUSY || r == -ENOBUFS)
-        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
-    else if (r < 0)
-        request_fail(c, r, &err);
+    if (!text)
+        request_fail(c, -ENOMEM, NULL);
+    else if (bundle_folder_is_saving(k->folder, c->args[0])) /* other keys */
+        bundle_folder_busy(c);
     else
-        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+        bundle_folder_save(k->folder, c, text, strlen(text));
 }
 
 static void on_reached(Request *c, const StoreRows *rows)
@@ -266,28 +207,22 @@ const Route bundle_key_routes[] = {
 
 /* all of them */
 
-static bool has_archive(const BundleKeys *k, const char *name)
+static bool has_no_archive(const char *name, const struct stat *st _unused_, const void *keys)
 {
     _cleanup_(freep) char *digest = str_format(BUNDLE_DIGEST_PREFIX "%s", name);
 
-    return !digest || check_bundle(k, digest, NULL) >= 0;
+    return digest && check_bundle(keys, digest, NULL) < 0;
 }
 
 void bundle_keys_sweep(BundleKeys *k)
 {
     usec_t now = boottime_usec();
-    DIR *dir;
 
     if (k->tidied > 0 && now - k->tidied < TIDY_INTERVAL)
         return;
     k->tidied = now;
     forget(k);
-    dir = opendir(k->folder);
-    for (struct dirent *e; dir && (e = readdir(dir));)
-        if (e->d_name[0] != '.' && !has_archive(k, e->d_name) && unlinkat(dirfd(dir), e->d_name, 0) < 0)
-            log_warning("%s in %s stays: %s", e->d_name, k->folder, strerror(errno));
-    if (dir)
-        closedir(dir);
+    bundle_folder_sweep(k->folder, has_no_archive, k);
 }
 
 int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, const Bundles *bundles,
@@ -298,14 +233,8 @@ int bundle_keys_new(sd_event *event, const char *state_dir, Requests *requests, 
 
     if (!k)
         return -ENOMEM;
-    k->folder = path_join(state_dir, FOLDER);
-    k->requests = requests;
     k->bundles = bundles;
-    k->saving = map_new(free);
-    if (!k->folder || !k->saving)
-        return -ENOMEM;
-    (void) tmp_sweep(k->folder, false);
-    r = saver_new(event, SELF, &k->saver, err);
+    r = bundle_folder_new(event, state_dir, FOLDER, requests, &folder_events, k, &k->folder, err);
     if (r == 0)
         *ret = TAKE_PTR(k);
     return r;
@@ -315,10 +244,8 @@ BundleKeys *bundle_keys_free(BundleKeys *k)
 {
     if (!k)
         return NULL;
-    saver_free(k->saver);
-    map_free(k->saving);
+    bundle_folder_free(k->folder);
     map_free(k->boxes);
-    free(k->folder);
     free(k);
     return NULL;
 }

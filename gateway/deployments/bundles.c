@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/deployments/bundles.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "gateway/auth/secrets.h"
+#include "gateway/deployments/bundle-folder.h"
 #include "gateway/install/range.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/buf.h"
@@ -17,19 +17,13 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
-#include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/base/tmp-sweep.h"
 #include "lib/data/json.h"
-#include "lib/event/saver.h"
 
-#define SELF "/proc/self/exe"
 #define FOLDER "bundles"
 #define PREFIX "/v1/bundles/"
-#define TOPIC "bundle %s"
 /* each is in memory until it is on disk */
 #define UPLOADS_MAX 4
-#define SAVE_WAIT (120 * USEC_PER_SEC)
 #define DAYS_KEPT 7
 #define OFFERS_MAX 1024
 #define TIDY_INTERVAL USEC_PER_HOUR
@@ -38,33 +32,20 @@
 #define BYTES_PER_SECOND 4096
 
 struct Bundles {
-    char *folder;
+    BundleFolder *folder;
     Store *store;
     StoreQuery *query; /* which of them are wanted */
-    Requests *requests;
     const DeviceTokens *tokens;
-    Saver *saver;
-    Map *saving; /* digest → Saving, owned */
     /* "DEVICE DIGEST": what boxes were asked about, without having been pushed it; in this hour, and in the one before */
     Map *offered, *offered_before;
     unsigned n_uploads;
     usec_t tidied;
 };
 
-typedef struct Saving {
-    Bundles *owner;
-    char digest[BUNDLE_DIGEST_SIZE];
-} Saving;
-
 typedef struct Upload {
     Bundles *owner;
     Buf data;
 } Upload;
-
-static char *path_of(const Bundles *b, const char *digest)
-{
-    return path_join(b->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
-}
 
 int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err)
 {
@@ -77,7 +58,7 @@ int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error
     if (!bundle_digest_is_valid(digest))
         return error_set(err, EINVAL, "bundle.bad-digest",
                          "\"bundle\" needs a \"digest\": sha256: and 64 hexadecimal digits");
-    path = path_of(b, digest);
+    path = bundle_folder_path(b->folder, digest);
     if (!path || access(path, R_OK) < 0)
         return error_set(err, EINVAL, "bundle.not-here",
                          "the files that belong to the compose file are not here: bring them by PUT " PREFIX "%s",
@@ -139,49 +120,7 @@ static void answer_kept(Request *c)
         request_answer(c, 200, TAKE_PTR(body));
 }
 
-static void on_save_news(Request *c, const void *news)
-{
-    if (news && *(const bool *) news)
-        answer_kept(c);
-    else
-        fail(c, 507, ENOSPC, "bundle.not-kept", "the gateway cannot keep these files now: is its disk full?");
-}
-
-static void on_saved(bool written, void *userdata)
-{
-    Saving *s = userdata;
-    Bundles *b = s->owner;
-    char digest[BUNDLE_DIGEST_SIZE];
-
-    memcpy(digest, s->digest, sizeof(digest));
-    map_remove(b->saving, digest);
-    requests_tell(b->requests, &written, TOPIC, digest);
-}
-
-static int start_saving(Bundles *b, const char *digest, const Buf *data, Error *err)
-{
-    _cleanup_(freep) char *path = path_of(b, digest);
-    Saving *s = calloc(1, sizeof(*s));
-    int r;
-
-    if (!path || !s) {
-        free(s);
-        return -ENOMEM;
-    }
-    s->owner = b;
-    memcpy(s->digest, digest, sizeof(s->digest));
-    r = map_put(b->saving, digest, s);
-    if (r < 0) {
-        free(s);
-        return r;
-    }
-    r = dir_make(b->folder, 0700, (uid_t) -1, (gid_t) -1, err);
-    if (r == 0)
-        r = saver_write_data(b->saver, path, data->data, data->len, on_saved, s);
-    if (r < 0)
-        map_remove(b->saving, digest);
-    return r;
-}
+static const BundleFolderEvents folder_events = { answer_kept, NULL };
 
 static bool lies_whole(const char *path, const Buf *data)
 {
@@ -196,8 +135,7 @@ static void take(Request *c)
 {
     Bundles *b = c->module;
     Upload *u = c->scratch;
-    _cleanup_(freep) char *path = path_of(b, c->args[0]);
-    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *path = bundle_folder_path(b->folder, c->args[0]);
     char found[BUNDLE_DIGEST_SIZE];
     int r = path ? bundle_digest(u->data.data ? u->data.data : "", u->data.len, found) : -ENOMEM;
 
@@ -214,13 +152,7 @@ static void take(Request *c)
         answer_kept(c);
         return;
     }
-    r = map_get(b->saving, c->args[0]) ? 0 : start_saving(b, c->args[0], &u->data, &err);
-    if (r == -EBUSY || r == -ENOBUFS)
-        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
-    else if (r < 0)
-        request_fail(c, r, &err);
-    else
-        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+    bundle_folder_save(b->folder, c, u->data.data, u->data.len);
 }
 
 static void on_body(HttpExchange *x, const char *data, size_t len, void *userdata)
@@ -340,7 +272,7 @@ static void serve(Request *c, int fd, uint64_t size)
 static void serve_kept(Request *c)
 {
     const Bundles *b = c->module;
-    _cleanup_(freep) char *path = path_of(b, c->args[0]);
+    _cleanup_(freep) char *path = bundle_folder_path(b->folder, c->args[0]);
     _cleanup_(closep) int fd = -1;
     struct stat st;
 
@@ -410,23 +342,11 @@ static int wanted_of(const StoreRows *rows, Map **ret)
     return r;
 }
 
-static void remove_old(const Bundles *b, const Map *wanted)
+static bool is_old(const char *name, const struct stat *st, const void *wanted)
 {
-    DIR *dir = opendir(b->folder);
+    int64_t age = (int64_t) (realtime_usec() / USEC_PER_SEC) - st->st_mtim.tv_sec;
 
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        struct stat st;
-        int64_t age;
-
-        if (e->d_name[0] == '.' || map_get(wanted, e->d_name) ||
-            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        age = (int64_t) (realtime_usec() / USEC_PER_SEC) - st.st_mtim.tv_sec;
-        if (age > DAYS_KEPT * 24 * 3600 && unlinkat(dirfd(dir), e->d_name, 0) < 0)
-            log_warning("%s in %s stays: %s", e->d_name, b->folder, strerror(errno));
-    }
-    if (dir)
-        closedir(dir);
+    return !map_get(wanted, name) && age > DAYS_KEPT * 24 * 3600;
 }
 
 static void on_wanted(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -440,7 +360,7 @@ static void on_wanted(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "old files of pushes stay for another hour");
     else
-        remove_old(b, wanted);
+        bundle_folder_sweep(b->folder, is_old, wanted);
 }
 
 void bundles_sweep(Bundles *b)
@@ -452,8 +372,6 @@ void bundles_sweep(Bundles *b)
         return;
     b->tidied = now;
     age_offers(b);
-    if (access(b->folder, F_OK) < 0)
-        return;
     int r = store_query(b->store, sql_bundles_wanted(), on_wanted, b, &b->query, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "old files of pushes stay for another hour");
@@ -467,17 +385,13 @@ int bundles_new(sd_event *event, const char *state_dir, Store *store, Requests *
 
     if (!b)
         return -ENOMEM;
-    b->folder = path_join(state_dir, FOLDER);
     b->store = store;
-    b->requests = requests;
     b->tokens = tokens;
-    b->saving = map_new(free);
     b->offered = map_new(NULL);
     b->offered_before = map_new(NULL);
-    if (!b->folder || !b->saving || !b->offered || !b->offered_before)
+    if (!b->offered || !b->offered_before)
         return -ENOMEM;
-    (void) tmp_sweep(b->folder, false);
-    r = saver_new(event, SELF, &b->saver, err);
+    r = bundle_folder_new(event, state_dir, FOLDER, requests, &folder_events, NULL, &b->folder, err);
     if (r == 0)
         *ret = TAKE_PTR(b);
     return r;
@@ -488,11 +402,9 @@ Bundles *bundles_free(Bundles *b)
     if (!b)
         return NULL;
     store_query_free(b->query);
-    saver_free(b->saver);
-    map_free(b->saving);
+    bundle_folder_free(b->folder);
     map_free(b->offered);
     map_free(b->offered_before);
-    free(b->folder);
     free(b);
     return NULL;
 }

@@ -81,41 +81,44 @@ static usec_t find_away(Rollout *r, usec_t now)
     return wake_at;
 }
 
-static bool agent_takes(const Rollout *r, const DeviceConn *s)
+/* Whether the agent of this box takes the order; else why not: rollout.old-agent (-EOPNOTSUPP), or what deployments_check_key()
+ * fails with. */
+static int check_agent(const Rollout *r, const DeviceConn *s, Error *err)
 {
     if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
-        return false;
+        return error_set(
+            err, EOPNOTSUPP, "rollout.old-agent",
+            "the agent of this box is too old for this order or to check its signature: install a newer one");
     if (r->target)
-        return device_conn_takes(s, ORDER_AGENT);
+        return device_conn_takes(s, ORDER_AGENT)
+                   ? 0
+                   : error_set(err, EOPNOTSUPP, "rollout.old-agent",
+                               "the agents of this box are not updated from here: they are too old for it, or were not "
+                               "installed from packages; update them on the box, as they were installed");
     if (r->update)
-        return device_conn_takes(s, ORDER_UPDATE);
-    return !r->digest || (device_conn_takes(s, ORDER_BUNDLE) &&
-                          deployments_check_key(r->owner->deployments, s, r->digest, NULL) >= 0);
+        return device_conn_takes(s, ORDER_UPDATE)
+                   ? 0
+                   : error_set(
+                         err, EOPNOTSUPP, "rollout.old-agent",
+                         "the agent of this box is too old to take an image update: install a newer one, or push a "
+                         "compose file");
+    if (r->digest && !device_conn_takes(s, ORDER_BUNDLE))
+        return error_set(err, EOPNOTSUPP, "rollout.old-agent",
+                         "the agent of this box is too old for files beside the compose file: install a newer one");
+    return r->digest ? deployments_check_key(r->owner->deployments, s, r->digest, err) : 0;
 }
 
-static void skip_old_agent(Rollout *r, RolloutBox *box, const DeviceConn *s)
+/* Of a box that cannot be sent to now. What its agent or its keys are stays so, and it is left out; a disk or memory that fails
+ * the gateway says nothing of the box, which is tried again. */
+static void skip_or_wait(Rollout *r, RolloutBox *box, int code, const Error *err, usec_t now)
 {
-    Error err = {};
-    if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
-        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
-                  "the agent of this box is too old for this order or to check its signature: install a newer one");
-    else if (r->target)
-        error_set(
-            &err, EOPNOTSUPP, "rollout.old-agent",
-            "the agents of this box are not updated from here: they are too old for it, or were not installed from "
-            "packages; update them on the box, as they were installed");
-    else if (!r->update && device_conn_takes(s, ORDER_BUNDLE) &&
-             deployments_check_key(r->owner->deployments, s, r->digest, &err) < 0)
-        log_debug("rollout %s: %s cannot read its secrets", r->id, box->device);
-    else if (!r->update)
-        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
-                  "the agent of this box is too old for files beside the compose file: install a newer one");
-    else
-        error_set(
-            &err, EOPNOTSUPP, "rollout.old-agent",
-            "the agent of this box is too old to take an image update: install a newer one, or push a compose file");
-    rollout_save_skip(r, box, &err);
-    error_done(&err);
+    if (code == -EOPNOTSUPP || code == -EINVAL || code == -EBADMSG) {
+        if (!r->query)
+            rollout_save_skip(r, box, err);
+        return;
+    }
+    box->not_before = now + RETRY_DELAY;
+    log_failure(LOG_LEVEL_WARNING, NULL, err, code, "rollout %s: %s waits", r->id, box->device);
 }
 
 static void send_box(Rollout *r, RolloutBox *box, usec_t now)
@@ -152,18 +155,18 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
         if (!is_unsent(box) || !rollout_box_is_here(r->owner, box->device) ||
             deployments_is_busy(r->owner->deployments, box->device))
             continue;
-        const DeviceConn *s = device_conn_find(r->owner->conns, box->device, ROLE_MGMT);
-        if (!agent_takes(r, s)) {
-            if (!r->query)
-                skip_old_agent(r, box, s);
-            continue;
+        if (box->not_before <= now) {
+            _cleanup_(error_done) Error err = {};
+            const DeviceConn *s = device_conn_find(r->owner->conns, box->device, ROLE_MGMT);
+            int code = check_agent(r, s, &err);
+            if (code < 0)
+                skip_or_wait(r, box, code, &err, now);
+            else
+                send_box(r, box, now);
+            may_send -= box->state == ROLLOUT_BOX_SENT;
         }
-        if (box->not_before > now) {
-            wake_at = box->not_before < wake_at ? box->not_before : wake_at;
-            continue;
-        }
-        send_box(r, box, now);
-        may_send -= box->state == ROLLOUT_BOX_SENT;
+        if (box->not_before > now && box->not_before < wake_at)
+            wake_at = box->not_before;
     }
     return wake_at;
 }

@@ -2,12 +2,13 @@
 """Services that run more than once, on real podman, made by either engine."""
 import json
 import os
+import subprocess
 
 import pytest
 
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.agent_socket import AgentSocket
-from tests.lab.util import read_text
+from tests.lab.util import program, read_text
 from tests.system.shop import opened
 
 QUICK = "stop_grace_period: 1s\n"
@@ -93,6 +94,29 @@ def test_a_heartbeat_folder_and_the_policys_word_are_the_services(box):
     push(box, compose(service("web", more=QUICK + f"scale: 2\ngroup_add: ['7']\nvolumes: ['{run}:/beat']")))
     sources = {s: [m["Source"] for m in c["Mounts"]] for s, c in box.containers().items()}
     assert sources["web"] == sources["web_2"] and os.listdir(box.path("run/tucomunidad/services")) == ["web"]
+
+
+def test_a_change_that_waits_for_its_confirmation_says_whose_folder_it_is(box, lab):
+    """The second container of a service is in no current.json before the change is confirmed. After a boot, when run folders are
+    gone, it is started with the service's folder and not with one of its own."""
+    run, kept = box.path("run/tucomunidad/services/web"), box.path("var/lib/tucomunidad/mgmt-agent/current.json")
+
+    def text(scale):
+        return compose(service("web", more=QUICK + f"scale: {scale}\nvolumes: ['{run}:/beat']"))
+
+    push(box, text(1))
+    before = read_text(kept)
+    push(box, text(2))
+    box.agent.kill()
+    box.write("var/lib/tucomunidad/mgmt-agent/journal.json",
+              json.dumps({"state": "confirming", "id": "d1", "version": "7", "nonce": "n1", "steps": [], "project": json.loads(read_text(kept))}))
+    box.write("var/lib/tucomunidad/mgmt-agent/current.json", before)
+    lab.podman("stop", "-a", "-t", "0")
+    os.rmdir(run)
+    p = subprocess.run([program("mgmt-worker"), "--root", box.root, "start"], env=box.env, input="{}", capture_output=True, text=True,
+                       check=False)
+    assert p.returncode == 0 and box.running() == {"web", "web_2"}, p
+    assert os.listdir(os.path.dirname(run)) == ["web"]
 
 
 def test_an_order_for_a_service_is_for_all_of_its_containers(lab, tmp_path):

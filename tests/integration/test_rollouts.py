@@ -124,6 +124,28 @@ def test_who_cannot_read_the_secrets_is_told_why(gw, fleet, site):
     assert {b["device"]: b["error"]["id"] for b in done["skipped"]} == {able.id: "bundle.no-key", old.id: "bundle.no-key"}
 
 
+def test_a_box_whose_keys_cannot_be_read_now_is_tried_again(gw, fleet, site):
+    data, name = archive({"sealed": site})
+    assert bring(gw, name, data)[0] == 200
+    box, = boxes(fleet, site, 1)
+    fleet.disconnect(box)
+    box.accepts = ["bundle", "secrets.sealed"]
+    fleet.connect(box)
+    key, seen = "A" * 107, []
+    assert gw.request("POST", f"/v1/bundles/{name}/keys", {"keys": {box.id: key}}).status == 200
+    keys = os.path.join(gw.state, "bundle-keys", name.removeprefix("sha256:"))
+    os.rename(keys, keys + ".away")
+    os.symlink("nowhere", keys)  # which the gateway does not follow
+    box.outcome = lambda message: seen.append(message) or DONE
+    rollout = start(gw, site, groups="100%", compose=COMPOSE, bundle={"digest": name})
+    wait_until(lambda: f"rollout {rollout['id']}: {box.id} waits" in gw.log(), "the box waits", gw.daemon.death)
+    assert show(gw, rollout)["state"] == "running" and not seen
+    os.unlink(keys)
+    os.rename(keys + ".away", keys)
+    done = wait_state(gw, rollout, "done")
+    assert done["skipped"] == [] and [message["bundle"]["key"] for message in seen] == [key]
+
+
 def test_group_by_group_to_the_end(gw, fleet, site):
     canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
     others = boxes(fleet, site, 19)

@@ -255,46 +255,53 @@ static int report_plan(const Box *box, const ComposeProject *p, Plan *plan, Repo
 }
 
 /* Services whose images are not here yet get no id. */
-static int find_images(Deploy *d, Error *err)
+static int find_images(const PlanContext *p, Podman *podman, Error *err)
 {
-    if (!d->target.image_ids)
-        d->target.image_ids = map_new(free);
-    if (!d->target.image_ids)
+    DeployTarget *t = p->target;
+
+    if (!t->image_ids)
+        t->image_ids = map_new(free);
+    if (!t->image_ids)
         return -ENOMEM;
-    return d->order.only ? update_resolve_images(d->box.podman, &d->target, d->before.current, &d->journal, err)
-                         : resolve_images(d->box.podman, &d->target, err);
+    return p->order->only ? update_resolve_images(podman, t, p->before->current, p->journal, err)
+                          : resolve_images(podman, t, err);
+}
+
+int deploy_observe_and_plan(const PlanContext *p, Podman *podman, Error *err)
+{
+    int r = deploy_observe(podman, p->target->project->name, p->before, p->report, err);
+
+    if (r == 0)
+        r = deploy_make_plan(p->target, p->before, p->order, p->plan, err);
+    return r == 0 && !p->order->only ? guests_plan(podman, p->target->project, *p->plan, err) : r;
 }
 
 /* Whether the plan can be carried out. */
-static int check_plan(Deploy *d, Error *err)
+static int check_plan(const PlanContext *p, Box *box, Error *err)
 {
-    int r = deploy_check_binds(&d->box, &d->target, &d->before, d->plan, err);
+    int r = deploy_check_binds(box, p->target, p->before, *p->plan, err);
 
     if (r == 0)
-        r = check_ports(d->box.podman, d->target.project, d->plan, err);
+        r = check_ports(box->podman, p->target->project, *p->plan, err);
     if (r == 0)
-        r = deploy_check_needs(&d->box, &d->target, d->plan, err);
-    return r == 0 && d->plan->n_changes > 0 ? check_disk(d->box.podman, err) : r;
+        r = deploy_check_needs(box, p->target, *p->plan, err);
+    return r == 0 && (*p->plan)->n_changes > 0 ? check_disk(box->podman, err) : r;
 }
 
-int deploy_preflight(Deploy *d, Error *err)
+int deploy_preflight(const PlanContext *p, Box *box, const char *podman_compose, Error *err)
 {
-    int r = box_open(&d->box, d->options->podman_compose, err);
+    int r = box_open(box, podman_compose, err);
 
     if (r < 0)
         return r;
-    report_progress(&d->report, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->box.podman),
-                    d->box.user.name, d->box.driver.version, driver_strategy_to_string(d->box.driver.strategy));
-    r = deploy_name_images(&d->box, &d->target, &d->report, err);
+    report_progress(p->report, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(box->podman),
+                    box->user.name, box->driver.version, driver_strategy_to_string(box->driver.strategy));
+    r = deploy_name_images(box, p->target, p->report, err);
     if (r == 0)
-        r = find_images(d, err);
+        r = find_images(p, box->podman, err);
     if (r == 0)
-        r = deploy_observe(d->box.podman, d->target.project->name, &d->before, &d->report, err);
+        r = deploy_observe_and_plan(p, box->podman, err);
     if (r == 0)
-        r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
-    if (r == 0 && !d->order.only)
-        r = guests_plan(d->box.podman, d->target.project, d->plan, err);
-    if (r == 0)
-        r = report_plan(&d->box, d->target.project, d->plan, &d->report);
-    return r == 0 ? check_plan(d, err) : r;
+        r = report_plan(box, p->target->project, *p->plan, p->report);
+    return r == 0 ? check_plan(p, box, err) : r;
 }

@@ -409,35 +409,32 @@ static bool ran_before(const DeployPast *before, const char *container)
 }
 
 /* 1 when time went by waiting for its health. */
-static int prove_one(const Deploy *d, const ProofContext *p, const ComposeService *s, Error *err)
+static int prove_one(const ProofContext *p, const ProofScope *scope, const ComposeService *s, Error *err)
 {
-    bool limited = d->order.only != NULL;
-
-    if (deploy_change_of(&d->journal, s->name))
+    if (deploy_change_of(scope->journal, s->name))
         return prove_changed(p, s, err);
-    return !limited || ran_before(&d->before, s->container_name) ? prove_kept(p, s, limited, err) : 0;
+    return !scope->limited || ran_before(scope->before, s->container_name) ? prove_kept(p, s, scope->limited, err) : 0;
 }
 
-int deploy_prove(Deploy *d, Error *err)
+int deploy_prove(const ProofContext *p, const ProofScope *scope, Error *err)
 {
-    const ComposeProject *project = d->target.project;
-    const ProofContext p = { d->box.podman, &d->target, &d->proof, &d->report };
+    const ComposeProject *project = p->target->project;
     usec_t begun = boottime_usec();
     int r = 0;
 
-    map_free(d->proof.inspections);
-    d->proof.inspections = map_new(free_inspection);
-    if (!d->proof.inspections)
+    map_free(p->proof->inspections);
+    p->proof->inspections = map_new(free_inspection);
+    if (!p->proof->inspections)
         return error_set(err, ENOMEM, "prove.failed", "no memory");
     for (size_t i = 0; r >= 0 && i < project->n_services; i++) {
-        r = prove_one(d, &p, &project->services[i], err);
+        r = prove_one(p, scope, &project->services[i], err);
         if (r > 0) /* those before it may have died while it was waited for */
             begun = 0;
     }
     if (r >= 0)
-        r = settle(&p, &d->journal, d->options->settle_usec, begun, err);
+        r = settle(p, scope->journal, scope->settle_usec, begun, err);
     if (r == 0)
-        report_progress(&d->report, "info", NULL, "%zu of %zu services proved", project->n_services,
+        report_progress(p->report, "info", NULL, "%zu of %zu services proved", project->n_services,
                         project->n_services);
     return r;
 }

@@ -9,10 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/image-volumes.h"
-#include "mgmt-agent/worker/phases/make-plan.h"
-#include "mgmt-agent/worker/phases/preflight.h"
 #include "mgmt-agent/worker/phases/pull-image.h"
 #include "mgmt-agent/worker/phases/update-images.h"
 
@@ -67,31 +64,25 @@ static int sync_store(Podman *podman, Error *err)
     return 0;
 }
 
-int deploy_pull(Deploy *d, Error *err)
+int deploy_pull(const PlanContext *p, Podman *podman, usec_t timeout_usec, Error *err)
 {
-    const usec_t timeout = d->options->pull_timeout_usec;
-    Podman *podman = d->box.podman;
+    DeployTarget *t = p->target;
     bool pulled = false;
     int r = 0;
 
-    if (d->order.only)
-        r = update_pull(podman, timeout, &d->target, &d->journal, &d->report, &pulled, err);
-    for (size_t i = 0; !d->order.only && i < d->target.project->n_services; i++) {
-        r = pull_one(podman, timeout, &d->target, &d->target.project->services[i], &d->report, err);
+    if (p->order->only)
+        r = update_pull(podman, timeout_usec, t, p->journal, p->report, &pulled, err);
+    for (size_t i = 0; !p->order->only && i < t->project->n_services; i++) {
+        r = pull_one(podman, timeout_usec, t, &t->project->services[i], p->report, err);
         if (r < 0)
             return r;
         pulled = pulled || r > 0;
     }
     if (r >= 0 && pulled)
         r = sync_store(podman, err);
-    /* ids are known now: a service whose image turned out to be the one that runs does not change */
     if (r >= 0)
-        r = deploy_observe(podman, d->target.project->name, &d->before, &d->report, err);
+        r = deploy_observe_and_plan(p, podman, err);
     if (r >= 0)
-        r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
-    if (r >= 0 && !d->order.only)
-        r = guests_plan(podman, d->target.project, d->plan, err);
-    if (r >= 0)
-        deploy_tell_image_volumes(podman, &d->target, d->plan, &d->report);
+        deploy_tell_image_volumes(podman, t, *p->plan, p->report);
     return r;
 }

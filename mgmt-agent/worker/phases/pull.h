@@ -2,6 +2,8 @@
 /* Every image is here, by id, before any container stops. */
 #pragma once
 
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/preflight.h"
 
-int deploy_pull(Deploy *d, Error *err) _must_check_;
+/* Each image may take as long as the timeout. *p->plan is made anew: ids are known now, and a service whose image turned out to be
+ * the one that runs does not change. */
+int deploy_pull(const PlanContext *p, Podman *podman, usec_t timeout_usec, Error *err) _must_check_;

@@ -9,7 +9,7 @@
 #include "mgmt-agent/worker/phases/pull.h"
 #include "mgmt-agent/worker/phases/report.h"
 
-/* One signature for all: what each phase needs of the deployment. Those that decide over most of it take it whole. */
+/* One signature for all: what each phase needs of the deployment, and no more. */
 static int parse(Deploy *d, Error *err)
 {
     int r = deploy_parse(d->order.text, &d->target.file, err);
@@ -43,6 +43,37 @@ static int render(Deploy *d, Error *err)
     return deploy_render(&d->target, project_selected(), box_engine_setting(&d->box), &d->report, err);
 }
 
+static PlanContext plan_context(Deploy *d)
+{
+    return (PlanContext) { &d->target, &d->before, &d->order, &d->journal, &d->report, &d->plan };
+}
+
+static int preflight(Deploy *d, Error *err)
+{
+    const PlanContext p = plan_context(d);
+    return deploy_preflight(&p, &d->box, d->options->podman_compose, err);
+}
+
+static int pull(Deploy *d, Error *err)
+{
+    const PlanContext p = plan_context(d);
+    return deploy_pull(&p, d->box.podman, d->options->pull_timeout_usec, err);
+}
+
+static int apply(Deploy *d, Error *err)
+{
+    const ApplyContext a = { &d->box,   &d->target, &d->before,  d->plan,
+                             &d->proof, &d->report, &d->journal, d->options->parallel };
+    return deploy_apply(&a, err);
+}
+
+static int prove(Deploy *d, Error *err)
+{
+    const ProofContext p = { d->box.podman, &d->target, &d->proof, &d->report };
+    const ProofScope scope = { &d->journal, &d->before, d->order.only, d->options->settle_usec };
+    return deploy_prove(&p, &scope, err);
+}
+
 static const struct {
     const char *name; /* on the wire */
     int (*run)(Deploy *d, Error *err);
@@ -53,10 +84,10 @@ static const struct {
     [PHASE_ENV_ENSURE] = { "secbox-env-ensure", env_ensure, env_plan },
     [PHASE_ENV_SANITY] = { "secbox-env-sanity", env_sanity, env_sanity },
     [PHASE_RENDER] = { "render", render, render },
-    [PHASE_PREFLIGHT] = { "preflight", deploy_preflight, deploy_preflight },
-    [PHASE_PULL] = { "pull", deploy_pull, NULL },
-    [PHASE_APPLY] = { "apply", deploy_apply, NULL },
-    [PHASE_PROVE] = { "prove", deploy_prove, NULL },
+    [PHASE_PREFLIGHT] = { "preflight", preflight, preflight },
+    [PHASE_PULL] = { "pull", pull, NULL },
+    [PHASE_APPLY] = { "apply", apply, NULL },
+    [PHASE_PROVE] = { "prove", prove, NULL },
 };
 
 int phases_run(Deploy *d, PhaseId first, PhaseId last, Error *err)
