@@ -108,13 +108,14 @@ def test_a_change_that_waits_for_its_confirmation_says_whose_folder_it_is(box, l
     before = read_text(kept)
     push(box, text(2))
     box.agent.kill()
-    box.write("var/lib/tucomunidad/mgmt-agent/journal.json",
-              json.dumps({"state": "confirming", "id": "d1", "version": "7", "nonce": "n1", "steps": [], "project": json.loads(read_text(kept))}))
+    journal = {"state": "confirming", "id": "d1", "version": "7", "nonce": "n1", "steps": [],
+               "project": json.loads(read_text(kept))}
+    box.write("var/lib/tucomunidad/mgmt-agent/journal.json", json.dumps(journal))
     box.write("var/lib/tucomunidad/mgmt-agent/current.json", before)
     lab.podman("stop", "-a", "-t", "0")
     os.rmdir(run)
-    p = subprocess.run([program("mgmt-worker"), "--root", box.root, "start"], env=box.env, input="{}", capture_output=True, text=True,
-                       check=False)
+    p = subprocess.run([program("mgmt-worker"), "--root", box.root, "start"], env=box.env, input="{}", capture_output=True,
+                       text=True, check=False)
     assert p.returncode == 0 and box.running() == {"web", "web_2"}, p
     assert os.listdir(os.path.dirname(run)) == ["web"]
 
