@@ -307,10 +307,10 @@ static const char sql_lookup[] =
     "  ORDER BY r.norm_name USING ~<~ LIMIT 20);\n"
     "END $fn$;\n";
 
-/* Who may sit in a car of which a camera has read the plate: those whom gate_candidates() finds, and guests of about today whose plate
- * is one edit (secbox/lan/match.h) from what was read. All texts that are, some hundreds, are looked up in the index of
- * plates: a millisecond or two however many guests there are, and no index of its own that each change of them would pay for. The
- * days before and after stand for the offsets of times in rows. */
+/* Who may sit in a car of which a camera has read the plate: those whom gate_candidates() finds, and guests of about today whose
+ * plate is one edit (secbox/lan/match.h) from what was read. All texts that are, some hundreds, are looked up in the index of
+ * plates: a millisecond or two however many guests there are, and no index of its own that each change of them would pay
+ * for. The days before and after stand for the offsets of times in rows. */
 static const char sql_seen[] =
     "CREATE OR REPLACE FUNCTION secbox_near_plates(p text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS "
     "$fn$\n"

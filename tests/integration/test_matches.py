@@ -152,7 +152,8 @@ def test_who_is_expected(gate):
 def test_an_expected_plate_that_was_misread(gate):
     """One character wrong is no ban: a guard is told of the guest, as a doubt, and a banned plate still outranks her."""
     gate.place.change(lambda c: c.put("guests", {
-        "unit": gate.place.unit, "name": "De ayer", "plate": "XYZ9K8", "from": "2000-01-01T00:00:00Z", "until": "2001-01-01T00:00:00Z"}))
+        "unit": gate.place.unit, "name": "De ayer", "plate": "XYZ9K8", "from": "2000-01-01T00:00:00Z",
+        "until": "2001-01-01T00:00:00Z"}))
     car, shorter, stranger = (gate.frigate.add_event("entrada") for _ in range(3))
     gate.frigate.read_plate(stranger, "XYQ9K7", 0.95)
     gate.frigate.read_plate(car, "XYZ9K7", 0.95)
