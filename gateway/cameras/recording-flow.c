@@ -56,8 +56,13 @@ static int bad_answer(Error *err)
 /* What the box says goes to a browser, so it has to be what recordings consist of. */
 static bool type_is_known(const char *type)
 {
-    static const char *const known[] = { "application/vnd.apple.mpegurl", "video/mp4", "video/iso.segment",
-                                         "video/mp2t", "text/vtt" };
+    static const char *const known[] = { "application/vnd.apple.mpegurl",
+                                         "video/mp4",
+                                         "video/iso.segment",
+                                         "video/mp2t",
+                                         "text/vtt",
+                                         "application/json",
+                                         "image/webp" };
     bool found = false;
 
     for (size_t i = 0; i < ELEMENTSOF(known); i++)

@@ -81,7 +81,8 @@ static int add_paths(cJSON *o, const TokenDraft *d)
     if (d->token.event)
         return add_event_path(o, d);
     return add_path(o, "path", d, "vod", "master.m3u8") < 0 || add_path(o, "clip", d, "clip", "clip.mp4") < 0 ||
-                   add_path(o, "preview", d, "preview", "preview.mp4") < 0
+                   add_path(o, "preview", d, "preview", "preview.mp4") < 0 ||
+                   add_path(o, "strip", d, "preview", "strip.json") < 0
                ? -ENOMEM
                : 0;
 }

@@ -54,9 +54,12 @@ static char *allowed_text(const cJSON *body)
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
         if (!json_string(o, members[i]))
             return strdup("the gateway's answer holds no recording\n");
+    const char *strip = json_string(o, "strip"); /* an older gateway names none */
     return str_format(
-        "player  https://THE-BOX%s\nfile    https://THE-BOX%s\npreview https://THE-BOX%s\ngood until %s\ntoken   %s\n",
-        json_string(o, "path"), json_string(o, "clip"), json_string(o, "preview"), json_string(o, "expiresAt"), id);
+        "player  https://THE-BOX%s\nfile    https://THE-BOX%s\npreview https://THE-BOX%s\n%s%s%sgood until %s\n"
+        "token   %s\n",
+        json_string(o, "path"), json_string(o, "clip"), json_string(o, "preview"),
+        strip ? "strip   https://THE-BOX" : "", strip ? strip : "", strip ? "\n" : "", json_string(o, "expiresAt"), id);
 }
 
 static int allow(Fleet *fleet, const char *device, const char *camera, const Wanted *w)

@@ -2,6 +2,7 @@
 #include "secbox/cameras/frigate.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/limits.h"
@@ -21,6 +22,9 @@
 #define PICTURE_QUALITY 70
 #define COOKIE "frigate_token="
 #define PLAYLIST_END ".m3u8"
+#define PART_END ".mp4"
+#define FRAME_END ".webp"
+#define MOMENT_DIGITS_MAX 12
 #define DIGITS_MAX 18
 #define BEARER "Authorization: Bearer "
 #define TIME_FORMAT "%llu.%06llu"
@@ -48,6 +52,35 @@ bool recording_file_is_valid(const char *name)
 bool recording_file_is_playlist(const char *name)
 {
     return str_ends(name, PLAYLIST_END);
+}
+
+/* DIGITS.DIGITS as Frigate writes a time. false: it is none. */
+static bool take_moment(const char **at, double *ret)
+{
+    static const char digits[] = "0123456789";
+    size_t whole = strspn(*at, digits), part = (*at)[whole] == '.' ? strspn(*at + whole + 1, digits) : 0;
+    char text[2 * MOMENT_DIGITS_MAX + 2];
+    size_t len = whole + 1 + part;
+
+    if (whole == 0 || whole > MOMENT_DIGITS_MAX || part == 0 || part > MOMENT_DIGITS_MAX || **at == '0')
+        return false;
+    memcpy(text, *at, len);
+    text[len] = '\0';
+    *ret = strtod(text, NULL);
+    *at += len;
+    return true;
+}
+
+bool strip_file_parse(const char *file, StripTimes *ret)
+{
+    *ret = (StripTimes) {};
+    if (!file || !take_moment(&file, &ret->from))
+        return false;
+    ret->until = ret->from;
+    ret->is_part = *file == '-';
+    if (ret->is_part && (file++, !take_moment(&file, &ret->until)))
+        return false;
+    return ret->from <= ret->until && str_equal(file, ret->is_part ? PART_END : FRAME_END);
 }
 
 bool range_is_plain(const char *range)
@@ -120,6 +153,15 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
         return recording_url(f, "api/", get, "clip.mp4");
     case FRIGATE_PREVIEW:
         return recording_url(f, "api/", get, "preview.mp4");
+    case FRIGATE_STRIP:
+    case FRIGATE_FRAMES:
+        return str_format("%s/api/preview/%s/start/%llu/end/%llu%s", f->url, get->camera,
+                          (unsigned long long) get->from, (unsigned long long) get->until,
+                          get->what == FRIGATE_FRAMES ? "/frames" : "");
+    case FRIGATE_STRIP_PART:
+        return str_format("%s/clips/previews/%s/%s", f->url, get->camera, get->file);
+    case FRIGATE_STRIP_FRAME:
+        return str_format("%s/api/preview/preview_%s-%s/thumbnail.webp", f->url, get->camera, get->file);
     case FRIGATE_EVENT_CLIP:
         return str_format("%s/api/events/%s/clip.mp4", f->url, get->id);
     case FRIGATE_EVENTS:
@@ -136,11 +178,21 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
     return NULL;
 }
 
+static bool file_is_valid(const FrigateRequest *get)
+{
+    bool part = get->what == FRIGATE_STRIP_PART;
+    StripTimes t;
+
+    if (!part && get->what != FRIGATE_STRIP_FRAME)
+        return get->what != FRIGATE_VOD || recording_file_is_valid(get->file);
+    return strip_file_parse(get->file, &t) && t.is_part == part;
+}
+
 static int check_names(const FrigateRequest *get, Error *err)
 {
     if (get->what >= FRIGATE_LATEST && !camera_name_is_valid(get->camera))
         return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
-    if (get->what == FRIGATE_VOD && !recording_file_is_valid(get->file))
+    if (!file_is_valid(get))
         return error_set(err, ENOENT, "camera.no-file", "a recording has no such file");
     if ((get->what == FRIGATE_SNAPSHOT || get->what == FRIGATE_EVENT_CLIP) && !frigate_id_is_valid(get->id))
         return error_set(err, ENOENT, "camera.unknown", "there is no such object");
@@ -150,18 +202,20 @@ static int check_names(const FrigateRequest *get, Error *err)
 static size_t answer_max(const FrigateRequest *get)
 {
     bool picture = get->what == FRIGATE_LATEST || get->what == FRIGATE_SNAPSHOT;
+    bool list = get->what == FRIGATE_VOD || get->what == FRIGATE_STRIP || get->what == FRIGATE_FRAMES;
 
-    return picture ? CAMERA_PICTURE_MAX : get->what == FRIGATE_VOD && !get->on_data ? PLAYLIST_SIZE_MAX : 0;
+    return picture ? CAMERA_PICTURE_MAX : list && !get->on_data ? PLAYLIST_SIZE_MAX : 0;
 }
 
 FrigateLimits frigate_limits(const FrigateRequest *get)
 {
     bool recording = get->what >= FRIGATE_VOD;
+    bool made = get->what == FRIGATE_CLIP || get->what == FRIGATE_PREVIEW || get->what == FRIGATE_EVENT_CLIP;
 
     if (!get->on_data)
         return (FrigateLimits) { .whole = ANSWER_TIMEOUT };
     return (FrigateLimits) { .whole = recording ? RECORDING_TIMEOUT : STREAM_TIMEOUT,
-                             .silence = recording && get->what != FRIGATE_VOD ? MADE_STALL : STREAM_STALL };
+                             .silence = made ? MADE_STALL : STREAM_STALL };
 }
 
 int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)

@@ -25,6 +25,11 @@ typedef enum FrigateKind {
     FRIGATE_VOD,     /* a file of it as HLS: a playlist, or a piece */
     FRIGATE_CLIP,    /* all of it in one MP4 */
     FRIGATE_PREVIEW, /* the same, small and fast */
+    FRIGATE_STRIP,   /* which previews of whole hours there are */
+    FRIGATE_FRAMES,  /* which pictures there are of the hour that is not over */
+    /* of what these two name: */
+    FRIGATE_STRIP_PART,
+    FRIGATE_STRIP_FRAME,
     /* of what it has followed: */
     FRIGATE_EVENT_CLIP, /* from its beginning to its end, in one MP4 */
 } FrigateKind;
@@ -38,7 +43,7 @@ typedef struct FrigateRequest {
     usec_t after, before;
     unsigned limit;
     uint64_t from, until; /* of recordings, seconds since 1970 */
-    const char *file;     /* of FRIGATE_VOD: recording_file_is_valid() */
+    const char *file;     /* of VOD: recording_file_is_valid(); of STRIP_PART and STRIP_FRAME: strip_file_parse() */
     const char *range;    /* of recordings: range_is_plain(), or NULL */
     /* Of what has no end, or a long one, as in HttpRequest; the first may be NULL. */
     int (*on_head)(const HttpResponse *head, void *userdata);
@@ -54,6 +59,14 @@ DEFINE_CLEANUP(Frigate, frigate_free)
 /* As a camera's name, and behind it an end of those that the files of HLS have. */
 bool recording_file_is_valid(const char *name);
 bool recording_file_is_playlist(const char *name);
+/* When the first and the last picture were taken, seconds since 1970. */
+typedef struct StripTimes {
+    bool is_part; /* else a picture: both are the same */
+    double from, until;
+} StripTimes;
+
+/* "FROM-UNTIL.mp4", a preview of an hour or less, or "AT.webp", one picture; times have fractions, as in 1700000000.25. */
+bool strip_file_parse(const char *file, StripTimes *ret);
 /* "bytes=0-99", "bytes=100-", "bytes=-5": one range, and nothing else that a Range header may say. */
 bool range_is_plain(const char *range);
 

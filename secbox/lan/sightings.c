@@ -96,20 +96,70 @@ static const char *text_to_judge(const Sighting *of, const Lookup *l)
 }
 
 /* In how many characters a plate differs from what was read; what is near differs in one (match.h). */
+static int distance_of(const Sighting *of, const Lookup *l, const Judgement *j, size_t i, size_t *ret)
+{
+    if (j->fits[i].match != MATCH_PREFIX) {
+        *ret = j->fits[i].match == MATCH_NEAR;
+        return 0;
+    }
+    _cleanup_(freep) char *read = match_plate(of->text), *known = match_plate(l->records[i].plate);
+    if (!read || !known)
+        return -ENOMEM;
+    *ret = strlen(known) - strlen(read);
+    return 0;
+}
+
 static int add_distance(cJSON *what, const Sighting *of, const Lookup *l, const Judgement *j)
 {
-    size_t reason = j->decision.reason;
+    size_t reason = j->decision.reason, distance;
     const char *plate = reason != SIZE_MAX ? l->records[reason].plate : NULL;
 
     if (of->kind != SIGHTING_PLATE || !plate)
         return 0;
-    if (j->fits[reason].match != MATCH_PREFIX)
-        return json_add_int(what, "distance", j->fits[reason].match == MATCH_NEAR);
-    _cleanup_(freep) char *read = match_plate(of->text), *known = match_plate(plate);
-    return !read || !known ? -ENOMEM : json_add_int(what, "distance", (int) (strlen(known) - strlen(read)));
+    int r = distance_of(of, l, j, reason, &distance);
+    return r < 0 ? r : json_add_int(what, "distance", (int) distance);
 }
 
-static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
+/* A guest who may come in now, and whom no ban comes near. */
+static bool may_come_in(const Lookup *l, const Judgement *j, size_t i)
+{
+    return l->records[i].kind == RECORD_GUEST && j->fits[i].match != MATCH_NONE &&
+           j->fits[i].verdict == VERDICT_AUTHORISED;
+}
+
+/* Of a plate that is nobody's, one character may have been misread: then it is still that of whom the guard waits for. */
+static int find_near_guest(const Sighting *of, const Lookup *l, const Judgement *j, size_t *ret)
+{
+    int r = 0;
+
+    for (size_t i = 0; of->kind == SIGHTING_PLATE && i < l->n && *ret == SIZE_MAX && r >= 0; i++) {
+        size_t distance = 0;
+        if (may_come_in(l, j, i) && l->records[i].plate)
+            r = distance_of(of, l, j, i, &distance);
+        if (r >= 0 && distance == 1)
+            *ret = i;
+    }
+    return r;
+}
+
+/* Residents come and go all day; whom nobody knows a guard sees anyway. Who is expected becomes the reason of what is said. */
+static int find_expected(const Sighting *of, const Lookup *l, Judgement *j, bool *ret)
+{
+    size_t reason = j->decision.reason, guest = SIZE_MAX;
+    bool exact = reason != SIZE_MAX && j->fits[reason].match == MATCH_EXACT;
+
+    *ret = exact && may_come_in(l, j, reason);
+    if (exact || j->decision.doubt)
+        return 0;
+    int r = find_near_guest(of, l, j, &guest);
+    if (r < 0 || guest == SIZE_MAX)
+        return r;
+    j->decision.reason = guest;
+    *ret = true;
+    return 0;
+}
+
+static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j, bool expected)
 {
     cJSON *what = cJSON_CreateObject();
     bool exact = j->decision.reason != SIZE_MAX && j->fits[j->decision.reason].match == MATCH_EXACT;
@@ -117,6 +167,8 @@ static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
 
     if (r >= 0)
         r = json_add_bool(what, "doubt", j->decision.doubt || !exact || !of->sure);
+    if (r >= 0)
+        r = json_add_bool(what, "expected", expected);
     if (r >= 0)
         r = add_distance(what, of, l, j);
     if (r >= 0)
@@ -127,21 +179,12 @@ static cJSON *describe(const Sighting *of, const Lookup *l, const Judgement *j)
     return NULL;
 }
 
-/* Residents come and go all day; whom nobody knows a guard sees anyway. */
-static bool is_expected(const Lookup *l, const Judgement *j)
-{
-    size_t reason = j->decision.reason;
-    const Fit *f = reason != SIZE_MAX ? &j->fits[reason] : NULL;
-
-    return f && l->records[reason].kind == RECORD_GUEST && f->verdict == VERDICT_AUTHORISED && f->match == MATCH_EXACT;
-}
-
 /* The notice of this object by which guards are warned. NULL: they are not. */
 static const Notice *find_warning(const Sightings *s, const Sighting *of)
 {
     const Notice *n = notices_find(&s->notices, of, boottime_usec());
 
-    return n && !str_equal(json_string(n->what, "verdict"), verdict_name(VERDICT_AUTHORISED)) ? n : NULL;
+    return n && !json_bool(n->what, "expected", false) ? n : NULL;
 }
 
 static bool is_warning(const Judgement *j)
@@ -150,9 +193,9 @@ static bool is_warning(const Judgement *j)
 }
 
 /* Of a reading that another one is likelier than, only what a guard should be warned of, and is not yet. */
-static bool is_of_interest(const Sightings *s, const Sighting *of, const Lookup *l, const Judgement *j)
+static bool is_of_interest(const Sightings *s, const Sighting *of, const Judgement *j, bool expected)
 {
-    return of->leads ? is_warning(j) || is_expected(l, j) : is_warning(j) && !find_warning(s, of);
+    return of->leads ? is_warning(j) || expected : is_warning(j) && !find_warning(s, of);
 }
 
 /* Guards were warned of another reading though this one is likelier: that it is harmless is known later, and changes nothing. */
@@ -168,19 +211,22 @@ static int conclude(Sightings *s, const Sighting *of, const Lookup *l, bool all,
 {
     const LocalMoment at = gate_data_moment(s->data, realtime_usec());
     Judgement j = {};
+    bool expected = false;
     int r = lookup_judge(l, text_to_judge(of, l), &at, &j);
 
+    if (r >= 0)
+        r = find_expected(of, l, &j, &expected);
     if (r < 0)
         return r;
     *ret_banned = j.decision.verdict == VERDICT_BANNED;
     if (is_warned_of_another(s, of, &j))
         return 0;
-    if (!is_of_interest(s, of, l, &j)) {
+    if (!is_of_interest(s, of, &j, expected)) {
         if (all && of->leads && notices_drop(&s->notices, of))
             s->events->on_notice(s->userdata);
         return 0;
     }
-    cJSON *what = describe(of, l, &j);
+    cJSON *what = describe(of, l, &j, expected);
     if (!what)
         return -ENOMEM;
     notices_put(&s->notices, of, what, boottime_usec());
@@ -190,13 +236,22 @@ static int conclude(Sightings *s, const Sighting *of, const Lookup *l, bool all,
     return 0;
 }
 
+static bool is_there(const Lookup *l, const StoreRows *rows, size_t i)
+{
+    for (size_t at = 0; at < l->n; at++)
+        if (str_equal(l->ids[at], store_rows_get(rows, i, 1)))
+            return true;
+    return false;
+}
+
 static int add_people(const Sightings *s, Lookup *l, const StoreRows *rows)
 {
     int r = 0;
 
     l->has_people = true;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = lookup_add_person(l, gate_data_bans(s->data), rows, i);
+        if (!is_there(l, rows, i))
+            r = lookup_add_person(l, gate_data_bans(s->data), rows, i);
     return r;
 }
 
@@ -248,8 +303,10 @@ static int ask_for_people(Sightings *s, const Sighting *of)
     *j = (Judging) { .sightings = s, .next = s->judgings, .of = *of };
     s->judgings = j;
     s->n_judgings++;
-    int r = gate_data_query(s->data, by_id ? sql_gate_person(j->of.text) : sql_gate_candidates(j->of.text), on_people,
-                            j, &j->query, NULL);
+    Statement ask = by_id                        ? sql_gate_person(j->of.text)
+                    : of->kind == SIGHTING_PLATE ? sql_gate_seen(j->of.text)
+                                                 : sql_gate_candidates(j->of.text);
+    int r = gate_data_query(s->data, ask, on_people, j, &j->query, NULL);
     if (r < 0)
         judging_free(j);
     return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One request on its way to Frigate and back. A playlist is kept whole, and rewritten; anything else is passed on as it comes, and
+/* One request on its way to Frigate and back. A playlist, or a list of previews, is kept whole, and rewritten; anything else is passed on as it comes, and
  * Frigate is not read from while the viewer, or the bound of the uplink, does not take it. */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "lib/http/piped-answer.h"
 #include "secbox/media/frigate-answer.h"
 #include "secbox/media/media-impl.h"
-#include "secbox/media/playlist.h"
+#include "secbox/media/strip.h"
 
 /* What is held of an answer: Frigate is paused above, and goes on below. curl hands over at most 16 KiB at a time. */
 #define HELD_HIGH ((size_t) 256 * 1024)
@@ -248,7 +248,7 @@ static void on_playlist(HttpCall *call _unused_, int r, const HttpResponse *resp
     f->status = response->status;
     cameras_tell_status(f->media->cameras, f->status);
     r = r < 0 || f->status != 200 ? judge(f, r, why, &err)
-                                  : playlist_rewrite(response->body, response->body_len, &out, &err);
+                                  : media_text_rewrite(&f->ask.path, response->body, response->body_len, &out, &err);
     if (r < 0) {
         refuse(f, r, &err);
         return;
@@ -295,7 +295,7 @@ void media_fetch(Media *m, HttpExchange *x, const MediaAsk *ask)
         return;
     }
     const MediaPath *path = &f->ask.path;
-    bool playlist = recording_file_is_playlist(path->file);
+    bool playlist = media_path_is_text(path);
     const FrigateRequest get = {
         .what = path->kind,
         .camera = path->camera,

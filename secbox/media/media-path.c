@@ -5,12 +5,14 @@
 
 #include "lib/base/strv.h"
 #include "lib/data/media-token.h"
+#include "secbox/media/strip.h"
 
 #define ROOT "/media/"
 #define EVENT_ROOT ROOT "event/"
 #define EVENT_END ".mp4"
 #define SECONDS_MAX (UINT64_C(1) << 53)
 #define NUMBER_SIZE 21
+#define STRIP_ROOM "preview"
 
 static const struct {
     const char *name;
@@ -19,7 +21,9 @@ static const struct {
 } rooms[] = {
     { "vod", FRIGATE_VOD, NULL },
     { "clip", FRIGATE_CLIP, "clip.mp4" },
-    { "preview", FRIGATE_PREVIEW, "preview.mp4" },
+    { STRIP_ROOM, FRIGATE_PREVIEW, "preview.mp4" },
+    { STRIP_ROOM, FRIGATE_STRIP, "strip.json" },
+    { STRIP_ROOM, FRIGATE_FRAMES, "frames.json" },
 };
 
 static const struct {
@@ -30,6 +34,8 @@ static const struct {
     { ".m4s", "video/iso.segment" },
     { ".ts", "video/mp2t" },
     { ".vtt", "text/vtt" },
+    { ".json", "application/json" },
+    { ".webp", "image/webp" },
 };
 
 /* Copies one part of the path, which has to end with a slash. */
@@ -53,14 +59,25 @@ static bool take_seconds(const char **at, uint64_t *ret)
     return take_part(at, text, sizeof(text)) && text[0] != '0' && str_to_u64(text, 1, SECONDS_MAX, ret) >= 0;
 }
 
+/* What a strip consists of is within the window by its name. */
+static bool take_strip_file(const char *file, MediaPath *ret)
+{
+    StripTimes t;
+
+    if (!strip_file_parse(file, &t))
+        return false;
+    ret->kind = t.is_part ? FRIGATE_STRIP_PART : FRIGATE_STRIP_FRAME;
+    return strip_file_is_within(file, ret->from, ret->until);
+}
+
 static bool take_room(const char *name, const char *file, MediaPath *ret)
 {
     for (size_t i = 0; i < ELEMENTSOF(rooms); i++)
-        if (str_equal(rooms[i].name, name)) {
+        if (str_equal(rooms[i].name, name) && (!rooms[i].file || str_equal(rooms[i].file, file))) {
             ret->kind = rooms[i].kind;
-            return rooms[i].file ? str_equal(rooms[i].file, file) : recording_file_is_valid(file);
+            return rooms[i].file || recording_file_is_valid(file);
         }
-    return false;
+    return str_equal(name, STRIP_ROOM) && take_strip_file(file, ret);
 }
 
 /* Sets its type, too. */
@@ -117,6 +134,7 @@ bool media_path_parse(const char *path, MediaPath *ret)
 bool media_path_make(const char *camera, uint64_t from, uint64_t until, const char *file, MediaPath *ret)
 {
     const char *room = rooms[0].name;
+    StripTimes t;
 
     *ret = (MediaPath) { .from = from, .until = until, .file = file };
     if (!camera_name_is_valid(camera) || !file)
@@ -125,5 +143,7 @@ bool media_path_make(const char *camera, uint64_t from, uint64_t until, const ch
     for (size_t i = 0; i < ELEMENTSOF(rooms); i++)
         if (str_equal(rooms[i].file, file))
             room = rooms[i].name;
+    if (strip_file_parse(file, &t))
+        room = STRIP_ROOM;
     return is_sound(ret) && take_room(room, file, ret);
 }

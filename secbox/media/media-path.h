@@ -9,7 +9,7 @@
 #include "secbox/cameras/frigate.h"
 
 typedef struct MediaPath {
-    FrigateKind kind;                 /* FRIGATE_VOD, FRIGATE_CLIP, FRIGATE_PREVIEW, FRIGATE_EVENT_CLIP */
+    FrigateKind kind;                 /* FRIGATE_VOD and those behind it */
     char camera[CAMERA_NAME_MAX + 1]; /* of an event empty: whoever may see it was told which it is */
     uint64_t from, until;             /* not of an event */
     char event[FRIGATE_ID_SIZE];      /* else empty */

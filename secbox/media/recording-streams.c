@@ -12,7 +12,7 @@
 #include "lib/event/daemon.h"
 #include "secbox/media/frigate-answer.h"
 #include "secbox/media/media-path.h"
-#include "secbox/media/playlist.h"
+#include "secbox/media/strip.h"
 
 #define NAME_LENGTH_MAX 128
 #define HELD_HIGH ((size_t) 128 * 1024)
@@ -188,7 +188,7 @@ static void on_playlist(HttpCall *call _unused_, int r, const HttpResponse *resp
     s->call = NULL;
     cameras_tell_status(s->owner->cameras, response->status);
     r = r < 0 || response->status != 200 ? frigate_answer_judge(response->status, r, why, &err)
-                                         : playlist_rewrite(response->body, response->body_len, &out, &err);
+                                         : media_text_rewrite(&s->path, response->body, response->body_len, &out, &err);
     if (r >= 0) {
         const FrigateAnswer a = { .status = 200, .has_length = true, .length = out.len };
         r = put_head(s, head_of(s, &a));
@@ -243,6 +243,13 @@ static bool take_open(RecordingStream *s, const cJSON *open)
            media_path_make(json_string(open, "camera"), from, until, s->file, &s->path);
 }
 
+/* Of what consists of many files, what a viewer asks for first. */
+static bool is_beginning(const RecordingStream *s)
+{
+    return s->path.kind == FRIGATE_CLIP || s->path.kind == FRIGATE_PREVIEW || s->path.kind == FRIGATE_STRIP ||
+           str_equal(s->file, "master.m3u8");
+}
+
 static void ask(RecordingStream *s, const cJSON *open)
 {
     _cleanup_(error_done) Error err = {};
@@ -252,7 +259,7 @@ static void ask(RecordingStream *s, const cJSON *open)
         r = error_set(&err, EINVAL, "camera.no-file", "a recording has no such file, or no such window");
     else if (!s->owner->cameras)
         r = error_set(&err, ENODEV, "camera.none", "this box has no Frigate: set FRIGATE_URL in secbox.env");
-    bool playlist = recording_file_is_playlist(s->file);
+    bool playlist = r >= 0 && media_path_is_text(&s->path);
     const FrigateRequest get = {
         .what = s->path.kind,
         .camera = s->path.camera,
@@ -271,7 +278,7 @@ static void ask(RecordingStream *s, const cJSON *open)
         send_error(s, r, &err);
     else if (s->path.kind == FRIGATE_EVENT_CLIP)
         log_notice("%s sees the event %s of the camera %s", s->person, s->path.event, s->path.camera);
-    else if (s->path.kind != FRIGATE_VOD || str_equal(s->file, "master.m3u8"))
+    else if (is_beginning(s))
         log_notice("%s sees the recording of the camera %s, %llu seconds from %llu on", s->person, s->path.camera,
                    (unsigned long long) (s->path.until - s->path.from), (unsigned long long) s->path.from);
 }

@@ -41,6 +41,11 @@ Statement sql_gate_candidates(const char *typed)
     return STATEMENT("SELECT * FROM gate_candidates($1)", sql_text(typed));
 }
 
+Statement sql_gate_seen(const char *plate)
+{
+    return STATEMENT("SELECT * FROM gate_seen($1)", sql_text(plate));
+}
+
 Statement sql_gate_person(const char *id)
 {
     return STATEMENT("SELECT " GUEST_COLUMNS " FROM guests AS g WHERE g.id = $1::uuid"

@@ -17,6 +17,9 @@ Statement sql_gate_bans(void);
 Statement sql_gate_guards(void);
 /* kind ("guest", "resident"), id, data, uses, name of the unit: those who may be meant by what was typed. */
 Statement sql_gate_candidates(const char *typed);
+/* The same of a plate that a camera has read, and guests of about today whose plate is one edit from it; one of them may be there
+ * twice. */
+Statement sql_gate_seen(const char *plate);
 /* One guest or resident by id, in the same columns. */
 Statement sql_gate_person(const char *id);
 /* One guest in the same columns, and 5 whether this pass was used. */

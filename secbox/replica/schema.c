@@ -307,6 +307,38 @@ static const char sql_lookup[] =
     "  ORDER BY r.norm_name USING ~<~ LIMIT 20);\n"
     "END $fn$;\n";
 
+/* Who may sit in a car of which a camera has read the plate: those whom gate_candidates() finds, and guests of about today whose
+ * plate is one edit (secbox/lan/match.h) from what was read. All texts that are, some hundreds, are looked up in the index of
+ * plates: a millisecond or two however many guests there are, and no index of its own that each change of them would pay
+ * for. The days before and after stand for the offsets of times in rows. */
+static const char sql_seen[] =
+    "CREATE OR REPLACE FUNCTION secbox_near_plates(p text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS "
+    "$fn$\n"
+    " SELECT array_agg(DISTINCT near) FROM (\n"
+    "  SELECT left(p, i - 1) || c || substr(p, i + 1) AS near FROM generate_series(1, length(p)) AS i,\n"
+    "   string_to_array('0,1,2,3,4,5,6,7,8,9,A,C,D,E,F,G,H,J,K,L,M,N,P,Q,R,T,U,V,W,X,Y,', ',') AS l, unnest(l) AS c\n"
+    "  UNION ALL SELECT left(p, i) || c || substr(p, i + 1) FROM generate_series(0, length(p)) AS i,\n"
+    "   string_to_array('0,1,2,3,4,5,6,7,8,9,A,C,D,E,F,G,H,J,K,L,M,N,P,Q,R,T,U,V,W,X,Y', ',') AS l, unnest(l) AS c\n"
+    "  UNION ALL SELECT left(p, i - 1) || substr(p, i + 1, 1) || substr(p, i, 1) || substr(p, i + 2)\n"
+    "   FROM generate_series(1, length(p) - 1) AS i) AS all_of_them\n"
+    " WHERE length(p) BETWEEN 4 AND 16 AND length(near) >= 4 $fn$;\n"
+    "CREATE OR REPLACE FUNCTION gate_seen(plate text)\n"
+    " RETURNS TABLE (kind text, id uuid, data jsonb, used bigint, unit text) LANGUAGE plpgsql STABLE\n"
+    " SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $fn$\n"
+    "#variable_conflict use_column\n"
+    "DECLARE near text[] := secbox_near_plates(secbox_norm_plate(plate)); today timestamp := now() AT TIME ZONE "
+    "'UTC';\n"
+    " day_before text := to_char(today - interval '1 day', 'YYYY-MM-DD');\n"
+    " days_after text := to_char(today + interval '2 days', 'YYYY-MM-DD');\n"
+    "BEGIN\n"
+    " RETURN QUERY SELECT * FROM gate_candidates(plate);\n"
+    " RETURN QUERY SELECT 'guest', g.id, g.data, (SELECT count(*) FROM guest_uses AS u WHERE u.guest = g.id),\n"
+    "  (SELECT m.data->>'name' FROM units AS m WHERE m.id::text = g.data->>'unit')\n"
+    "  FROM guests AS g WHERE g.norm_plate = ANY(near)\n"
+    "   AND (g.data->>'until') COLLATE \"C\" > day_before AND (g.data->>'from') COLLATE \"C\" < days_after\n"
+    "  ORDER BY g.data->>'from' DESC, g.id LIMIT 20;\n"
+    "END $fn$;\n";
+
 /* A guest whose name nobody knows comes by plate or code: the gateway takes such rows, so the replica has to. */
 static const char sql_nameless[] = "ALTER TABLE guests DROP CONSTRAINT IF EXISTS guests_data_check;\n"
                                    "ALTER TABLE guests ADD CONSTRAINT guests_whole CHECK (data->>'community' IS NOT "
@@ -343,6 +375,7 @@ static const SchemaStep steps[] = {
     { 26, queue_schema_counts },
     { 27, sql_fill },
     { 28, sql_swap },
+    { 29, sql_seen },
     {},
 };
 

@@ -144,9 +144,28 @@ def test_who_is_expected(gate):
     assert (seen["verdict"], seen["doubt"], seen["fits"][0]["id"]) == ("AUTORIZADO", False, gate.place.guest)
     seen = gate.wait_for(id=unsure["id"])
     assert (seen["verdict"], seen["doubt"], seen["sure"], seen["distance"]) == ("AUTORIZADO", True, False, 0)
-    assert {s["id"] for s in gate.sightings()} == {guest["id"], unsure["id"]}
+    assert {s["id"] for s in gate.sightings()} == {guest["id"], unsure["id"]} and seen["expected"]
     assert {e["data"]["plate"] for e in gate.wait_reported("plate.match", 2)} == {"QQQ111", "XYZ987"}
     assert len(gate.wait_reported("face.match", 1)) == 1
+
+
+def test_an_expected_plate_that_was_misread(gate):
+    """One character wrong is no ban: a guard is told of the guest, as a doubt, and a banned plate still outranks her."""
+    gate.place.change(lambda c: c.put("guests", {
+        "unit": gate.place.unit, "name": "De ayer", "plate": "XYZ9K8", "from": "2000-01-01T00:00:00Z",
+        "until": "2001-01-01T00:00:00Z"}))
+    car, shorter, stranger = (gate.frigate.add_event("entrada") for _ in range(3))
+    gate.frigate.read_plate(stranger, "XYQ9K7", 0.95)
+    gate.frigate.read_plate(car, "XYZ9K7", 0.95)
+    gate.frigate.read_plate(shorter, "XYZ98", 0.95)
+    for it in (car, shorter):
+        seen = gate.wait_for(id=it["id"], distance=1)
+        assert (seen["verdict"], seen["doubt"], seen["expected"]) == ("DESCONOCIDO", True, True)
+        assert seen["fits"][0]["id"] == gate.place.guest
+    assert {s["id"] for s in gate.sightings()} == {car["id"], shorter["id"]}, "two characters are somebody else's"
+    gate.frigate.read_plate(car, "ABO158", 0.75)
+    seen = gate.wait_for(id=car["id"], verdict="VETADO")
+    assert not seen["expected"] and seen["read"] == "ABO158"
 
 
 def test_banned_faces(gate):

@@ -62,3 +62,8 @@ def test_a_banned_and_an_expected_plate(gate, page):
     page.run("[...document.querySelectorAll('.sightings button')].at(-1).click()")
     page.find("#name")
     assert page.run("return document.querySelector('#name').value") == "Ana María Ruiz"
+    misread = gate.frigate.add_event("entrada")
+    gate.frigate.read_plate(misread, "XYZ9K7")
+    page.find("[data-sighting=DESCONOCIDO]")
+    page.wait_text("Parecido a un invitado esperado", ".sightings")
+    page.wait_text("Ana María Ruiz", ".sightings")

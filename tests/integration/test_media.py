@@ -190,6 +190,39 @@ def test_clips_and_previews(media, frigate):
     assert media.get(CLIP, media.token())[0] == 200
 
 
+def test_preview_strips(media, frigate):
+    """What Frigate lists, as far as it is within the window, in our own words; and the files by the same token or cookie."""
+    root = f"/media/preview/entrada/{START}/{END}/"
+    assert media.refused(root + "strip.json", media.token()) == (404, "media.none")
+    for camera, start, end in (("entrada", START + 0.5, END + 0.25), ("entrada", START - 10.5, START + 0.5), ("entrada", END - 5, END + 90)):
+        frigate.add_preview(camera, start, end)
+    frigate.previews.append({**frigate.previews[0], "src": "/clips/previews/../../config.mp4"})
+    for at in (START - 1, START + 1.5, START + 2, END + 1):
+        frigate.add_frame("entrada", at)
+    frigate.add_frame("garagem", START + 3)
+    cookie, headers, body = begin(media, root + "strip.json")
+    assert headers["Content-Type"] == "application/json" and f"; Path={root};" in headers["Set-Cookie"]
+    part = f"{START}.5-{END}.25.mp4"
+    assert json.loads(body) == {"parts": [{"file": part, "from": START + 0.5, "until": END + 0.25}]}
+    status, headers, body = media.get(root + part, Cookie=cookie, Range="bytes=0-9")
+    assert (status, body) == (206, Recording.clip()[:10]) and headers["Content-Type"] == "video/mp4"
+    assert headers["Cache-Control"] == "no-store"
+    assert media.get(root + part, Cookie=cookie)[2] == Recording.clip()
+    frames = json.loads(media.get(root + "frames.json", Cookie=cookie)[2])["frames"]
+    assert frames == [{"file": f"{START + 1}.5.webp", "at": START + 1.5}, {"file": f"{START + 2}.0.webp", "at": START + 2}]
+    status, headers, body = media.get(root + frames[0]["file"], Cookie=cookie)
+    assert status == 200 and headers["Content-Type"] == "image/webp" and body[:4] == b"RIFF"
+    assert media.refused(root + f"{START + 9}.0.webp", Cookie=cookie) == (404, "media.none")
+    asked = len(frigate.requests)
+    for outside in (f"{START - 1}.0.webp", f"{END + 1}.0.webp", f"{START - 10}.5-{START}.5.mp4", f"{END - 5}.0-{END + 90}.0.mp4",
+                    "../config.mp4", "x.webp", f"preview_entrada-{START + 2}.0.webp"):
+        assert media.get(root + outside, Cookie=cookie)[0] == 404, outside
+    assert media.refused(root.replace("entrada", "garagem") + f"{START + 3}.0.webp", Cookie=cookie) == (401, "media.no-token")
+    assert len(frigate.requests) == asked, "Frigate was asked for nothing of it"
+    frigate.behave("recordings-garbage")
+    assert media.refused(root + "frames.json", Cookie=cookie) == (502, "media.playlist")
+
+
 def test_the_clip_of_an_event(media, frigate):
     """By a token for exactly that, and a cookie for exactly that."""
     event, other = (frigate.add_event("entrada")["id"] for _ in range(2))

@@ -113,6 +113,10 @@ def test_the_cloud_gives_a_token_and_the_box_takes_it(place, folder):
     assert not [text for text in (json.dumps(place.audit()), gateway.log(), read_text(place.box.log)) if token in text]
     told = fleet.run("recordings", BOX, "entrada", "--from", FROM, "--to", UNTIL, check=0).stdout
     assert f"/media/vod/entrada/{START}/{END}/master.m3u8?t=" in told
+    assert f"strip   https://THE-BOX/media/preview/entrada/{START}/{END}/strip.json?t=" in told
+    place.frigate.add_preview("entrada", START, END + 0.5)
+    status, body = from_box(place, it["strip"])
+    assert status == 200 and json.loads(body)["parts"][0]["file"] == f"{START}.0-{END}.5.mp4"
     for bad in ({"camera": "../x"}, {"from": UNTIL, "until": FROM}, {"until": "2023-11-16T22:13:20Z"}, {"from": "yesterday"},
                 {"person": ""}):
         assert gateway.request("POST", f"/v1/devices/{BOX}/recordings", {**want, **bad}).status == 400, bad
@@ -134,6 +138,14 @@ def test_through_the_tunnel(place, folder):
     status, headers, body = place.through("seg-0-v1.m4s", Range="bytes=10-19")
     assert (status, body) == (206, piece[10:20]) and headers["Content-Range"] == f"bytes 10-19/{len(piece)}"
     assert place.through("seg-0-v1.m4s", Range=f"bytes={len(piece)}-")[0] == 400
+    place.frigate.add_preview("entrada", START, END + 0.5)
+    place.frigate.add_frame("entrada", START + 1)
+    status, headers, body = place.through("strip.json", camera="garagem")
+    assert status == 404, "nothing of another camera"
+    for file, holds in (("frames.json", b'"1700000001.0.webp"'), (f"{START + 1}.0.webp", b"RIFF"), (f"{START}.0-{END}.5.mp4", b"ftyp")):
+        status, _, body = place.through(file)
+        assert status == 200 and holds in body, file
+    assert place.through(f"{START - 1}.0.webp")[0] == 404, "it is not within the window"
     path = os.path.join(folder, "clip.mp4")
     with open(path, "wb") as out:
         subprocess.run([program("secbox-fleet"), "recordings", BOX, "entrada", "--from", FROM, "--to", UNTIL, "--download"],

@@ -2,6 +2,7 @@
 """The replica of a box on a real PostgreSQL: snapshots, changes, what is refused and asked for again, and a database that is
 not there. The gateway is tests/lab/community.py, which speaks docs/wire-format.md by itself."""
 # pylint: disable=redefined-outer-name,unused-import
+import datetime
 import json
 import os
 
@@ -86,6 +87,28 @@ def test_a_database_of_an_older_program_is_brought_up_to_date_with_its_rows(box)
     box.server.send(c.check())
     wait_until(lambda: box.sql("SELECT 1 FROM sync_state WHERE checked_at IS NOT NULL"), "the check was good")
     assert not box.server.resnapshots
+
+
+def test_guests_of_today_whose_plate_is_one_edit_from_what_was_read(box):
+    c = box.server.community
+    fill(c, 10)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    hours = lambda n: (now + datetime.timedelta(hours=n)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    guest = {"unit": "x", "from": hours(-1), "until": hours(1)}
+    near = ["ABC-123", "ABC-12", "ABC1234", "XABC123", "AC123", "ABC-I24", "BAC123", "QBC123", "ABD123"]
+    for plate in (*near, "ABD124", "AB12", "CBA123", "ABC12399"):
+        c.put("guests", {**guest, "name": plate, "plate": plate})
+    c.put("guests", {**guest, "name": "before", "plate": "ABC125", "until": hours(-49)})
+    c.put("guests", {**guest, "name": "later", "plate": "ABC126", "from": hours(73), "until": hours(90)})
+    box.start()
+    box.wait_applied(c.version)
+    by_search = {row[0] for row in box.sql("SELECT DISTINCT data->>'name' FROM gate_candidates('abc 123')")}
+    seen = {row[0] for row in box.sql("SELECT DISTINCT data->>'name' FROM gate_seen('abc 123')")}
+    assert seen - by_search == set(near) - by_search and by_search < seen
+    assert box.sql("SELECT * FROM gate_seen('---')") == [] == box.sql("SELECT * FROM gate_seen('QQ')")
+    assert box.sql("SELECT cardinality(secbox_near_plates(repeat('A', 17))) IS NULL") == [["t"]]
+    plan = box.sql("SET enable_seqscan = off; EXPLAIN SELECT * FROM guests WHERE norm_plate = ANY(secbox_near_plates('ABC123'))")
+    assert any("guests_plate" in line for line, in plan), plan
 
 
 def test_duplicates_gaps_and_other_epochs(box):

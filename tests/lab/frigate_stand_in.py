@@ -7,8 +7,8 @@ cache of its nginx, which keeps the JSON below /api/ for five seconds and is pas
 `X-Frigate-Offline` (the camera's last picture is served with 200), MJPEG whose parts have no length, black pictures where there is
 none, `fps=0` that ends in a 500, query parameters that it does not know and passes over (`h` is one: the height is `height`),
 recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with, and whose pieces answer
-206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges; its
-WebSocket (frigate_socket.py).
+206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges; the lists of previews of whole
+hours and of pictures of this one, and both (add_preview(), add_frame()); its WebSocket (frigate_socket.py).
 Pictures and recordings are real: ffmpeg makes them once, of its test source, which shows a running counter of seconds. Each picture
 says its number also in a comment segment (frame_number()), so that a test can tell two of them apart.
 It cannot: see, detect, recognise faces or plates, record; MQTT, WebRTC and go2rtc; TLS on 8971 (which Frigate can switch
@@ -121,6 +121,19 @@ class Recording:
         return cls.file("init-v1.mp4") + b"".join(cls.file(f"seg-{n}-v1.m4s") for n in pieces)
 
 
+class Thumbnail:
+    """A picture of a preview strip."""
+    lock = threading.Lock()
+    webp = None
+
+    @classmethod
+    def get(cls):
+        with cls.lock:
+            if not cls.webp:
+                cls.webp = ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=1", "-frames:v", "1", "-c:v", "libwebp", "-f", "webp", "-")
+            return cls.webp
+
+
 class Refused(Exception):
     """An answer other than 200."""
 
@@ -212,6 +225,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.frigate.listen(self)
             elif url.path.startswith("/vod/"):
                 self.vod(url.path[len("/vod/"):], url.query)
+            elif url.path.startswith("/clips/previews/"):
+                if url.path not in [p["src"] for p in self.frigate.previews]:
+                    raise Refused(404, "Not Found")
+                self.send_ranged(Recording.clip(), [("Cache-Control", "public")])
+            elif url.path.startswith("/api/preview/"):
+                self.preview(url.path[len("/api/preview/"):])
             elif url.path.startswith("/api/"):
                 self.api(url.path[len("/api/"):], query)
             else:
@@ -244,6 +263,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.mjpeg(words[0], query)
         else:
             raise Refused(404, "Not Found")
+
+    def preview(self, path):
+        match = re.fullmatch(r"([^/]+)/start/([0-9.]+)/end/([0-9.]+)(/frames)?", path)
+        if match and match.group(4):
+            first, last = (f"preview_{match.group(1)}-{float(match.group(n))}.webp" for n in (2, 3))
+            found = sorted(f for f in self.frigate.preview_frames if f.startswith(f"preview_{match.group(1)}-") and first <= f <= last)
+            self.send(b"[{" if self.behaviour == "garbage" else json.dumps(found).encode())
+        elif match:
+            start, end = float(match.group(2)), float(match.group(3))
+            found = [p for p in self.frigate.previews if p["camera"] == match.group(1) and p["start"] <= end and p["end"] >= start]
+            if not found:
+                raise Refused(404, "No previews found.")
+            self.send(json.dumps(found).encode())
+        elif path.endswith("/thumbnail.webp") and path[:-len("/thumbnail.webp")] in self.frigate.preview_frames:
+            self.send(Thumbnail.get(), "image/webp")
+        else:
+            raise Refused(404, "Image file not found")
 
     def cached(self, path, query):
         key = (self.path, self.with_login)
@@ -446,6 +482,7 @@ class FrigateStandIn(FrigateTopics):
         self.cameras, self.user, self.host = list(cameras), user, host
         self.offline = set()
         self.events, self.reviews = [], []
+        self.previews, self.preview_frames = [], []
         self.tokens, self.cache = set(), {}
         self.behaviour = None
         self.requests = []       # (method, path with query, headers)
@@ -501,6 +538,14 @@ class FrigateStandIn(FrigateTopics):
                              "has_been_reviewed": False, "thumb_path": "",
                              "data": {"detections": [event["id"]], "objects": [label], "sub_labels": [], "zones": []}})
         return event
+
+    def add_preview(self, camera, start, end):
+        """Of an hour that is over, or less; times are floats, as in the names of its files."""
+        self.previews.append({"camera": camera, "src": f"/clips/previews/{camera}/{float(start)}-{float(end)}.mp4", "type": "video/mp4",
+                              "start": float(start), "end": float(end)})
+
+    def add_frame(self, camera, at):
+        self.preview_frames.append(f"preview_{camera}-{float(at)}.webp")
 
     def forbidden(self):
         """Requests that nobody may make who only shows pictures."""

@@ -281,6 +281,8 @@ static void test_limits(void **state)
         { FRIGATE_VOD, true, { 6 * USEC_PER_HOUR, 10 * USEC_PER_SEC } },
         { FRIGATE_CLIP, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
         { FRIGATE_PREVIEW, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
+        { FRIGATE_STRIP, false, { 10 * USEC_PER_SEC, 0 } },
+        { FRIGATE_STRIP_PART, true, { 6 * USEC_PER_HOUR, 10 * USEC_PER_SEC } },
         { FRIGATE_EVENT_CLIP, true, { 6 * USEC_PER_HOUR, 45 * USEC_PER_SEC } },
     };
 

@@ -16,6 +16,7 @@
 #include "secbox/media/media-path.h"
 #include "secbox/media/media-sessions.h"
 #include "secbox/media/playlist.h"
+#include "secbox/media/strip.h"
 
 #define NOW (7 * USEC_PER_DAY)
 
@@ -31,6 +32,10 @@ static void test_paths(void **state)
         { "/media/vod/entrada/100/200/seg-1-v1.m4s", FRIGATE_VOD, "seg-1-v1.m4s", "video/iso.segment" },
         { "/media/clip/entrada/100/200/clip.mp4", FRIGATE_CLIP, "clip.mp4", "video/mp4" },
         { "/media/preview/entrada/100/200/preview.mp4", FRIGATE_PREVIEW, "preview.mp4", "video/mp4" },
+        { "/media/preview/entrada/100/200/strip.json", FRIGATE_STRIP, "strip.json", "application/json" },
+        { "/media/preview/entrada/100/200/frames.json", FRIGATE_FRAMES, "frames.json", "application/json" },
+        { "/media/preview/entrada/100/200/100.0-260.0.mp4", FRIGATE_STRIP_PART, "100.0-260.0.mp4", "video/mp4" },
+        { "/media/preview/entrada/100/200/200.0.webp", FRIGATE_STRIP_FRAME, "200.0.webp", "image/webp" },
     };
     static const char *const bad[] = {
         "/media/",
@@ -50,6 +55,20 @@ static void test_paths(void **state)
         "/media/vod/entrada/100/99999999999999999999999/master.m3u8",
         "/media/clip/entrada/100/200/master.m3u8",
         "/media/preview/entrada/100/200/clip.mp4",
+        "/media/preview/entrada/100/200/99.9-150.0.mp4",
+        "/media/preview/entrada/100/200/100.0-260.1.mp4",
+        "/media/preview/entrada/100/200/150.0-140.0.mp4",
+        "/media/preview/entrada/100/200/200.1.webp",
+        "/media/preview/entrada/100/200/99.9.webp",
+        "/media/preview/entrada/100/200/150.webp",
+        "/media/preview/entrada/100/200/150..0.webp",
+        "/media/preview/entrada/100/200/0150.0.webp",
+        "/media/preview/entrada/100/200/150.0.webp.mp4",
+        "/media/preview/entrada/100/200/150.0-160.0.webp",
+        "/media/preview/entrada/100/200/1e2.0.webp",
+        "/media/preview/entrada/100/200/150.0000000000000000000000000000000.webp",
+        "/media/vod/entrada/100/200/strip.json",
+        "/media/vod/entrada/100/200/150.0.webp",
         "/media/api/entrada/100/200/clip.mp4",
         "/media/VOD/entrada/100/200/master.m3u8",
         "/medial/vod/entrada/100/200/master.m3u8",
@@ -124,6 +143,47 @@ static void test_parts(void **state)
     assert_false(media_path_make("entrada", UINT64_MAX - 1, UINT64_MAX, "clip.mp4", &p));
     assert_false(media_path_make("entrada", 100, 200, "../config.mp4", &p));
     assert_false(media_path_make("entrada", 100, 200, "", &p));
+}
+
+static char *rewritten(const char *path, const char *text)
+{
+    _cleanup_(buf_done) Buf out = BUF_INIT(PLAYLIST_SIZE_MAX);
+    MediaPath p;
+
+    assert_true(media_path_parse(path, &p) && media_path_is_text(&p));
+    return media_text_rewrite(&p, text, strlen(text), &out, NULL) < 0 ? NULL : strdup(out.data);
+}
+
+/* What Frigate lists, in our own words: files of the camera and the window alone. */
+static void test_strips(void **state)
+{
+    (void) state;
+    static const char strip[] = "/media/preview/a-b/100/200/strip.json",
+                      frames[] = "/media/preview/a-b/100/200/frames.json";
+    static const char *const cases[][3] = {
+        { strip, "[]", "{\"parts\":[]}" },
+        { strip,
+          "[{\"camera\":\"x\",\"src\":\"/clips/previews/a-b/100.5-200.25.mp4\"},{\"src\":\"/clips/previews/a-b/"
+          "9.0-100.5.mp4\"},"
+          "{\"src\":\"/clips/previews/a-c/100.5-200.25.mp4\"},{\"src\":\"/clips/previews/a-b/../x/"
+          "1.mp4\"},{\"src\":3},4,{},"
+          "{\"src\":\"/clips/previews/a-b/150.0.webp\"}]",
+          "{\"parts\":[{\"file\":\"100.5-200.25.mp4\",\"from\":100.5,\"until\":200.25}]}" },
+        { frames,
+          "[\"preview_a-b-100.0.webp\",\"preview_a-150.0.webp\",\"preview_a-b-201.0.webp\",\"preview_a-b-c-150.0."
+          "webp\",5,"
+          "\"preview_a-b-150.0-160.0.mp4\",\"preview_a-b-200.0.webp\"]",
+          "{\"frames\":[{\"file\":\"100.0.webp\",\"at\":100},{\"file\":\"200.0.webp\",\"at\":200}]}" },
+        { frames, "{\"success\":false}", NULL },
+        { strip, "[{", NULL },
+        { frames, "", NULL },
+        { "/media/vod/a-b/100/200/master.m3u8", "#EXTM3U\nx/a.m4s\n", "#EXTM3U\na.m4s\n" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *said = rewritten(cases[i][0], cases[i][1]);
+        assert_true(str_equal(said, cases[i][2]));
+    }
 }
 
 static void assert_read(int status, const char *line, bool good, const char *range)
@@ -341,14 +401,9 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_revoked),
-        cmocka_unit_test(test_a_session_of_an_event),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_playlists),
-        cmocka_unit_test(test_a_session),
+        cmocka_unit_test(test_paths),   cmocka_unit_test(test_parts),     cmocka_unit_test(test_strips),
+        cmocka_unit_test(test_events),  cmocka_unit_test(test_revoked),   cmocka_unit_test(test_a_session_of_an_event),
+        cmocka_unit_test(test_answers), cmocka_unit_test(test_playlists), cmocka_unit_test(test_a_session),
         cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,8 +28,8 @@ const pictureOf = (s) =>
 function card(s) {
   const who = s.fits[0] ?? {};
   const expected = s.verdict !== "VETADO" && who.kind === "guest";
-  const doubt = s.verdict === "DESCONOCIDO" ? t("doubt") : t("sightingUnsure");
-  const lines = [expected ? t("sightingExpected") : undefined, s.doubt ? doubt : undefined,
+  const doubt = s.verdict === "DESCONOCIDO" && !s.expected ? t("doubt") : t("sightingUnsure");
+  const lines = [expected ? t(s.distance ? "sightingNearGuest" : "sightingExpected") : undefined, s.doubt ? doubt : undefined,
     ...facts({ ...who, doubt: false })].filter(Boolean);
   return h("div", { class: `verdict ${s.verdict}`, role: "alert", "data-sighting": s.verdict },
     h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[s.verdict]),

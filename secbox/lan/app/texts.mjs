@@ -67,6 +67,7 @@ const TEXTS = {
   sightingCamera: ["Cámara {camera}", "Camera {camera}"],
   sightingPicture: ["Lo que vio la cámara", "What the camera saw"],
   sightingExpected: ["Invitado esperado", "An expected guest"],
+  sightingNearGuest: ["Parecido a un invitado esperado", "Looks like an expected guest"],
   sightingUnsure: ["La lectura no es segura: compruebe la identidad", "The reading is not certain: check who it is"],
   sightingSeen: ["Enterado", "Seen"],
   photoAway: ["La foto no está en la caja", "The photo is not on the box"],
