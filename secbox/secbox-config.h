@@ -35,8 +35,8 @@ typedef struct Config {
 
 void config_done(Config *c);
 
-/* What env_file (NULL: none) says counts over the environment. Errors: env.*, config.no-gateway; the sentence names the variable and
- * what it must be. What has no effect is logged. */
+/* What env_file (NULL: none) says counts over the environment. Errors: env.*, config.no-gateway; the sentence names the variable
+ * and what it must be. What has no effect is logged. */
 int config_load(const char *env_file, Config *ret, Error *err) _must_check_;
 
 /* Leaves word of what cannot be taken of the configuration where the box's doctor and its cloud see it; err NULL: all is well. */

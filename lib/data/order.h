@@ -32,8 +32,8 @@ typedef struct OrderStatement {
     char **devices;  /* ids of boxes, or ORDER_ANY_BOX */
     uint64_t serial; /* microseconds since 1970 at the signing: each order's is above that of those before it */
     usec_t issued, expires;
-    char *reason;                        /* or NULL */
-    char *sha256;                        /* of the compose file, and of what comes with it: bundle_snapshot_digest(); of an archive */
+    char *reason; /* or NULL */
+    char *sha256; /* of the compose file, and of what comes with it: bundle_snapshot_digest(); of an archive */
     char *image, *digest, *service, *to; /* as in the messages */
     unsigned confirm_seconds;            /* 0: whatever the gateway says */
     cJSON *rest;

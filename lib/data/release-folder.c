@@ -184,7 +184,8 @@ int release_unpack(const char *data, size_t len, ReleaseManifest *ret, Error *er
     r = file_read(path, RELEASE_MANIFEST_MAX, &text, &text_len, NULL);
     if (r < 0)
         return error_set(err, EBADMSG, "release.bad-manifest",
-                         "the archive has no " RELEASE_MANIFEST_NAME " in it: it is no release, `make release` makes one");
+                         "the archive has no " RELEASE_MANIFEST_NAME
+                         " in it: it is no release, `make release` makes one");
     r = release_manifest_parse(text, text_len, &m, err);
     if (r >= 0)
         r = check_content(folder, &m, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Releases of the data plane where there are no containers: /opt/tucomunidad/releases/VERSION, and the link `current` beside it that
- * says which one the units start: "releases/VERSION", or "/usr", which is what the package secbox installs. */
+/* Releases of the data plane where there are no containers: /opt/tucomunidad/releases/VERSION, and the link `current` beside that,
+ * which says which one the units start: "releases/VERSION", or "/usr", what the package secbox installs. */
 #pragma once
 
 #include "lib/data/release-manifest.h"

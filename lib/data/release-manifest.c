@@ -84,7 +84,8 @@ static int check(const ReleaseManifest *m, Error *err)
 {
     if (!release_version_is_valid(m->version) || str_empty(m->arch))
         return error_set(err, EBADMSG, "release.bad-manifest",
-                         "the release's " RELEASE_MANIFEST_NAME " does not say which version it is, or for what machine");
+                         "the release's " RELEASE_MANIFEST_NAME
+                         " does not say which version it is, or for what machine");
     if (m->n_files > RELEASE_FILES_MAX)
         return error_set(err, EBADMSG, "release.bad-manifest", "the release has more than %d files", RELEASE_FILES_MAX);
     return check_files(m, err);

@@ -68,7 +68,8 @@ cJSON *release_record_describe(const ReleaseRecord *r)
 static int check(const ReleaseRecord *r, const char *path, Error *err)
 {
     return release_record_is_open(r) && (!r->from || !r->to || !r->id)
-               ? error_set(err, EBADMSG, "release.damaged", "%s does not say which release is under way: remove it", path)
+               ? error_set(err, EBADMSG, "release.damaged", "%s does not say which release is under way: remove it",
+                           path)
                : 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is being done with the data plane's releases, or was done last: the journal of host mode, written durably before each step. */
+/* What is being done with the data plane's releases, or was done last: a journal, written durably before each step. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,10 +23,10 @@ typedef enum ReleaseState {
 typedef struct ReleaseRecord {
     int state; /* ReleaseState */
     char *id;
-    char *from, *to; /* as release_current() has them */
-    char *boot;      /* in which this state was entered */
-    char *why;       /* NULL: there is nothing to say */
-    char *who;       /* has signed it; NULL: nobody had to */
+    char *from, *to;  /* as release_current() has them */
+    char *boot;       /* in which this state was entered */
+    char *why;        /* NULL: there is nothing to say */
+    char *who;        /* has signed it; NULL: nobody had to */
     unsigned seconds; /* in which it has to prove itself */
     bool tunnel;      /* the device tunnel was up before, and has to come back */
     bool relay;       /* relay-client ran before, and has to run again */

@@ -39,8 +39,7 @@ static char *told(const char *key)
     for (size_t i = 0; i < ELEMENTSOF(files); i++) {
         _cleanup_(freep) char *path = path_in_root(files[i].path);
         _cleanup_(env_freep) EnvFile *env = NULL;
-        const char *value =
-            path && env_load_kind(files[i].kind, path, &env, NULL) >= 0 ? env_get(env, key) : NULL;
+        const char *value = path && env_load_kind(files[i].kind, path, &env, NULL) >= 0 ? env_get(env, key) : NULL;
 
         if (!str_empty(value))
             return strdup(value);

@@ -100,14 +100,15 @@ static int stage(const Secboxctl *ctl, const char *archive, ReleaseRecord *recor
         r = begin_record(ctl, record, err);
     if (r >= 0)
         r = archive ? stage_archive(archive, record, err) : stage_before(record, err);
-    return r < 0 ? error_from_errno(err, r, "cannot bring a release") : release_record_enter(record, RELEASE_STAGED, err);
+    return r < 0 ? error_from_errno(err, r, "cannot bring a release")
+                 : release_record_enter(record, RELEASE_STAGED, err);
 }
 
 static char *line_of(const ReleaseRecord *record)
 {
-    _cleanup_(freep) char *line = str_format("%s -> %s: %s%s%s", record->from, record->to,
-                                             release_state_name(record->state), record->why ? ": " : "",
-                                             record->why ? record->why : "");
+    _cleanup_(freep) char *line =
+        str_format("%s -> %s: %s%s%s", record->from, record->to, release_state_name(record->state),
+                   record->why ? ": " : "", record->why ? record->why : "");
 
     return line ? text_printable(line) : NULL;
 }

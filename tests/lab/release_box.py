@@ -34,7 +34,7 @@ while :; do sleep 1; done
 SYSTEMCTL = """#!/bin/sh
 cd {box}
 echo "$*" >>asked
-while case $1 in --*) ;; *) false ;; esac do shift; done
+while case $1 in --*) true ;; *) false ;; esac; do shift; done
 alive() {{ pid=$(cat "pid-$1" 2>/dev/null) && [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; }}
 case $1 in
 show)
@@ -70,7 +70,7 @@ def arch():
 
 
 def make_archive(path, version, program_text, more=None, **change):
-    """`more`: tar entries and their content that no manifest names; `change`: other members of the manifest, or its files' digests."""
+    """`more`: tar entries and their content that no manifest names; `change`: members of the manifest, `digests` of files."""
     files = {"bin/secbox": program_text, "bin/relay-client": "#!/bin/sh\nexec sleep 600\n"}
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()} | change.pop("digests", {})
     manifest = {"version": version, "arch": arch(), "files": [{"path": p, "sha256": d} for p, d in digests.items()], **change}
@@ -170,7 +170,8 @@ class ReleaseBox:
 
 def make_release(folder, version, *programs):
     """With the script of `make release`."""
-    p = subprocess.run([os.path.join(ROOT, "installer/release.sh"), folder, "0", *programs], cwd=ROOT, text=True, capture_output=True,
-                       env={**os.environ, "DEB_VERSION": version, "STRIP": shutil.which("true")}, check=False)
+    env = {**os.environ, "DEB_VERSION": version, "STRIP": shutil.which("true")}
+    p = subprocess.run([os.path.join(ROOT, "installer/release.sh"), folder, "0", *programs], cwd=ROOT, env=env, text=True,
+                       capture_output=True, check=False)
     assert p.returncode == 0, p.stderr
     return os.path.join(folder, f"secbox-{version}-{arch()}.tar.gz")
