@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/strv.h"
@@ -10,6 +11,14 @@
 #define ASK_TIMEOUT (20 * USEC_PER_SEC)
 /* TimeoutStopSec= and TimeoutStartSec= of the units, and some room */
 #define CHANGE_TIMEOUT (120 * USEC_PER_SEC)
+
+bool box_is_without_containers(void)
+{
+    _cleanup_(freep) char *link = path_in_root(RELEASE_DIR "/current"), *podman = find_program("podman");
+    struct stat st;
+
+    return !podman && link && lstat(link, &st) == 0 && S_ISLNK(st.st_mode);
+}
 
 static bool run(const char *const *argv, usec_t timeout, ProcessResult *result)
 {

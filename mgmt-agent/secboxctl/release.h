@@ -20,6 +20,9 @@ void release_archive_done(ReleaseArchive *a);
  * nobody is pinned. -EACCES release.unsigned, order.*, and what trust_load() says */
 int release_archive_admit(const ReleaseArchive *a, char **ret_who, Error *err) _must_check_;
 
+/* The package secbox is here, and podman is not. */
+bool box_is_without_containers(void);
+
 /* release-units.c: what systemd and secbox say. All within seconds. */
 bool release_unit_runs(const char *unit);
 /* 0: it does not run */

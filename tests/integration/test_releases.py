@@ -232,6 +232,17 @@ def test_secbox_env_is_made_where_it_is_missing(box):
     assert box.ctl("release", "prepare").returncode == 0 and read_text(env) == "mine"
 
 
+def test_the_doctor_asks_for_no_podman_where_there_is_none(box):
+    box.write(os.path.join(box.root, "etc/tucomunidad/secbox.env"), "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\n", 0o600)
+    path = os.path.join(box.folder, "bin")
+    p = box.ctl("--json", "doctor", env={"PATH": path})
+    checks = {check["id"]: check for check in json.loads(p.stdout)["checks"]}
+    assert "agent" in checks and "clock" in checks and not {"podman", "podman-user", "services"} & set(checks), p
+    assert checks["secbox.env"]["result"] == "pass", "it is root's"
+    os.unlink(os.path.join(box.opt, "current"))
+    assert "podman-user" in box.ctl("--json", "doctor", env={"PATH": path}).stdout
+
+
 def test_what_make_release_makes_is_taken(box):
     box.switch_on()
     programs = [os.path.join(box.opt, "releases/1/bin", name) for name in ("secbox", "relay-client")]
