@@ -242,6 +242,9 @@ static int ensure_env(Error *err)
     int r = env_load_kind(ENV_AGENT, agent_path, &agent, err);
     if (r >= 0)
         r = env_derive_secbox(agent, &derived, err);
+    /* a container does not see the file; here it is the same one */
+    if (r >= 0 && !str_empty(env_get(agent, "CLOUD_CA_FILE")))
+        r = env_set(derived, "CLOUD_CA_FILE", env_get(agent, "CLOUD_CA_FILE"), err);
     if (r >= 0)
         text = env_print(derived);
     if (r >= 0 && !text)

@@ -225,8 +225,8 @@ def test_secbox_env_is_made_where_it_is_missing(box):
     env, agent = (os.path.join(box.root, "etc/tucomunidad", f"{name}.env") for name in ("secbox", "mgmt-agent"))
     assert box.ctl("release", "prepare").returncode == 0 and not os.path.exists(env), "nobody has paired this box"
     box.write(agent, "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\nBOOTSTRAP=b-1\n"
-              "MGMT_GATEWAY_URL=wss://cloud.example/mgmt\n", 0o600)
-    assert box.ctl("release", "prepare").returncode == 0
+              "MGMT_GATEWAY_URL=wss://cloud.example/mgmt\nCLOUD_CA_FILE=/etc/ca.pem\n", 0o600)
+    assert box.ctl("release", "prepare").returncode == 0 and "\nCLOUD_CA_FILE=/etc/ca.pem\n" in read_text(env)
     assert "DEVICE_GATEWAY_URL=wss://cloud.example/device" in read_text(env) and os.stat(env).st_mode & 0o777 == 0o600
     box.write(env, "mine", 0o600)
     assert box.ctl("release", "prepare").returncode == 0 and read_text(env) == "mine"
