@@ -52,7 +52,7 @@ static int look(const ReleaseRecord *record, Trial *t, Error *why)
     uint64_t pid = release_unit_pid(RELEASE_UNIT);
 
     if (pid == 0)
-        return error_set(why, ECHILD, "release.unhealthy", RELEASE_UNIT " does not stay up: `journalctl -u secbox`");
+        return error_set(why, ECHILD, "release.unhealthy", "secbox.service does not stay up: `journalctl -u secbox`");
     if (t->pid != pid)
         *t = (Trial) { .pid = pid };
     int r = path ? read_beat(path, &t->beat, why) : -ENOMEM;
@@ -62,7 +62,7 @@ static int look(const ReleaseRecord *record, Trial *t, Error *why)
         return error_set(why, ENOTCONN, "release.unhealthy", "the device tunnel, which was up before, is not");
     if (record->relay && release_unit_pid(RELEASE_RELAY_UNIT) == 0)
         return error_set(why, ECHILD, "release.unhealthy",
-                         RELEASE_RELAY_UNIT " does not stay up: `journalctl -u relay-client`");
+                         "relay-client.service does not stay up: `journalctl -u relay-client`");
     return 0;
 }
 

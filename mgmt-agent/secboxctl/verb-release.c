@@ -42,9 +42,10 @@ static int begin_record(const Secboxctl *ctl, ReleaseRecord *record, Error *err)
     if (r >= 0)
         r = release_current(&record->from, err);
     if (r >= 0 && !release_unit_runs(RELEASE_UNIT))
-        r = error_set(err, ESRCH, "release.not-running",
-                      RELEASE_UNIT " does not run here, so no release could prove itself: systemctl enable --now "
-                                   "secbox relay-client; where the data plane runs in containers, push a compose file");
+        r = error_set(
+            err, ESRCH, "release.not-running",
+            "secbox.service does not run here, so no release could prove itself: systemctl enable --now secbox "
+            "relay-client; where the data plane runs in containers, push a compose file");
     if (r < 0)
         return r;
     random_bytes(random, sizeof(random));
@@ -168,7 +169,7 @@ static int change(void *userdata, const char *archive)
         r = stage(ctl, archive, &record, &err);
     if (r >= 0 && !release_unit_do("start", FINISH_UNIT))
         r = error_set(&err, EHOSTUNREACH, "release.no-unit",
-                      "systemd does not start " FINISH_UNIT ": `systemctl status secbox-release`");
+                      "systemd does not start secbox-release.service: `systemctl status secbox-release`");
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, record.id, timeout);
 }
 
