@@ -11,8 +11,7 @@ COMPLETION_FILES = 644:$(BUILD)/completion/$(1).bash:/usr/share/bash-completion/
 UNITS = $(wildcard $(addprefix installer/units/*.,service path socket slice mount timer target))
 GATEWAY_UNITS = $(filter installer/units/secbox-gateway%,$(UNITS))
 RECOVERY_UNITS = $(filter $(addprefix installer/units/,recovery-% secbox-recovery% secbox-principals% secbox-paths%),$(UNITS))
-SECBOX_UNITS = $(filter $(addprefix installer/units/,secbox.service relay-client.service secbox-prepare.service secbox-release.service), \
-  $(UNITS))
+SECBOX_UNITS = $(patsubst %,installer/units/%.service,secbox relay-client secbox-prepare secbox-release)
 AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS) $(SECBOX_UNITS),$(UNITS))
 
 AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing mount.secbox,$(PROGRAMS))) \
@@ -137,4 +136,5 @@ GET_SECBOX = $(sort $(wildcard installer/get-secbox/*.sh))
 $(BUILD)/get-secbox.sh: $(GET_SECBOX) | $(BUILD)/completion
 	$(Q)awk 'FNR == NR || FNR > 2' $(GET_SECBOX) >$@.new-$$$$ && chmod 755 $@.new-$$$$ && mv -f $@.new-$$$$ $@
 
-.PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images release publish uninstall
+.PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images publish uninstall
+.PHONY: release

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "lib/base/map.h"
 #include "lib/base/strv.h"
@@ -28,13 +29,15 @@ static const JsonType type = JSON_TYPE(ReleaseManifest, fields);
 
 const char *release_arch(void)
 {
-#if defined(__x86_64__)
-    return "amd64";
-#elif defined(__aarch64__)
-    return "arm64";
-#else
+    static const struct {
+        const char *machine, *arch;
+    } known[] = { { "x86_64", "amd64" }, { "aarch64", "arm64" } };
+    struct utsname here;
+
+    for (size_t i = 0; uname(&here) == 0 && i < ELEMENTSOF(known); i++)
+        if (str_equal(here.machine, known[i].machine))
+            return known[i].arch;
     return "unknown";
-#endif
 }
 
 bool release_version_is_valid(const char *text)

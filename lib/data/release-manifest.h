@@ -31,5 +31,5 @@ void release_manifest_done(ReleaseManifest *m);
 
 /* Digits, letters and . + ~ - in it, beginning with a digit or letter: the name of a folder, and of nothing else. */
 bool release_version_is_valid(const char *text);
-/* Of the machine that this program was made for. */
+/* Of this machine; "unknown" for others than those two. */
 const char *release_arch(void);

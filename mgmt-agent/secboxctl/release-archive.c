@@ -21,11 +21,11 @@
 #define HTTP_FOUND 200
 #define HTTP_NOT_FOUND 404
 
-void release_archive_done(ReleaseArchive *a)
+void release_archive_done(ReleaseInput *a)
 {
     free(a->data);
     free(a->order);
-    *a = (ReleaseArchive) {};
+    *a = (ReleaseInput) {};
 }
 
 /* What the box was told of this key; a new string, or NULL. */
@@ -70,7 +70,7 @@ static int fetch(const char *url, size_t max, char **ret, size_t *ret_len, Error
     return 0;
 }
 
-static int get_by_url(const char *url, ReleaseArchive *a, Error *err)
+static int get_by_url(const char *url, ReleaseInput *a, Error *err)
 {
     _cleanup_(freep) char *order = str_format("%s" ORDER_SUFFIX, url);
     _cleanup_(trust_done) Trust trust = {};
@@ -90,7 +90,7 @@ static int get_by_url(const char *url, ReleaseArchive *a, Error *err)
     return r < 0 ? r : fetch(order, ORDER_FILE_MAX, &a->order, &len, err);
 }
 
-static int get_file(const char *path, ReleaseArchive *a, Error *err)
+static int get_file(const char *path, ReleaseInput *a, Error *err)
 {
     _cleanup_(freep) char *order = str_format("%s" ORDER_SUFFIX, path);
     _cleanup_(error_done) Error why = {};
@@ -102,20 +102,20 @@ static int get_file(const char *path, ReleaseArchive *a, Error *err)
     return r < 0 && r != -ENOENT ? error_set(err, r, error_id(&why), "%s", error_message(&why, r)) : 0;
 }
 
-int release_archive_get(const char *name, ReleaseArchive *ret, Error *err)
+int release_archive_get(const char *name, ReleaseInput *ret, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseArchive a = {};
+    _cleanup_(release_archive_done) ReleaseInput a = {};
     int r = strstr(name, "://") ? get_by_url(name, &a, err) : get_file(name, &a, err);
 
     if (r < 0)
         return error_from_errno(err, r, "cannot get the release");
     *ret = a;
-    a = (ReleaseArchive) {};
+    a = (ReleaseInput) {};
     return 0;
 }
 
 /* What the order has to be about. */
-static cJSON *content_of(const ReleaseArchive *a)
+static cJSON *content_of(const ReleaseInput *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     char hex[SHA256_HEX_SIZE];
@@ -125,7 +125,7 @@ static cJSON *content_of(const ReleaseArchive *a)
     return TAKE_PTR(o);
 }
 
-static int judge(const ReleaseArchive *a, const Trust *trust, char **ret_who, Error *err)
+static int judge(const ReleaseInput *a, const Trust *trust, char **ret_who, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *envelope = NULL, *content = content_of(a);
     _cleanup_(order_statement_done) OrderStatement s = {};
@@ -148,7 +148,7 @@ static int judge(const ReleaseArchive *a, const Trust *trust, char **ret_who, Er
     return r < 0 ? error_from_errno(err, r, "cannot check who has signed the release") : 0;
 }
 
-int release_archive_admit(const ReleaseArchive *a, char **ret_who, Error *err)
+int release_archive_admit(const ReleaseInput *a, char **ret_who, Error *err)
 {
     _cleanup_(trust_done) Trust trust = {};
     int r = trust_load(&trust, err);

@@ -6,19 +6,19 @@
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 /* An archive and what was signed about it. */
-typedef struct ReleaseArchive {
+typedef struct ReleaseInput {
     char *data;
     size_t len;
     char *order; /* of NAME.order, beside it; NULL: there is none */
-} ReleaseArchive;
+} ReleaseInput;
 
 /* Of a file, or of an https URL; http where signers are pinned, whose signatures say then what it is. release.unreachable,
  * release.plain-http, http.*, file.* */
-int release_archive_get(const char *name, ReleaseArchive *ret, Error *err) _must_check_;
-void release_archive_done(ReleaseArchive *a);
+int release_archive_get(const char *name, ReleaseInput *ret, Error *err) _must_check_;
+void release_archive_done(ReleaseInput *a);
 /* Whether this box takes it: where signers are pinned, enough of them have to have signed it. *ret_who: their names, NULL where
  * nobody is pinned. -EACCES release.unsigned, order.*, and what trust_load() says */
-int release_archive_admit(const ReleaseArchive *a, char **ret_who, Error *err) _must_check_;
+int release_archive_admit(const ReleaseInput *a, char **ret_who, Error *err) _must_check_;
 
 /* The package secbox is here, and podman is not. */
 bool box_is_without_containers(void);

@@ -58,7 +58,7 @@ static int begin_record(const Secboxctl *ctl, ReleaseRecord *record, Error *err)
 /* The release is there, and nothing has changed. */
 static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseArchive archive = {};
+    _cleanup_(release_archive_done) ReleaseInput archive = {};
     _cleanup_(release_manifest_done) ReleaseManifest m = {};
     int r = release_archive_get(name, &archive, err);
 

@@ -233,7 +233,8 @@ def test_secbox_env_is_made_where_it_is_missing(box):
 
 
 def test_the_doctor_asks_for_no_podman_where_there_is_none(box):
-    box.write(os.path.join(box.root, "etc/tucomunidad/secbox.env"), "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\n", 0o600)
+    box.write(os.path.join(box.root, "etc/tucomunidad/secbox.env"),
+              "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\n", 0o600)
     path = os.path.join(box.folder, "bin")
     p = box.ctl("--json", "doctor", env={"PATH": path})
     checks = {check["id"]: check for check in json.loads(p.stdout)["checks"]}
