@@ -66,7 +66,7 @@ remove_data() {
     done <$STATE/undo
     rm -rf /etc/tucomunidad /var/lib/tucomunidad /run/tucomunidad
     for made in mgmt-link secbox-pairing secbox-recovery ${host_mode:+secbox relay-client}; do
-        ! id $made >/dev/null 2>&1 || userdel $made
+        ! id "$made" >/dev/null 2>&1 || userdel "$made"
     done
 }
 
