@@ -78,7 +78,7 @@ static int sync_folder(const char *path, bool whole_disk, Error *err)
 }
 
 /* A release that is gone would leave the units without a program. */
-static int check_there(const char *target, Error *err)
+int release_check(const char *target, Error *err)
 {
     _cleanup_(freep) char *folder = str_starts(target, "/") ? strdup(target) : place_of(target),
                           *program = folder ? path_join(folder, "bin/secbox") : NULL;
@@ -94,7 +94,7 @@ int release_switch(const char *target, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(RELEASE_DIR), *path = place_of(LINK_NAME),
                           *made = place_of("." LINK_NAME);
-    int r = folder && path && made ? check_there(target, err) : no_memory(err);
+    int r = folder && path && made ? release_check(target, err) : no_memory(err);
 
     if (r >= 0)
         r = file_remove(made, err);

@@ -11,6 +11,8 @@
 int release_current(char **ret, Error *err) _must_check_;
 /* Where `current` has to lead for this version; a new string, NULL when out of memory. */
 char *release_target(const char *version);
+/* Whether there is this one to start: release.missing. */
+int release_check(const char *target, Error *err) _must_check_;
 /* Durable when it returns: after a power cut `current` leads to one or the other. release.missing: there is no such release. */
 int release_switch(const char *target, Error *err) _must_check_;
 

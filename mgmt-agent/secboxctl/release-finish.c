@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
+#include "lib/base/proc.h"
 #include "lib/base/strv.h"
 #include "lib/data/release-folder.h"
 #include "lib/event/heartbeat-writer.h"
@@ -22,7 +24,8 @@
 
 /* One program's time as far as it is known. */
 typedef struct Trial {
-    uint64_t pid; /* 0: none is there */
+    uint64_t pid;   /* 0: none is there */
+    usec_t started; /* in time since boot, as heartbeats are */
     usec_t since; /* it has been well */
     uint64_t first, beat;
 } Trial;
@@ -45,6 +48,14 @@ static int read_beat(const char *path, uint64_t *ret, Error *err)
     return str_to_u64(text, 0, UINT64_MAX, ret);
 }
 
+/* To the kernel's tick, of which the next one is certainly past it. */
+static usec_t started_before(uint64_t pid)
+{
+    usec_t tick = USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK);
+
+    return (process_start_ticks((pid_t) pid) + 1) * tick;
+}
+
 /* Negative: it is not well now, and why. */
 static int look(const ReleaseRecord *record, Trial *t, Error *why)
 {
@@ -54,10 +65,13 @@ static int look(const ReleaseRecord *record, Trial *t, Error *why)
     if (pid == 0)
         return error_set(why, ECHILD, "release.unhealthy", "secbox.service does not stay up: `journalctl -u secbox`");
     if (t->pid != pid)
-        *t = (Trial) { .pid = pid };
+        *t = (Trial) { .pid = pid, .started = started_before(pid) };
     int r = path ? read_beat(path, &t->beat, why) : -ENOMEM;
     if (r < 0)
         return r;
+    /* the program before it may have left one in its last moment */
+    if (t->beat < t->started)
+        return error_set(why, EAGAIN, "release.unhealthy", "there was no heartbeat since secbox was started");
     if (record->tunnel && !release_tunnel_is_up())
         return error_set(why, ENOTCONN, "release.unhealthy", "the device tunnel, which was up before, is not");
     if (record->relay && release_unit_pid(RELEASE_RELAY_UNIT) == 0)
@@ -81,17 +95,20 @@ static int prove(const ReleaseRecord *record, Error *err)
         usec_t now = boottime_usec();
 
         if (r < 0 || t.since == 0)
-            t = (Trial) { .pid = t.pid, .since = r < 0 ? 0 : now, .first = t.beat };
+            t = (Trial) { .pid = t.pid, .started = t.started, .since = r < 0 ? 0 : now, .first = t.beat };
         else if (now - t.since >= (settled < SETTLED_MAX ? settled : SETTLED_MAX) && t.beat > t.first)
             return 0;
         if (now >= deadline)
             return error_set(err, ETIMEDOUT, "release.unhealthy", "within %u s it did not prove itself: %s",
-                             record->seconds, r < 0 ? error_message(&why, r) : "it was not well for long enough");
+                             record->seconds,
+                             r < 0               ? error_message(&why, r)
+                             : t.beat <= t.first ? "no heartbeat came after the first one"
+                                                 : "it was not well for long enough");
         (void) nanosleep(&pause, NULL);
     }
 }
 
-/* The old heartbeat goes first: none of it can be taken for the new program's. */
+/* The old heartbeat goes first: what is not there need not be told apart. */
 static void restart(const ReleaseRecord *record)
 {
     _cleanup_(freep) char *path = heartbeat_path();
@@ -172,7 +189,16 @@ static int carry_out(ReleaseRecord *record, Error *err)
     return r;
 }
 
-static int finish(bool at_boot, Error *err)
+typedef enum Moment { MOMENT_TURN, MOMENT_BOOT, MOMENT_ANOTHER } Moment;
+
+static int drop_staged(ReleaseRecord *record, const char *why, Error *err)
+{
+    int r = note_why(record, why);
+
+    return r < 0 ? r : release_record_enter(record, RELEASE_FAILED, err);
+}
+
+static int finish(Moment moment, Error *err)
 {
     _cleanup_(release_record_done) ReleaseRecord record = {};
     _cleanup_(freep) char *boot = boot_id_read();
@@ -181,25 +207,32 @@ static int finish(bool at_boot, Error *err)
     if (r < 0 || !release_record_is_open(&record))
         return r < 0 ? error_from_errno(err, r, "cannot finish a release") : 0;
     bool same_boot = str_equal(record.boot, boot);
-    if (same_boot && at_boot)
+    if (same_boot && moment == MOMENT_BOOT)
         return 0;
-    if (record.state == RELEASE_STAGED && same_boot)
+    if (record.state == RELEASE_STAGED && same_boot && moment == MOMENT_TURN)
         return carry_out(&record, err);
     if (record.state != RELEASE_STAGED)
         return take_back(&record,
                          same_boot ? "putting it in place was interrupted"
                                    : "the machine was started anew before it had proved itself",
                          same_boot, err);
-    r = note_why(&record, "the machine was started anew before anything was changed");
-    return r < 0 ? r : release_record_enter(&record, RELEASE_FAILED, err);
+    return drop_staged(&record,
+                       same_boot ? "another release came before it was begun, and nothing was changed"
+                                 : "the machine was started anew before anything was changed",
+                       err);
 }
 
 int release_finish(Error *err)
 {
-    return finish(false, err);
+    return finish(MOMENT_TURN, err);
 }
 
 int release_finish_at_boot(Error *err)
 {
-    return finish(true, err);
+    return finish(MOMENT_BOOT, err);
+}
+
+int release_finish_for_another(Error *err)
+{
+    return finish(MOMENT_ANOTHER, err);
 }

@@ -20,7 +20,7 @@ void release_archive_done(ReleaseInput *a);
  * nobody is pinned. -EACCES release.unsigned, order.*, and what trust_load() says */
 int release_archive_admit(const ReleaseInput *a, char **ret_who, Error *err) _must_check_;
 
-/* The package secbox is here, and podman is not. */
+/* The package secbox is here, and its unit is switched on, or there is no podman. */
 bool box_is_without_containers(void);
 
 /* release-units.c: what systemd and secbox say. All within seconds. */
@@ -39,3 +39,5 @@ bool release_tunnel_is_up(void);
 int release_finish(Error *err) _must_check_;
 /* The same for what an earlier boot has begun, and nothing else: nothing runs yet. */
 int release_finish_at_boot(Error *err) _must_check_;
+/* Before another release is brought: what is staged and was not begun never will be. */
+int release_finish_for_another(Error *err) _must_check_;

@@ -88,14 +88,14 @@ static int stage_before(ReleaseRecord *record, Error *err)
     if (r < 0)
         return r;
     record->to = strdup(last.from);
-    return record->to ? 0 : -ENOMEM;
+    return record->to ? release_check(record->to, err) : -ENOMEM;
 }
 
 /* `archive` NULL: the one before. Whoever is killed in here has changed nothing but what is taken back by whoever comes next. */
 static int stage(const Secboxctl *ctl, const char *archive, ReleaseRecord *record, Error *err)
 {
     _cleanup_(closep) int lock = release_lock(err);
-    int r = lock < 0 ? lock : release_finish(err);
+    int r = lock < 0 ? lock : release_finish_for_another(err);
 
     if (r >= 0)
         r = begin_record(ctl, record, err);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A box without containers, below a folder: real secboxctl, releases whose programs are shell scripts, and a systemctl that starts
 them as systemd would, once."""
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import tarfile
 
-from .util import ROOT, program, read_text
+from .util import ROOT, program, read_text, wait_until
 
 # what stands in for secbox
 BEATS = """#!/bin/sh
@@ -135,14 +136,18 @@ class ReleaseBox:
 
     def runs(self):
         """The version of the program that runs, by the file that it was started from; None where none does."""
+        return wait_until(self._look, "what runs has begun its script")[0]
+
+    def _look(self):
         pid = int(self.systemctl("show", "-P", "MainPID", "secbox.service"))
         if not pid:
-            return None
-        for word in read_text(f"/proc/{pid}/cmdline").split("\0"):
-            if word.endswith("bin/secbox"):
-                # a shell keeps its script open
-                script = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-                return [path.split("/releases/")[1].split("/")[0] for path in script if "/releases/" in path][0]
+            return [None]
+        with contextlib.suppress(FileNotFoundError):  # it has just ended
+            for fd in os.listdir(f"/proc/{pid}/fd"):  # a shell keeps its script open
+                with contextlib.suppress(FileNotFoundError):
+                    path = os.readlink(f"/proc/{pid}/fd/{fd}")
+                    if "/releases/" in path:
+                        return [path.split("/releases/")[1].split("/")[0]]
         return None
 
     def releases(self):
