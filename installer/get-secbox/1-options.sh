@@ -102,11 +102,12 @@ read_options() {
 
 # A box stays what it was made as.
 choose_mode() {
-    if grep -qxF "mode host" $MADE 2>/dev/null; then host_mode=1; fi
+    known_mode=''
+    if grep -qxF "mode host" $MADE 2>/dev/null; then host_mode=1 known_mode=1; fi
     [ -n "${host_mode-}" ] || return 0
     PACKAGES="secbox $PACKAGES" UNITS="$UNITS secbox relay-client"
     [ "$mode" = install ] || return 0
-    if is_installed secbox-agent && ! is_installed secbox; then
+    if [ -z "$known_mode" ] && is_installed secbox-agent && ! is_installed secbox; then
         stop 2 "--host-mode: this is a box already, whose services are containers; --uninstall comes first"
     fi
 }

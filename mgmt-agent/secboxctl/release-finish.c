@@ -26,7 +26,7 @@
 typedef struct Trial {
     uint64_t pid;   /* 0: none is there */
     usec_t started; /* in time since boot, as heartbeats are */
-    usec_t since; /* it has been well */
+    usec_t since;   /* it has been well */
     uint64_t first, beat;
 } Trial;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Preloaded into mgmt-agent and its workers, or into secboxctl, by fault_point.py. Counts the calls that change what a box keeps
- * below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those that
- * only change rights or owners), in all its processes, and at one of them does what the control file says: the call
+ * below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those
+ * that only change rights or owners), in all its processes, and at one of them does what the control file says: the call
  * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. */
 
 #include <dirent.h>

@@ -5,13 +5,19 @@ bad, killed while they prove themselves, and cut by a reboot. `make host-mode`."
 import json
 import os
 import shutil
+import subprocess
+import tempfile
 
 import pytest
 
 from tests.lab import program_image
 from tests.lab.release_box import make_release
-from tests.lab.util import LabError, program, wait_until
+from tests.lab.util import ROOT, LabError, make_words, program, read_text, wait_until
+from tests.lab.gateway import Gateway
+from tests.lab.installer import Repository
+from tests.lab.self_signed import make_certificate
 from tests.system.enrolled import DEVICE, enrolled
+from tests.system.test_installer_box import AUTHORITY, BareBox, World, differences, make_packages
 
 UNITS = ["secbox", "relay-client"]
 
@@ -23,9 +29,7 @@ def whole():
         kind, box.kind = box.kind, "secbox"
         box._install()  # pylint: disable=protected-access
         box.kind = kind
-        for path in program_image.libraries(program("secbox")):  # a box with containers has no use for PostgreSQL's
-            if not os.path.exists(box.host.seen(path)):
-                shutil.copy(path, box.host.seen(path))
+        bring_libraries(box)
         box.run("systemd-sysusers")
         box.run("systemd-tmpfiles", "--create")
         box.run("systemctl", "daemon-reload")
@@ -35,6 +39,12 @@ def whole():
         except LabError as e:
             pytest.fail(f"{e}\n{box.run('journalctl', '--no-pager', '-u', 'secbox*', check=False).stdout}")
         yield it
+
+
+def bring_libraries(box):
+    for path in program_image.libraries(program("secbox")):  # a box with containers has no use for PostgreSQL's
+        if not os.path.exists(box.host.seen(path)):
+            shutil.copy(path, box.host.seen(path))
 
 
 def connected(whole):
@@ -114,3 +124,71 @@ def test_killed_and_cut_by_a_reboot(whole):
     wait_until(lambda: status(whole)["last"]["state"] == "rolled-back", "it is taken back")
     wait_until(lambda: runs(whole) == "/opt/tucomunidad/releases/2/bin/secbox", "the one before runs")
     wait_until(lambda: connected(whole), "the tunnel is back")
+
+
+def maintainer_script(name):
+    """Of the package secbox, with what debhelper would put into it."""
+    text = read_text(f"{ROOT}/installer/debian/secbox.{name}").split("set -e\n", 1)[1]
+    helper = "systemd-sysusers\nsystemd-tmpfiles --create secbox-data.conf\n" if name == "postinst" else ""
+    return text.replace("#DEBHELPER#\n", helper)
+
+
+def add_secbox(folder, repository, version):
+    stage = os.path.join(folder, "stage-secbox")
+    if not os.path.isdir(stage):
+        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        subprocess.run(make_words("-C", ROOT, "install-secbox", f"DESTDIR={stage}"), env=env, check=True, capture_output=True)
+    repository.add("secbox", version, f"secbox-agent (= {version})", stage,
+                   {name: maintainer_script(name) for name in ("postinst", "prerm", "postrm")})
+    repository.publish()
+
+
+@pytest.fixture
+def installed(whole):
+    """A bare box beside a gateway that serves the packages. After `whole`, so that only one machine works at a time."""
+    folder = tempfile.mkdtemp(prefix="secbox-host-mode-")
+    os.chmod(folder, 0o755)
+    repository = Repository(folder)
+    make_packages(folder, repository, "1")
+    add_secbox(folder, repository, "1")
+    box = BareBox()
+    options = ["--install-dir", repository.folder, "--issuer", "@URL@"]
+    certificate = make_certificate(folder, box.gateway_address)
+    with box, Gateway(os.path.join(folder, "gateway"), certificate, box.gateway_address, options) as gateway:
+        bring_libraries(box)
+        box.write(AUTHORITY, read_text(gateway.tls[0]))
+        box.run("update-ca-certificates")
+        it = World(folder, box, gateway, repository)
+        it.before = it.listing()
+        yield it
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_installed_upgraded_beside_a_release_and_taken_away(installed):
+    box = installed.box
+    box.write("/var/tmp/token", installed.gateway.enroll(DEVICE)["BOOTSTRAP"] + "\n", 0o600)
+    p = installed.install("--unattended", "--host-mode", "--bootstrap", "/var/tmp/token", "--device", DEVICE)
+    assert f"paired as {DEVICE}" in p.stdout, p
+    box.run("rm", "/var/tmp/token")
+    for unit in UNITS:
+        wait_until(lambda: box.unit(unit, "ActiveState")["ActiveState"] == "active", unit)  # pylint: disable=cell-var-from-loop
+    assert box.run("id", "tc", check=False).returncode != 0, "nobody has containers here"
+    wait_until(lambda: connected(installed), "the device tunnel")
+    path = release(installed, "2", *real())
+    p = box.run("secboxctl", "release", "apply", path, "--deadline", "60")
+    assert "confirmed" in p.stdout, p
+    pid = box.main_pid("secbox")
+    make_packages(installed.folder, installed.repository, "2")
+    add_secbox(installed.folder, installed.repository, "2")
+    installed.install("--unattended")
+    assert installed.version("secbox") == "2 installed" and box.main_pid("secbox") == pid, "a release is no matter of the package"
+    p = box.run("secboxctl", "release", "rollback", "--deadline", "60")
+    assert "releases/2 -> /usr: confirmed" in p.stdout and runs(installed) == "/usr/bin/secbox", p
+    p = box.run("dpkg", "--purge", "secbox")
+    assert "/var/lib/tucomunidad/secbox stays" in p.stdout, p
+    assert not os.path.exists(box.host.seen("/opt/tucomunidad")) and box.run("id", "relay-client", check=False).returncode != 0
+    installed.install("--unattended")
+    wait_until(lambda: runs(installed) == "/usr/bin/secbox", "it is there again")
+    box.run("rm", path)
+    installed.install("--uninstall", "--purge", "--unattended")
+    assert differences(installed.before, installed.listing()) == []
