@@ -11,7 +11,8 @@ COMPLETION_FILES = 644:$(BUILD)/completion/$(1).bash:/usr/share/bash-completion/
 UNITS = $(wildcard $(addprefix installer/units/*.,service path socket slice mount timer target))
 GATEWAY_UNITS = $(filter installer/units/secbox-gateway%,$(UNITS))
 RECOVERY_UNITS = $(filter $(addprefix installer/units/,recovery-% secbox-recovery% secbox-principals% secbox-paths%),$(UNITS))
-AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS),$(UNITS))
+SECBOX_UNITS = $(patsubst %,installer/units/%.service,secbox relay-client secbox-prepare secbox-release)
+AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS) $(SECBOX_UNITS),$(UNITS))
 
 AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing mount.secbox,$(PROGRAMS))) \
   $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(AGENT_UNITS)) \
@@ -51,7 +52,10 @@ FLEET_FILES = $(call PROGRAM_FILES,/usr/bin,secbox-fleet) $(call MAN_FILES,secbo
   $(call COMPLETION_FILES,secbox-fleet)
 
 # the data plane where there are no containers
-SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox relay-client) $(call MAN_FILES,secbox.8 relay-client.8)
+SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox relay-client) $(call UNIT_FILES,$(SECBOX_UNITS)) \
+  644:installer/units/sysusers-secbox.conf:/usr/lib/sysusers.d/secbox-data.conf \
+  644:installer/units/tmpfiles-secbox.conf:/usr/lib/tmpfiles.d/secbox-data.conf \
+  $(call MAN_FILES,secbox.8 relay-client.8)
 
 ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES) $(SECBOX_FILES)
 
@@ -102,6 +106,12 @@ else
 install: install-box install-gateway install-fleet install-secbox
 endif
 
+# A release of the data plane for boxes without containers, as `secboxctl release apply` takes it, into the folder RELEASES.
+RELEASES = $(BUILD)
+release: all ## build/secbox-VERSION-ARCH.tar.gz: the data plane for boxes without containers
+	$(Q)STRIP='$(STRIP)' RELEASE_ARCH='$(ARCH)' DEB_VERSION='$(DEB_VERSION)' installer/release.sh $(RELEASES) $(VERSION) \
+	  $(BUILD)/bin/secbox $(BUILD)/bin/relay-client
+
 # Into the podman of whoever calls: the user whose containers they are.
 PODMAN = podman
 # put into the image of relay-client, for the provider cloudflare; without one the others work
@@ -127,3 +137,4 @@ $(BUILD)/get-secbox.sh: $(GET_SECBOX) | $(BUILD)/completion
 	$(Q)awk 'FNR == NR || FNR > 2' $(GET_SECBOX) >$@.new-$$$$ && chmod 755 $@.new-$$$$ && mv -f $@.new-$$$$ $@
 
 .PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images publish uninstall
+.PHONY: release

@@ -221,6 +221,7 @@ static void start_control(DataPlane *d, sd_event *event, const Config *config)
 {
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *path = path_join(config->run_dir, "control.sock");
+    d->parts.tunnel_up = &d->tunnel_up;
     int r = path ? control_new(event, path, control_answer_verb, &d->parts, &d->control, &err) : -ENOMEM;
 
     if (r < 0)

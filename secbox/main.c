@@ -57,11 +57,11 @@ static int serve(const Config *config, Error *err)
     return sd_event_loop(event);
 }
 
-static int run(bool check_only)
+static int run(const char *env_file, bool check_only)
 {
     _cleanup_(config_done) Config config = {};
     Error err = {};
-    int r = config_load(&config, &err);
+    int r = config_load(env_file, &config, &err);
 
     if (!check_only)
         config_tell(r < 0 ? &err : NULL, r);
@@ -81,7 +81,15 @@ int main(int argc, char **argv)
 {
     _cleanup_(freep) char **args = NULL;
     bool check = false;
-    const CliOption table[] = { { .name = "check", .help = "check the configuration and end", .flag = &check }, {} };
+    const char *env_file = getenv("ENV_FILE");
+    const CliOption table[] = {
+        { .name = "env-file",
+          .value = "FILE",
+          .help = "take the configuration from this file (ENV_FILE), over that of the environment",
+          .text = &env_file },
+        { .name = "check", .help = "check the configuration and end", .flag = &check },
+        {},
+    };
     const Cli cli = {
         .program = "secbox",
         .summary = "the data plane of a box: device tunnel and health",
@@ -96,7 +104,7 @@ int main(int argc, char **argv)
         return r;
     log_open("secbox");
     if (!args[0])
-        return run(check);
+        return run(str_empty(env_file) ? NULL : env_file, check);
     if (str_equal(args[0], "healthcheck") && !check)
         return healthcheck();
     fprintf(stderr, "secbox: unexpected argument %s; see secbox --help\n", args[0]);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "env/dotenv.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
@@ -54,16 +55,31 @@ void config_done(Config *c)
     *c = (Config) {};
 }
 
-static int take_variables(EnvFile *env, Error *err)
+static int take_variables(const EnvFile *file, EnvFile *env, const char *source, Error *err)
 {
     for (const EnvRule *rule = env_rules; rule->key; rule++) {
-        const char *value = rule->kinds & ENV_SECBOX ? getenv(rule->key) : NULL;
-        int r = value ? env_set(env, rule->key, value, err) : 0;
+        const char *value = file ? env_get(file, rule->key) : NULL;
 
+        if (!(rule->kinds & ENV_SECBOX))
+            continue;
+        if (!value)
+            value = getenv(rule->key);
+        int r = value ? env_set(env, rule->key, value, err) : 0;
         if (r < 0)
-            return error_prefix(err, r, SOURCE);
+            return error_prefix(err, r, "%s", source);
     }
     return 0;
+}
+
+static int take_env(const char *env_file, Config *c, Error *err)
+{
+    const char *source = env_file ? env_file : SOURCE;
+    _cleanup_(env_freep) EnvFile *file = NULL;
+    int r = env_file ? dotenv_load(env_file, &file, err) : 0;
+
+    if (r >= 0)
+        r = take_variables(file, c->env, source, err);
+    return r < 0 ? r : env_validate(c->env, ENV_SECBOX, source, err);
 }
 
 static int take_ssh_target(Config *c)
@@ -126,7 +142,7 @@ static void warn_of_what_has_no_effect(const Config *c)
         log_warning("ENTRY_CAMERA has no effect without FRIGATE_URL: set it in secbox.env");
 }
 
-int config_load(Config *ret, Error *err)
+int config_load(const char *env_file, Config *ret, Error *err)
 {
     _cleanup_(config_done) Config c = { .env = env_new() };
     int r;
@@ -136,9 +152,7 @@ int config_load(Config *ret, Error *err)
     c.heartbeat = config_heartbeat_path();
     if (!c.env || !c.state_dir || !c.run_dir || !c.heartbeat)
         return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
-    r = take_variables(c.env, err);
-    if (r >= 0)
-        r = env_validate(c.env, ENV_SECBOX, SOURCE, err);
+    r = take_env(env_file, &c, err);
     if (r < 0)
         return r;
     r = take_ssh_target(&c);

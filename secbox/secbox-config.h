@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The container's configuration: environment variables, under the same rules as secbox.env. */
+/* The configuration: environment variables under the rules of secbox.env, or, without containers, that file itself. */
 #pragma once
 
 #include <stdint.h>
@@ -35,8 +35,9 @@ typedef struct Config {
 
 void config_done(Config *c);
 
-/* Errors: env.*, config.no-gateway; the sentence names the variable and what it must be. What has no effect is logged. */
-int config_load(Config *ret, Error *err) _must_check_;
+/* What env_file (NULL: none) says counts over the environment. Errors: env.*, config.no-gateway; the sentence names the variable
+ * and what it must be. What has no effect is logged. */
+int config_load(const char *env_file, Config *ret, Error *err) _must_check_;
 
 /* Leaves word of what cannot be taken of the configuration where the box's doctor and its cloud see it; err NULL: all is well. */
 void config_tell(const Error *err, int r);

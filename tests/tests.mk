@@ -106,6 +106,10 @@ first-hour: deps all ## from a bare Debian to a guard's page in a browser: the o
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \
 	  tests/soak/test_first_hour.py
 
+host-mode: deps all ## the data plane as plain units of a real systemd: releases that are good, bad, killed, and cut by a reboot
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/soak/test_host_mode.py
+.PHONY: host-mode
+
 FIELD =
 check-field: deps all ## push the files of tests/field (or those whose names hold FIELD) to real podman, with both engines
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.lab.isolate $(TEST_PYTHON) -B -m tests.field.check $(FIELD)

@@ -172,6 +172,7 @@ int verb_trust_sign(int argc, char **argv, void *userdata);
 int verb_trust_show(int argc, char **argv, void *userdata);
 int verb_trust_send(int argc, char **argv, void *userdata);
 int verb_keygen(int argc, char **argv, void *userdata);
+int verb_sign_release(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_push_cancel(int argc, char **argv, void *userdata);
 int verb_template_list(int argc, char **argv, void *userdata);

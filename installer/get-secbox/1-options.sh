@@ -39,6 +39,7 @@ usage: secbox [OPTION]…     installs SecBox, or repairs and upgrades it
   --bootstrap FILE --device NAME    pair it as this device, with the token in this file; -: standard input. With an enrolment
                       token, which is for many boxes, the box may choose its name, and waits until an operator approves it
   --offline BUNDLE    install from a file that `make bundle` made, without a network
+  --host-mode         without containers, and without podman: the data plane runs as plain services
   --lock-wait SECONDS how long to wait for another package manager (600)
   --uninstall         take SecBox away; data, containers and what they run on stay
   --uninstall --purge take all of it away, data, too, and containers if the installer made their user
@@ -66,7 +67,7 @@ note() { tell "  note $*"; }
 
 value_of() { case ${2-} in '' | --*) stop 2 "$1 needs a value; see --help" ;; esac }
 read_options() {
-    dry='' unattended='' channel=stable claim='' token='' device='' bundle='' lock_wait=600 mode=install purge=''
+    dry='' unattended='' channel=stable claim='' token='' device='' bundle='' lock_wait=600 mode=install purge='' host_mode=''
     while [ $# -gt 0 ]; do
         case $1 in
         --dry-run) dry=1 ;;
@@ -86,7 +87,7 @@ read_options() {
             esac
             shift
             ;;
-        --host-mode) stop 2 "--host-mode: SecBox runs its services as containers of podman; there is no way without it yet" ;;
+        --host-mode) host_mode=1 ;;
         --help | -h)
             usage
             exit 0
@@ -96,6 +97,19 @@ read_options() {
         shift
     done
     check_options
+    choose_mode
+}
+
+# A box stays what it was made as.
+choose_mode() {
+    known_mode=''
+    if grep -qxF "mode host" $MADE 2>/dev/null; then host_mode=1 known_mode=1; fi
+    [ -n "${host_mode-}" ] || return 0
+    PACKAGES="secbox $PACKAGES" UNITS="$UNITS secbox relay-client"
+    [ "$mode" = install ] || return 0
+    if [ -z "$known_mode" ] && is_installed secbox-agent && ! is_installed secbox; then
+        stop 2 "--host-mode: this is a box already, whose services are containers; --uninstall comes first"
+    fi
 }
 
 check_options() {

@@ -217,6 +217,7 @@ make_user() {
 }
 
 prepare_podman() {
+    [ -z "${host_mode-}" ] || return 0
     changed=''
     if [ ! -e $STORAGE ] || was_made "file $STORAGE"; then own_file $STORAGE </usr/share/secbox/storage.conf; fi
     user=$(podman_user)

@@ -65,8 +65,8 @@ remove_data() {
         forget "$kind $made"
     done <$STATE/undo
     rm -rf /etc/tucomunidad /var/lib/tucomunidad /run/tucomunidad
-    for made in mgmt-link secbox-pairing secbox-recovery; do
-        ! id $made >/dev/null 2>&1 || userdel $made
+    for made in mgmt-link secbox-pairing secbox-recovery ${host_mode:+secbox relay-client}; do
+        ! id "$made" >/dev/null 2>&1 || userdel "$made"
     done
 }
 

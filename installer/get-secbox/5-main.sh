@@ -34,6 +34,7 @@ open_log() {
     mkdir -p $STATE
     : >>$MADE
     [ -z "${record_log-}" ] || record "file $LOG"
+    [ -z "${host_mode-}" ] || record "mode host"
 }
 
 # One at a time; what a killed one has started does not count, and is waited for by dpkg's own lock.
@@ -47,9 +48,14 @@ say_plan() {
     tell "What is done (undo it by --uninstall):"
     tell "  packages   $PACKAGES and what they need, from ${bundle:-$CLOUD/install/apt}, signed"
     [ -n "$bundle" ] || tell "             unattended-upgrades, if a source here has it"
-    tell "  user       $(podman_user | grep . || echo "$NEW_USER, new,") whose podman runs the containers, with lingering"
+    if [ -n "${host_mode-}" ]; then
+        tell "  services   secbox and relay-client, without containers"
+    else
+        tell "  user       $(podman_user | grep . || echo "$NEW_USER, new,") whose podman runs the containers, with lingering"
+    fi
     tell "  files      $KEYRING $SOURCE"
-    tell "             $JOURNALD $UPGRADES $STORAGE (unless it is there)"
+    [ -n "${host_mode-}" ] || tell "             $STORAGE (unless it is there)"
+    tell "             $JOURNALD $UPGRADES"
     tell "  log        $LOG; what of this was new: $STATE"
 }
 

@@ -33,6 +33,9 @@
 #define AGENT_REACHED_PATH AGENT_UPDATE_DIR "/agent-reached"
 #define RECOVERY_PROOF_PATH RUN_DIR "/recovery/recovery-proof"
 #define RECOVERY_REACHED_PATH RUN_DIR "/recovery/recovery-reached"
+/* host mode: the data plane's releases (lib/data/release-folder.h), and what was done with them last */
+#define RELEASE_DIR "/opt/tucomunidad"
+#define RELEASE_STATE_DIR STATE_DIR "/release"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 /* the files that came with snapshots, see mgmt-agent/state/bundle-store.h: as mgmt-link fetched them, as they were unpacked, and
  * what containers mount of them */

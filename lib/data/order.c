@@ -19,6 +19,7 @@ static const struct {
     [ORDER_KIND_ROLLBACK] = { "rollback", "compose.rollback", "secbox-order@rollback.v1" },
     [ORDER_KIND_AGENT_PACKAGE] = { "agent-package", "agent.update", "secbox-order@agent-package.v1" },
     [ORDER_KIND_GRANT] = { "grant", "recovery.open", "secbox-order@grant.v1" },
+    [ORDER_KIND_RELEASE] = { "release", "release.update", "secbox-order@release.v1" },
 };
 
 static const JsonField fields[] = {
@@ -130,6 +131,8 @@ static int compose_is(const OrderStatement *s, OrderKind kind, const cJSON *mess
     const char *bundle = json_string(cJSON_GetObjectItemCaseSensitive(message, "bundle"), "digest");
     char hex[SHA256_HEX_SIZE];
 
+    if (kind == ORDER_KIND_RELEASE)
+        return s->sha256 && !compose && text_is(message, "sha256", s->sha256);
     if (kind != ORDER_KIND_DEPLOYMENT)
         return !s->sha256 && !compose;
     if (!compose)
@@ -146,7 +149,7 @@ static int check_content(const OrderStatement *s, OrderKind kind, const cJSON *m
     if (compose < 0)
         return error_from_errno(err, compose, "cannot check an order");
     if (!compose)
-        differs = "its compose file";
+        differs = kind == ORDER_KIND_RELEASE ? "its archive" : "its compose file";
     else if (!text_is(message, "image", s->image) || !text_is(message, "digest", s->digest) ||
              !text_is(message, "service", s->service))
         differs = "its image";

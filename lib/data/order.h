@@ -17,6 +17,7 @@ typedef enum OrderKind {
     ORDER_KIND_ROLLBACK,      /* to a snapshot that the box keeps */
     ORDER_KIND_AGENT_PACKAGE, /* the packages that look after the box, by their version */
     ORDER_KIND_GRANT,         /* a break-glass grant: recovery-agent is opened for as long as the order is good */
+    ORDER_KIND_RELEASE,       /* an archive of the data plane for boxes without containers, by its digest */
     _ORDER_KIND_MAX,
 } OrderKind;
 
@@ -31,8 +32,8 @@ typedef struct OrderStatement {
     char **devices;  /* ids of boxes, or ORDER_ANY_BOX */
     uint64_t serial; /* microseconds since 1970 at the signing: each order's is above that of those before it */
     usec_t issued, expires;
-    char *reason;                        /* or NULL */
-    char *sha256;                        /* of the compose file, and of what comes with it: bundle_snapshot_digest() */
+    char *reason; /* or NULL */
+    char *sha256; /* of the compose file, and of what comes with it: bundle_snapshot_digest(); of an archive */
     char *image, *digest, *service, *to; /* as in the messages */
     char *project;                       /* likewise; NULL: the box's own */
     unsigned confirm_seconds;            /* 0: whatever the gateway says */

@@ -7,6 +7,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
+#include "mgmt-agent/secboxctl/release.h"
 
 const DoctorCheck doctor_checks[] = {
     { "agent", check_agent, false },
@@ -50,12 +51,29 @@ const DoctorCheck doctor_checks[] = {
     {},
 };
 
+/* What nobody misses where the data plane runs as plain services. */
+static const char *const of_containers[] = {
+    "podman-user",     "lingering",     "user-manager", "user-bus",         "subuids",
+    "subgids",         "uidmap",        "podman",       "podman-compose",   "runtime",
+    "network-backend", "container-dns", "iptables",     "rootless-network", "init",
+    "cgroup-manager",  "store-driver",  "binds",        "volumes",          "services",
+    "images",          "space-podman",  NULL,
+};
+
+static bool is_left_out(const DoctorCheck *check, bool without_containers)
+{
+    return (check->of_machine && !str_empty(paths_root())) ||
+           (without_containers && strv_contains((char **) (uintptr_t) of_containers, check->id));
+}
+
 static int run_checks(Doctor *d, cJSON *findings)
 {
+    bool without_containers = box_is_without_containers();
+
     for (size_t i = 0; doctor_checks[i].id; i++) {
         _cleanup_(finding_done) Finding f = { .verdict = VERDICT_UNKNOWN };
 
-        if (doctor_checks[i].of_machine && !str_empty(paths_root()))
+        if (is_left_out(&doctor_checks[i], without_containers))
             continue;
         doctor_checks[i].run(d, &f);
         int r = findings_add(findings, doctor_checks[i].id, &f, "box");

@@ -10,6 +10,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/host/podman-user.h"
+#include "mgmt-agent/secboxctl/release.h"
 
 char *env_files_path(EnvFileKind kind)
 {
@@ -19,7 +20,7 @@ char *env_files_path(EnvFileKind kind)
 /* The owner that a file must have, and its name for the sentence. */
 static int expected_owner(EnvFileKind kind, const EnvFile *agent_env, PodmanUser *ret, Error *err)
 {
-    if (kind == ENV_SECBOX)
+    if (kind == ENV_SECBOX && !box_is_without_containers())
         return podman_user_find(agent_env ? env_get(agent_env, "PODMAN_USER") : NULL, ret, err);
     *ret = (PodmanUser) { .name = str_format("root"), .uid = 0 };
     return ret->name ? 0 : error_from_errno(err, -ENOMEM, "check the owner");

@@ -346,6 +346,13 @@ static void answer_health(Question *q, const DataHealth *health)
     question_answer(q, values ? cJSON_Duplicate(values, true) : cJSON_CreateObject());
 }
 
+static void answer_device(Question *q, const bool *tunnel_up)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+
+    question_answer(q, o && json_add_string(o, "tunnel", *tunnel_up ? "up" : "down") >= 0 ? TAKE_PTR(o) : NULL);
+}
+
 static const struct {
     const char *verb;
     void (*run)(Question *q, const cJSON *message);
@@ -369,6 +376,10 @@ void control_answer_verb(Question *q, const cJSON *message, void *userdata)
 
     if (str_equal(verb, "health")) {
         answer_health(q, parts->health);
+        return;
+    }
+    if (str_equal(verb, "device")) {
+        answer_device(q, parts->tunnel_up);
         return;
     }
     if (!parts->replica) {

@@ -12,6 +12,7 @@ typedef struct ControlParts {
     Replica *replica;
     Queue *queue;
     const DataHealth *health;
+    const bool *tunnel_up; /* the device tunnel */
 } ControlParts;
 
 void control_answer_verb(Question *q, const cJSON *message, void *userdata);

@@ -30,7 +30,10 @@ def files_of(folder):
 def test_each_machine_gets_what_it_is(folder):
     require_programs("mgmt-agent", "secbox-gateway", "secbox-fleet")
     box, gateway, fleet, data = (installed(os.path.join(folder, kind), kind) for kind in ("box", "gateway", "fleet", "secbox"))
-    assert data == {f"usr/{path}" for name in ("secbox", "relay-client") for path in (f"bin/{name}", f"share/man/man8/{name}.8")}
+    assert data == {f"usr/{path}" for name in ("secbox", "relay-client")
+                    for path in (f"bin/{name}", f"share/man/man8/{name}.8", f"lib/systemd/system/{name}.service")} | {
+        "usr/lib/systemd/system/secbox-prepare.service", "usr/lib/systemd/system/secbox-release.service",
+        "usr/lib/sysusers.d/secbox-data.conf", "usr/lib/tmpfiles.d/secbox-data.conf"}
     assert {"etc/ssh/sshd_config.d/secbox.conf", "usr/sbin/mgmt-agent", "usr/bin/secboxctl",
             "usr/lib/systemd/system/recovery-agent.service", "usr/lib/sysusers.d/secbox.conf"} <= box
     examples = {f"usr/share/secbox/examples/{name}" for folder in ("compose", "env")

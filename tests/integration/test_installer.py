@@ -375,12 +375,22 @@ def test_a_podman_user_that_is_not_there_is_not_taken_for_root(lab, shell):
 
 
 USAGE = [
-    (["--host-mode"], "containers of podman"), (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
+    (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
     (["--channel", "../x"], "--channel"), (["--channel"], "needs a value"), (["--lock-wait", "soon"], "seconds"),
     (["--bootstrap", "/dev/null"], "--device"), (["--device", "a"], "--bootstrap"),
     (["--device", "a b", "--bootstrap", "-"], "letters"),
     (["--claim", "-", "--bootstrap", "-", "--device", "a"], "not both"),
 ]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_containers(lab, shell):
+    p = run(lab, shell, "--dry-run", "--host-mode")
+    check(p, 0, "without containers")
+    assert "packages   secbox secbox-agent secbox-recovery" in p.stdout and "podman" not in p.stdout.partition("What is done")[2], p
+    box = "#!/bin/sh\ncase \"$*\" in *Architecture*) echo amd64 ;; *secbox-agent) echo installed ;; *) exit 1 ;; esac\n"
+    p = run(lab, shell, "--dry-run", "--host-mode", stand_in={"dpkg-query": box})
+    assert p.returncode == 2 and "whose services are containers" in p.stderr, p
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -60,6 +61,36 @@ def box(cloud):
     it = SecBox(cloud)
     yield it
     it.close()
+
+
+def ask(box, **question):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.connect(os.path.join(box.folder, "run", "control.sock"))
+        s.sendall(json.dumps({"type": "data.ask", "id": "q-1", **question}).encode() + b"\n")
+        return json.loads(s.makefile("rb").readline())
+
+
+def test_without_a_container_its_configuration_is_a_file(cloud, box):
+    path = os.path.join(box.folder, "secbox.env")
+
+    def write(text):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+
+    write(f"export DEVICE_ID='caseta6'\nCLOUD_BASE_URL={cloud.cloud_url}\nBOOTSTRAP=bootstrap-secret-2\n")
+    p = box.run("--env-file", path, "--check", CLOUD_BASE_URL=None)
+    assert p.returncode == 0 and "device caseta6" in p.stdout, "the file counts over the environment, which fills it up"
+    for text, sentence in (("DEVICE_ID=${ID}\n", "${"), ("DEVICE_ID=a b\n", "DEVICE_ID"), ("nonsense\n", "secbox.env")):
+        write(text)
+        p = box.run("--check", ENV_FILE=path)
+        assert p.returncode == 1 and sentence in p.stdout and "secret" not in p.stdout, p
+    assert box.run("--check", ENV_FILE=path + "-absent").returncode == 1
+    box.start()
+    cloud.next_connection()
+    wait_until(lambda: ask(box, verb="device").get("report") == {"tunnel": "up"}, "its word that the tunnel is up")
+    assert ask(box, verb="queue.status")["error"]["id"] == "sync.no-database"
+    cloud.stop_tunnels()
+    wait_until(lambda: ask(box, verb="device").get("report") == {"tunnel": "down"}, "its word that it is down")
 
 
 def test_tunnel_and_heartbeat(cloud, box):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers by fault_point.py. Counts the calls that change what a box keeps below
- * SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those that
- * only change rights or owners), in all its processes together, and at one of them does what the control file says: the call
+/* Preloaded into mgmt-agent and its workers, or into secboxctl, by fault_point.py. Counts the calls that change what a box keeps
+ * below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those
+ * that only change rights or owners), in all its processes, and at one of them does what the control file says: the call
  * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. */
 
 #include <dirent.h>
@@ -64,13 +64,14 @@ static Control *control(void)
 static bool is_program_of_ours(void)
 {
     return strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
-           strcmp(program_invocation_short_name, "mgmt-agent") == 0;
+           strcmp(program_invocation_short_name, "mgmt-agent") == 0 ||
+           strcmp(program_invocation_short_name, "secboxctl") == 0;
 }
 
 /* Whether it is state of the box, and not podman's or a log. */
 static bool is_state(const char *path)
 {
-    static const char *const folders[] = { "/etc/", "/var/", "/run/" };
+    static const char *const folders[] = { "/etc/", "/var/", "/run/", "/opt/" };
     const char *root = getenv("SECBOX_FAULT_ROOT");
     size_t len = root ? strlen(root) : 0;
 

@@ -19,6 +19,7 @@ EXPOSURE_MAX = {"mgmt-link.service": 1.1, "secbox-pairing.service": 1.2, "secbox
                 "mgmt-package-boot.service": 9.6,
                 # what it starts again are containers, which would inherit all of it
                 "mgmt-change-guard.service": 9.6,
+                "secbox.service": 1.2, "relay-client.service": 1.2, "secbox-prepare.service": 2.5, "secbox-release.service": 2.5,
                 "secbox-principals.service": 2.5, "secbox-paths.service": 2.5}
 # these bind the agent's control group, in which there may be containers that an earlier version started
 GROUP_WIDE = ["MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "IPAddressDeny", "DevicePolicy", "DeviceAllow", "PrivateDevices",

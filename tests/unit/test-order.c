@@ -340,6 +340,11 @@ static void test_a_statement_is_read_as_it_was_written(void **state)
     assert_null(back.reason);
 }
 
+static bool is_by_digest(OrderKind kind)
+{
+    return kind == ORDER_KIND_DEPLOYMENT || kind == ORDER_KIND_RELEASE;
+}
+
 static void test_what_an_order_is_good_for(void **state)
 {
     const OrderView here = { .device = "caseta5", .now = NOON + 60 * USEC_PER_SEC, .clock_is_known = true };
@@ -389,6 +394,11 @@ static void test_what_an_order_is_good_for(void **state)
         { ORDER_KIND_AGENT_PACKAGE, "agent-package", "1.2.0", "{\"to\":\"1.2.0\"}", &here, one, NULL },
         { ORDER_KIND_AGENT_PACKAGE, "agent-package", "1.2.0", "{\"to\":\"1.1.0\"}", &here, one, "order.other-content" },
         { ORDER_KIND_IMAGE_UPDATE, "image-update", NULL, "{\"image\":\"web\"}", &here, one, "order.other-content" },
+        /* the digest is that of COMPOSE */
+        { ORDER_KIND_RELEASE, "release", NULL, "{\"sha256\":\"@\"}", &here, one, NULL },
+        { ORDER_KIND_RELEASE, "release", NULL, "{\"sha256\":\"00\"}", &here, one, "order.other-content" },
+        { ORDER_KIND_RELEASE, "release", NULL, "{}", &here, one, "order.other-content" },
+        { ORDER_KIND_RELEASE, "deployment", NULL, "{\"sha256\":\"@\"}", &here, one, "order.other-kind" },
     };
 
     (void) state;
@@ -401,8 +411,11 @@ static void test_what_an_order_is_good_for(void **state)
                              .serial = NOON,
                              .issued = NOON,
                              .expires = NOON + USEC_PER_DAY,
-                             .sha256 = cases[i].kind == ORDER_KIND_DEPLOYMENT ? sha256 : NULL,
+                             .sha256 = is_by_digest(cases[i].kind) ? sha256 : NULL,
                              .to = (char *) (uintptr_t) cases[i].to };
+
+        if (str_equal(json_string(message, "sha256"), "@"))
+            cJSON_ReplaceItemInObjectCaseSensitive(message, "sha256", cJSON_CreateString(sha256));
         int r = order_check(&s, cases[i].kind, message, cases[i].view, &err);
 
         if (!str_equal(err.id, cases[i].expected) || (r == 0) == !!cases[i].expected)
