@@ -26,6 +26,7 @@ static void read_words(Doctor *d)
     } options[] = {
         { "listen", &s->listen },
         { "state", &s->state },
+        { "signer", &s->signer },
         { "issuer", &s->issuer },
         { "cert", &s->cert },
         { "key", &s->key },

@@ -42,3 +42,6 @@ void check_key(Doctor *d, Finding *f);
 void check_database(Doctor *d, Finding *f);
 void check_database_writes(Doctor *d, Finding *f);
 void check_schema(Doctor *d, Finding *f);
+
+/* doctor-signer.c */
+void check_signer(Doctor *d, Finding *f);

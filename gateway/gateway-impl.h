@@ -46,7 +46,7 @@ struct Gateway {
     Backlog *backlog;
     Store *store, *bulk, *imports; /* the second for what takes long, the third for what takes longest */
     HttpServer *server;
-    SshCa *ca;          /* signs the certificates of support staff */
+    SignerLink *signer; /* which signs the certificates of support staff */
     char *issuer;       /* public base URL, without a trailing slash */
     bool issuer_set;    /* by the configuration: proofs must then name it */
     bool issuer_missed; /* it was said that a proxy needs --issuer */

@@ -28,11 +28,9 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
-#include "lib/data/ssh-cert.h"
 #include "lib/event/daemon.h"
 
 #define KEY_NAME "jwt-key.pem"
-#define CA_NAME "support-ca.pem"
 #define BACKLOG_NAME "backlog.jsonl"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 
@@ -191,16 +189,14 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     return 0;
 }
 
-static int load_keys_of(Gateway *g, const char *state_dir, Key **ret_key, Error *err)
+static int load_key_of(const char *state_dir, Key **ret_key, Error *err)
 {
-    _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME), *ca = path_join(state_dir, CA_NAME);
-    if (!path || !ca)
-        return error_from_errno(err, -ENOMEM, "loading the signing keys");
+    _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME);
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "loading the signing key");
     int r = dir_make(state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
-    if (r >= 0) {
+    if (r >= 0)
         (void) tmp_sweep(state_dir, true);
-        r = ssh_ca_load_or_make(ca, &g->ca, err);
-    }
     return r < 0 ? r : key_load_or_make(path, (uid_t) -1, (gid_t) -1, ret_key, err);
 }
 
@@ -217,7 +213,7 @@ static int make_backlog(Gateway *g, const GatewayOptions *o, Error *err)
 static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
 {
     Key *key = NULL;
-    int r = load_keys_of(g, o->state_dir, &key, err);
+    int r = load_key_of(o->state_dir, &key, err);
     if (r < 0)
         return r;
     r = gateway_lease_new(g->store, o->state_dir, key, &g->lease, err);
@@ -341,7 +337,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { .store = g->imports, .events = &g->community_events, .body_max = o->import_bytes };
     g->box_api = (BoxApi) { g->community_sync };
-    g->certificates_api = (CertificatesApi) { g->ca, g->health };
+    g->certificates_api = (CertificatesApi) { g->signer, g->health };
     g->health_api = (HealthApi) { g->health, g->conns };
     g->metrics_api.health = g->health;
     g->metrics_api.conns = g->conns;
@@ -433,6 +429,10 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_sign_ins(g, options, err);
     if (r >= 0)
+        r = signer_link_new(event, g->requests,
+                            &(SignerLinkOptions) { options->signer, options->state_dir, options->database }, &g->signer,
+                            err);
+    if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
@@ -460,6 +460,7 @@ Gateway *gateway_free(Gateway *g)
 {
     if (!g)
         return NULL;
+    signer_link_free(g->signer);
     requests_free(g->requests);
     router_free(g->router);
     operator_tokens_free(g->operator_tokens);
@@ -498,7 +499,6 @@ Gateway *gateway_free(Gateway *g)
     backlog_free(g->backlog);
     gateway_lease_free(g->lease);
     store_free(g->store);
-    ssh_ca_free(g->ca);
     free(g->issuer);
     gateway_files_free(g->files);
     sd_event_source_disable_unref(g->sweep);

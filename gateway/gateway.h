@@ -12,7 +12,8 @@
 typedef struct GatewayOptions {
     const char *listen;      /* ADDRESS:PORT or [ADDRESS]:PORT */
     const char *database;    /* libpq connection string */
-    const char *state_dir;   /* holds jwt-key.pem and support-ca.pem */
+    const char *state_dir;   /* holds jwt-key.pem, and support-ca.pem for the signer */
+    const char *signer;      /* as `socket` of SignerLinkOptions */
     const char *install_dir; /* served below /install/; NULL = nothing is */
     const char *issuer;      /* public base URL; NULL = from `listen` */
     const char *cert, *key;

@@ -5,6 +5,7 @@
 #include "gateway/serve.h"
 #include "gateway/gateway-env.h"
 #include "gateway/settings.h"
+#include "gateway/signer/verb-signer.h"
 #include "gateway/verb-audit.h"
 #include "gateway/verb-doctor.h"
 #include "gateway/verb-sign-ins.h"
@@ -24,11 +25,15 @@ int main(int argc, char **argv)
     };
     if (argc == 3 && str_equal(argv[1], "--save")) /* our own child, which writes one file */
         return saver_run(argv[2]);
+    if (argc == 3 && str_equal(argv[1], SIGNER_CHILD_OPTION)) /* the same, which signs certificates */
+        return signer_run_child(argv[2]);
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", .text = &s.listen },
         { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
           .text = &s.database },
         { "state", "DIR", "where the key that signs device tokens is kept", .text = &s.state },
+        { "signer", "SOCKET", "of a process by itself that signs support staff's certificates (a child does)",
+          .text = &s.signer },
         { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", .text = &s.issuer },
         { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", .text = &s.cert },
         { "key", "FILE", "its private key, PEM", .text = &s.key },
@@ -82,12 +87,15 @@ int main(int argc, char **argv)
     };
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
-          "listen state issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
+          "listen state signer issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
           "accept-rate accept-burst webhook-ca webhook-networks webhook-tries relay-check relay-ca relay-networks "
           "keepalive photo-days event-days "
           "bans-behind "
           "bans-away "
           "import-max two-person oidc-issuer oidc-client oidc-roles oidc-claim oidc-name oidc-ca oidc-hours" },
+        { "signer", "", 0, 0, "sign support staff's certificates, for secbox-gateway-signer.service", verb_signer, NULL },
+        { "signer prepare", "", 0, 0, "make the key that signs them, if there is none, and give it to root",
+          verb_signer_prepare, "state" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
           "env-file role label" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },

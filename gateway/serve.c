@@ -83,6 +83,7 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .listen = s->listen,
         .database = s->database,
         .state_dir = s->state,
+        .signer = s->signer,
         .install_dir = s->install_dir,
         .issuer = s->issuer,
         .cert = s->cert,

@@ -11,7 +11,7 @@ typedef struct Settings {
     const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for, *install_dir;
     const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max, *keepalive;
     const char *relay_check, *relay_ca, *relay_networks;
-    const char *event_days, *bans_behind, *bans_away;
+    const char *event_days, *bans_behind, *bans_away, *signer;
     const char *oidc_issuer, *oidc_client, *oidc_roles, *oidc_claim, *oidc_name, *oidc_ca, *oidc_hours;
     const char *role;     /* of a new token; NULL: operator */
     char **labels;        /* the same: KEY=VALUE of the boxes that it reaches; NULL: all */

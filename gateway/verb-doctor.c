@@ -48,8 +48,9 @@ static const struct {
     { "serving", check_serving, false },   { "certificate", check_certificate, true },
     { "chain", check_chain, true },        { "key", check_key, true },
     { "database", check_database, true },  { "database-writes", check_database_writes, true },
-    { "schema", check_schema, true },      { "issuer", check_issuer, true },
-    { "clock", check_clock, true },        { "time-sync", check_time_sync, true },
+    { "schema", check_schema, true },      { "signer", check_signer, true },
+    { "issuer", check_issuer, true },      { "clock", check_clock, true },
+    { "time-sync", check_time_sync, true },
 };
 
 static int run_checks(Doctor *d, cJSON *findings, Error *err)

@@ -43,7 +43,11 @@ const char *bearer_token(const HttpExchange *x)
 
 int operator_token_hash(const HttpExchange *x, char ret[static SECRET_HASH_SIZE], Error *err)
 {
-    const char *token = bearer_token(x);
+    return operator_token_hash_of(bearer_token(x), ret, err);
+}
+
+int operator_token_hash_of(const char *token, char ret[static SECRET_HASH_SIZE], Error *err)
+{
     if (!token)
         return error_set(err, EKEYREJECTED, "operator.token-missing",
                          "name yourself with \"Authorization: Bearer TOKEN\" (see: secbox-gateway tokens add)");

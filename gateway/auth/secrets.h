@@ -17,6 +17,8 @@ int secret_make(const char *prefix, char **ret, char ret_hash[static SECRET_HASH
 const char *bearer_token(const HttpExchange *x);
 /* The hash of the operator token that a request shows. -EKEYREJECTED: operator.token-missing, operator.token-unknown. */
 int operator_token_hash(const HttpExchange *x, char ret[static SECRET_HASH_SIZE], Error *err) _must_check_;
+/* The same of a token that is at hand; NULL: none was shown. */
+int operator_token_hash_of(const char *token, char ret[static SECRET_HASH_SIZE], Error *err) _must_check_;
 
 /* 32 hexadecimal digits of randomness. 0 or -ENOMEM. */
 int random_id(char ret[static RANDOM_ID_SIZE]) _must_check_;

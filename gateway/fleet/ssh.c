@@ -117,7 +117,7 @@ int ssh_make_folder(char **ret, Error *err)
     return 0;
 }
 
-static int read_public(const char *path, cJSON **ret, Error *err)
+static int read_public(const char *path, const char *way, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *public = str_format("%s.pub", path), *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
@@ -127,7 +127,7 @@ static int read_public(const char *path, cJSON **ret, Error *err)
     int r = file_read(public, SSH_PUBLIC_KEY_MAX, &text, NULL, err);
     if (r < 0)
         return r;
-    if (json_add_string(request, "publicKey", text) < 0)
+    if (json_add_string(request, "publicKey", text) < 0 || json_add_string(request, "way", way) < 0)
         return error_from_errno(err, -ENOMEM, "read the public key");
     *ret = TAKE_PTR(request);
     return 0;
@@ -152,7 +152,7 @@ int ssh_certify(Fleet *fleet, const char *grant, const char *path, ApiReply *rep
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
 
     url = encoded ? str_format("/v1/grants/%s/certificate", encoded) : NULL;
-    int r = url ? read_public(path, &request, err) : error_from_errno(err, -ENOMEM, "make a request");
+    int r = url ? read_public(path, fleet->way, &request, err) : error_from_errno(err, -ENOMEM, "make a request");
     if (r >= 0)
         r = api_call(&fleet->api, "POST", url, request, CALL_TIMEOUT, reply, err);
     return r < 0 ? r : write_certificate(path, reply->body, err);

@@ -3,142 +3,157 @@
 #include "gateway/sessions/api-certificates.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "gateway/sessions/grants.h"
+#include "gateway/signer/certificate-rules.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/ssh-cert.h"
 
-#define CA_COMMENT "secbox-support-ca"
-/* Nobody knows how a clock goes of which nothing was heard for longer. */
-#define CLOCK_TOLD_LATELY (15 * USEC_PER_MINUTE)
-/* A connection fetches its certificate as it begins, and may use one for the next that begins soon. */
-#define MOMENT_SECONDS 300
-#define KEEP_SECONDS 120
-/* A clock that is ahead by more is no clock. */
-#define AHEAD_MAX (10.0 * 365 * 86400)
-/* One that is not further off is nearly right; a box tells it each minute, and may be set to another while it cannot. */
-#define NEAR_SECONDS 3600.0
-#define NEAR_TOLD_LATELY (2 * USEC_PER_MINUTE)
+/* What waits for the grant, and then for the signer. */
+typedef struct Wanted {
+    char *key;
+    char *way; /* or NULL */
+} Wanted;
 
-static void scratch_free(void *scratch)
+static void wanted_free(void *scratch)
 {
-    ssh_public_key_done(scratch);
-    free(scratch);
+    Wanted *w = scratch;
+
+    free(w->key);
+    free(w->way);
+    free(w);
 }
 
-/* Whether it is for logins that begin now, by the box's clock as it has told it, and by ours, since what was told may have been
- * on its way for long: whoever has got hold of a certificate comes too late with it soon. It begins in 1970 all the same, since
- * that is where a box stands whose battery is empty, and nobody may be locked out by that. Of a box whose clock nobody knows, or
- * that is behind and may be set at any time, the grant bounds it, which the gateway watches over. A box that is ahead of the
- * grant's end would take that for expired: what it gets is good there again when the right time gets that far, and nowhere
- * else. */
-static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
+static BoxClock clock_of(const CertificatesApi *api, const char *device)
 {
-    const HealthPart *box = device_health_find(api->health, g->device, "box");
-    usec_t now = realtime_usec(), told = box && box->at ? now - box->received_at : USEC_INFINITY;
+    const HealthPart *box = device_health_find(api->health, device, "box");
+    usec_t now = realtime_usec();
 
-    spec->valid_before = g->expires_at;
-    if (told > CLOCK_TOLD_LATELY || !(box->clock_offset >= -NEAR_SECONDS && box->clock_offset <= AHEAD_MAX))
-        return false;
-    double here = (double) now / (double) USEC_PER_SEC, there = here + box->clock_offset;
-    bool is_near = box->clock_offset <= NEAR_SECONDS;
-    if (is_near ? told > NEAR_TOLD_LATELY : there + MOMENT_SECONDS < (double) g->expires_at)
-        return false;
-    if (!is_near)
-        spec->valid_after = (uint64_t) there - MOMENT_SECONDS;
-    spec->valid_before = (uint64_t) (here > there ? here : there) + MOMENT_SECONDS;
-    return true;
+    if (!box || !box->at)
+        return (BoxClock) { .age = USEC_INFINITY };
+    return (BoxClock) { .offset = box->clock_offset, .age = now > box->received_at ? now - box->received_at : 0 };
 }
 
-static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, bool *ret_once, Error *err)
+static cJSON *make_question(const Request *c, const Grant *g)
 {
-    static const char *const plain[] = { "permit-pty", NULL };
-    static const char *const forwarding[] = { "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", NULL };
-    _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, serial);
-    if (!key_id)
-        return error_from_errno(err, -ENOMEM, "signing a certificate");
+    const Wanted *w = c->scratch;
     const CertificatesApi *api = c->module;
-    SshCertSpec spec = {
-        .key = c->scratch,
-        .serial = serial,
-        .key_id = key_id,
-        .principal = g->device,
-        .extensions = g->forwarding ? forwarding : plain,
-    };
-    *ret_once = set_validity(api, g, &spec);
-    return ssh_cert_sign(api->ca, &spec, ret, err);
+    const BoxClock clock = clock_of(api, g->device);
+    cJSON *question = cJSON_CreateObject();
+
+    if (!question || json_add_string(question, "grant", g->id) < 0 ||
+        json_add_string(question, "token", bearer_token(c->exchange)) < 0 ||
+        json_add_string(question, "publicKey", w->key) < 0 || json_add_string(question, "way", w->way) < 0 ||
+        box_clock_add(&clock, question) < 0)
+        return (cJSON_Delete(question), NULL);
+    return question;
 }
 
-static int answer_certificate(Request *c, const Grant *g, const GrantExtra *extra, cJSON **ret, Error *err)
+/* What the signer says of itself is not for the asker. */
+static void on_signed(Request *c, const void *news)
 {
-    char until[TIMESTAMP_SIZE];
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    bool once = false;
-    int r = sign(c, g, extra->serial, &text, &once, err);
-    if (r < 0)
-        return r;
-    if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
-        json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
-        (once && (json_add_bool(body, "once", true) < 0 || json_add_int(body, "keepSeconds", KEEP_SECONDS) < 0)) ||
-        json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
-        return error_from_errno(err, -ENOMEM, "signing a certificate");
-    *ret = TAKE_PTR(body);
-    return 0;
+    const cJSON *refusal = cJSON_GetObjectItemCaseSensitive(news, "error");
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(news, "errno");
+    _cleanup_(error_done) Error err = {};
+
+    if (!news) {
+        signer_link_fail(c);
+    } else if (refusal) {
+        int r = cJSON_IsNumber(code) && code->valueint > 0 ? -code->valueint : -EIO;
+        (void) json_to_error(refusal, -r, &err);
+        request_fail(c, r, &err);
+    } else {
+        cJSON *body = cJSON_Duplicate(news, true);
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "id");
+        request_answer(c, 200, body);
+    }
 }
 
-/* The statement counted the serial and wrote the audit entry only if the grant holds; here it is only said why not. */
+/* The signer looks at the grant for itself, and counts what it signs; here it is found out which box's clock is asked for. */
 static void on_grant(Request *c, const StoreRows *rows)
 {
-    Error err = {};
+    const CertificatesApi *api = c->module;
+    _cleanup_(error_done) Error err = {};
     _cleanup_(grant_done) Grant g = {};
-    cJSON *body = NULL;
     GrantExtra extra = {};
     int r = store_rows_count(rows) > 0 ? grant_row(rows, &g, &extra) : grant_not_found(c->args[0], &err);
+
     if (r >= 0)
         r = grant_check(&g, request_person(c), NULL, &err);
-    if (r >= 0 && extra.serial == 0)
-        r = error_set(&err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g.id);
+    cJSON *question = r >= 0 ? make_question(c, &g) : NULL;
     if (r >= 0)
-        r = answer_certificate(c, &g, &extra, &body, &err);
+        r = question ? signer_link_ask(api->signer, c, question, &err) : -ENOMEM;
     if (r < 0)
         request_fail(c, r, &err);
     else
-        request_answer(c, 200, body);
-    error_done(&err);
+        signer_link_wait(c, on_signed);
+}
+
+static int read_wanted(const cJSON *body, Wanted *w, Error *err)
+{
+    const char *key = json_string(body, "publicKey"), *way = json_string(body, "way"), *source;
+    SshPublicKey parsed = {};
+    int r = ssh_public_key_parse(key ? key : "", &parsed, err);
+
+    if (r >= 0)
+        ssh_public_key_done(&parsed);
+    if (r >= 0)
+        r = certificate_source(way, &source, err);
+    if (r < 0)
+        return r == -EBADMSG ? -EINVAL : r;
+    w->key = strdup(key);
+    w->way = way ? strdup(way) : NULL;
+    return !w->key || (way && !w->way) ? -ENOMEM : 0;
 }
 
 static void issue(Request *c)
 {
-    Error err = {};
+    _cleanup_(error_done) Error err = {};
     const cJSON *body = request_parse_body(c);
+
     if (!body)
         return;
-    SshPublicKey *key = calloc(1, sizeof(*key));
-    c->scratch = key;
-    c->scratch_free = key ? scratch_free : NULL;
-    const char *text = json_string(body, "publicKey");
-    int r = key ? ssh_public_key_parse(text ? text : "", key, &err) : -ENOMEM;
-    if (r < 0) {
-        request_fail(c, r == -EBADMSG ? -EINVAL : r, &err);
-        error_done(&err);
-        return;
-    }
-    request_query(c, sql_grant_for_certificate(c->args[0], request_person(c), c->actor, key->fingerprint), on_grant);
+    Wanted *w = calloc(1, sizeof(*w));
+    c->scratch = w;
+    c->scratch_free = wanted_free;
+    int r = w ? read_wanted(body, w, &err) : -ENOMEM;
+    if (r < 0)
+        request_fail(c, r, &err);
+    else
+        request_query(c, sql_grant_for_session(c->args[0], c->token_hash), on_grant);
+}
+
+static void show_public(Request *c, const char *line)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+
+    if (!body || json_add_string(body, "publicKey", line) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+}
+
+static void on_public(Request *c, const void *news)
+{
+    const char *line = json_string(news, "publicKey");
+
+    if (line)
+        show_public(c, line);
+    else
+        signer_link_fail(c);
 }
 
 static void show_authority(Request *c)
 {
     const CertificatesApi *api = c->module;
-    _cleanup_(freep) char *line = ssh_ca_public(api->ca, CA_COMMENT);
-    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    if (!line || !body || json_add_string(body, "publicKey", line) < 0)
-        request_fail(c, -ENOMEM, NULL);
+    const char *line = signer_link_public(api->signer);
+
+    if (line)
+        show_public(c, line);
     else
-        request_answer(c, 200, TAKE_PTR(body));
+        signer_link_wait(c, on_public);
 }
 
 const Route certificate_routes[] = {

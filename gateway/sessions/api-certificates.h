@@ -4,10 +4,10 @@
 
 #include "gateway/health/device-health.h"
 #include "gateway/http/request.h"
-#include "lib/data/ssh-cert.h"
+#include "gateway/signer/signer-link.h"
 
 typedef struct CertificatesApi {
-    const SshCa *ca;
+    SignerLink *signer;
     const DeviceHealth *health; /* which knows how the boxes' clocks go */
 } CertificatesApi;
 

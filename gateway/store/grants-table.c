@@ -83,20 +83,23 @@ Statement sql_grant_for_session(const char *id, const char *token)
                      sql_text(id), sql_text(token));
 }
 
-Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key)
+Statement sql_grant_for_certificate(const char *id, const char *token, const char *key)
 {
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
-        " s AS (SELECT nextval('certificate_serials') AS serial FROM g WHERE g.person = $2"
-        " AND g.revoked_at IS NULL AND g.expires_at > now()),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'certificate.issued', g.device,"
-        " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
+        " t AS (SELECT name, labels FROM good_tokens WHERE hash = $2"
+        " AND role IN ('admin', 'operator', 'bound:admin', 'bound:operator')),"
+        " s AS (SELECT nextval('certificate_serials') AS serial FROM g, t, devices d WHERE g.person = t.name"
+        " AND d.id = g.device AND d.labels @> t.labels AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'certificate.issued',"
+        " g.device, jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $3::text,"
         " 'forwarding', g.forwarding) FROM g, s)"
-        " SELECT " GRANT_COLUMNS ", NULL, s.serial, (SELECT jsonb_array_length(host_keys->'host') > 0"
+        " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
+        " jsonb_array_length(host_keys->'host') > 0"
         " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL FROM g LEFT "
         "JOIN s "
         "ON true",
-        sql_text(id), sql_text(person), sql_text(actor), sql_text(key));
+        sql_text(id), sql_text(token), sql_text(key));
 }
 
 static uint64_t number(const StoreRows *rows, unsigned column)

@@ -35,12 +35,12 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 
 /* For grant_row(), which reads the columns of a grant, to use it: whether the token with this hash is good, too. */
 Statement sql_grant_for_session(const char *id, const char *token);
-/* The same for a certificate: its serial number, if the grant is good and this person's; only then is it counted and
- * written to the audit log. */
-Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key);
+/* The same for a certificate: its serial number, if the grant is good and that of the person whose token this is, who may log in
+ * to the box; only then is it counted and written to the audit log. */
+Statement sql_grant_for_certificate(const char *id, const char *token, const char *key);
 
 typedef struct GrantExtra {
-    bool token_good;      /* for a session */
+    bool token_good;      /* for a certificate: to log in to boxes */
     uint64_t serial;      /* for a certificate; 0: none */
     bool host_keys_known; /* for a certificate: those of each of the box's sshds */
 } GrantExtra;

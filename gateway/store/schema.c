@@ -243,3 +243,13 @@ const StoreSchema gateway_bulk_schema = {
     .statement_max = 120 * USEC_PER_SEC,
     .queries_max = GATEWAY_QUERIES_MAX,
 };
+
+/* The same, for the process that signs certificates. */
+const StoreSchema gateway_signer_schema = {
+    .program = "secbox-gateway",
+    .setting = "give --database or set SECBOX_GATEWAY_DATABASE",
+    .lock = "7301992544120781",
+    .steps = schema_steps,
+    .statement_max = 5 * USEC_PER_SEC,
+    .queries_max = 64,
+};

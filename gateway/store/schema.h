@@ -6,3 +6,4 @@
 
 extern const StoreSchema gateway_schema;
 extern const StoreSchema gateway_bulk_schema;
+extern const StoreSchema gateway_signer_schema;

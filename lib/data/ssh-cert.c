@@ -20,6 +20,7 @@
 #define CERT_SUFFIX "-cert-v01@openssh.com"
 #define CERT_TYPE_USER 1
 #define CERT_SIZE_MAX 8192
+#define CA_PEM_MAX 4096
 #define NONCE_SIZE 32
 
 DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free)
@@ -113,23 +114,27 @@ SshCa *ssh_ca_free(SshCa *ca)
     return NULL;
 }
 
+static int ca_parse(const char *text, size_t len, const char *name, EVP_PKEY **ret, Error *err)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = key_pem_parse(text, len);
+
+    if (!pkey || !EVP_PKEY_is_a(pkey, "ED25519"))
+        return error_set_at(
+            err, EBADMSG, "key.bad", name, 0, NULL,
+            "%s is not an Ed25519 private key in PEM form without pass phrase; restore it, or remove it and "
+            "give every box the public half of the new one",
+            name);
+    *ret = TAKE_PTR(pkey);
+    return 0;
+}
+
 static int ca_load(const char *path, EVP_PKEY **ret, Error *err)
 {
     _cleanup_(secret_freep) char *text = NULL;
     size_t len = 0;
-
     int r = key_pem_read(path, (uid_t) -1, &text, &len, err);
-    if (r < 0)
-        return r;
-    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = key_pem_parse(text, len);
-    if (!pkey || !EVP_PKEY_is_a(pkey, "ED25519"))
-        return error_set_at(
-            err, EBADMSG, "key.bad", path, 0, NULL,
-            "%s is not an Ed25519 private key in PEM form without pass phrase; restore it, or remove it and "
-            "give every box the public half of the new one",
-            path);
-    *ret = TAKE_PTR(pkey);
-    return 0;
+
+    return r < 0 ? r : ca_parse(text, len, path, ret, err);
 }
 
 static int ca_make(const char *path, EVP_PKEY **ret, Error *err)
@@ -146,27 +151,55 @@ static int ca_make(const char *path, EVP_PKEY **ret, Error *err)
     return r;
 }
 
-int ssh_ca_load_or_make(const char *path, SshCa **ret, Error *err)
+/* Takes the key, also on failure. */
+static int ca_new(EVP_PKEY *pkey, const char *name, SshCa **ret, Error *err)
 {
-    _cleanup_(error_done) Error why = {};
     _cleanup_(ssh_ca_freep) SshCa *ca = calloc(1, sizeof(*ca));
     size_t len = ED25519_SIZE;
 
-    if (!ca)
-        return error_from_errno(err, -ENOMEM, "cannot load %s", path);
-    int r = ca_load(path, &ca->pkey, &why);
-    if (r == -ENOENT)
-        r = ca_make(path, &ca->pkey, err);
-    else if (r < 0 && err)
-        (void) error_copy(err, &why);
-    if (r < 0)
-        return r;
-    if (EVP_PKEY_get_raw_public_key(ca->pkey, ca->public, &len) != 1 || len != ED25519_SIZE) {
+    if (!ca) {
+        EVP_PKEY_free(pkey);
+        return error_from_errno(err, -ENOMEM, "cannot load %s", name);
+    }
+    ca->pkey = pkey;
+    if (EVP_PKEY_get_raw_public_key(pkey, ca->public, &len) != 1 || len != ED25519_SIZE) {
         ERR_clear_error();
-        return error_set(err, EIO, "key.bad", "libcrypto cannot tell the public half of %s", path);
+        return error_set(err, EIO, "key.bad", "libcrypto cannot tell the public half of %s", name);
     }
     *ret = TAKE_PTR(ca);
     return 0;
+}
+
+int ssh_ca_load_or_make(const char *path, SshCa **ret, Error *err)
+{
+    _cleanup_(error_done) Error why = {};
+    EVP_PKEY *pkey = NULL;
+    int r = ca_load(path, &pkey, &why);
+
+    if (r == -ENOENT)
+        r = ca_make(path, &pkey, err);
+    else if (r < 0 && err)
+        (void) error_copy(err, &why);
+    return r < 0 ? r : ca_new(pkey, path, ret, err);
+}
+
+int ssh_ca_read(int fd, const char *name, SshCa **ret, Error *err)
+{
+    char text[CA_PEM_MAX];
+    size_t len = 0;
+    ssize_t n = 1;
+    EVP_PKEY *pkey = NULL;
+
+    while (len < sizeof(text) && n > 0) {
+        n = read(fd, text + len, sizeof(text) - len);
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n > 0)
+            len += (size_t) n;
+    }
+    int r = n < 0 ? error_from_errno(err, -errno, "cannot read %s", name) : ca_parse(text, len, name, &pkey, err);
+    explicit_bzero(text, sizeof(text));
+    return r < 0 ? r : ca_new(pkey, name, ret, err);
 }
 
 /* The wire form of a pair of an algorithm and its bytes: a public key, or a signature. */
@@ -201,6 +234,22 @@ static int put_extensions(Buf *b, const char *const *names)
     return r < 0 ? r : ssh_put_string(b, list.data, list.len);
 }
 
+/* A name, and as its data what is a string in itself. */
+static int put_critical_options(Buf *b, const char *source_address)
+{
+    _cleanup_(buf_done) Buf list = BUF_INIT(CERT_SIZE_MAX), value = BUF_INIT(CERT_SIZE_MAX);
+    int r = 0;
+
+    if (source_address) {
+        r = ssh_put_text(&value, source_address);
+        if (r >= 0)
+            r = ssh_put_text(&list, "source-address");
+        if (r >= 0)
+            r = ssh_put_string(&list, value.data, value.len);
+    }
+    return r < 0 ? r : ssh_put_string(b, list.data, list.len);
+}
+
 /* Everything that is signed. */
 static int put_body(Buf *b, const SshCa *ca, const SshCertSpec *spec)
 {
@@ -226,7 +275,7 @@ static int put_body(Buf *b, const SshCa *ca, const SshCertSpec *spec)
     if (r >= 0)
         r = ssh_put_u64(b, spec->valid_before);
     if (r >= 0)
-        r = ssh_put_text(b, ""); /* no critical options */
+        r = put_critical_options(b, spec->source_address);
     if (r >= 0)
         r = put_extensions(b, spec->extensions);
     if (r >= 0)

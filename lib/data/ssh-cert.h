@@ -26,6 +26,8 @@ typedef struct SshCa SshCa;
 
 /* The authority's private key from a PEM file of mode 0600; made when it is missing. "key.bad", "key.bad-mode". */
 int ssh_ca_load_or_make(const char *path, SshCa **ret, Error *err) _must_check_;
+/* The same of an open file, read to its end; `name` is for sentences. "key.bad". */
+int ssh_ca_read(int fd, const char *name, SshCa **ret, Error *err) _must_check_;
 SshCa *ssh_ca_free(SshCa *ca);
 DEFINE_CLEANUP(SshCa, ssh_ca_free)
 
@@ -38,6 +40,7 @@ typedef struct SshCertSpec {
     const char *key_id;                 /* goes into sshd's log */
     const char *principal;              /* the only one */
     uint64_t valid_after, valid_before; /* seconds since 1970 */
+    const char *source_address;         /* from where alone it is good: CIDR blocks with commas between; NULL: anywhere */
     const char *const *extensions;      /* ends with NULL; in the order of their bytes */
 } SshCertSpec;
 

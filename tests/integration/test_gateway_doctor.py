@@ -22,6 +22,7 @@ from tests.conftest import require_programs  # noqa: E402
 from tests.lab import faults  # noqa: E402
 from tests.lab.authority import DAY, Authority, _name  # noqa: E402
 from tests.lab.postgres import Postgres, available  # noqa: E402
+from tests.lab.signer import Signer  # noqa: E402
 from tests.lab.util import Daemon, LabError, free_port, port_answers, program, read_text, wait_until  # noqa: E402
 
 SYSTEMCTL = "#!/bin/sh\necho \"$*\" >>\"$(dirname \"$0\")/systemctl.log\"\n"
@@ -60,7 +61,7 @@ class Machine:
         self.env_file = os.path.join(folder, "secbox-gateway.env")
         self.cert, self.key = os.path.join(self.etc, "cloud.crt"), os.path.join(self.etc, "cloud.key")
         self.port = free_port()
-        self.daemon = None
+        self.daemon = self.signer = None
         self.postgres = Postgres()
         self.postgres.start()
         for path in (self.etc, self.bin, os.path.join(folder, "state")):
@@ -112,9 +113,10 @@ class Machine:
         os.chown(self.key, 0, 0)
         os.chmod(self.key, 0o600)
         options = (f"--issuer https://127.0.0.1:{self.port} --listen 127.0.0.1:{self.port} --cert {self.cert} --key {self.key} "
-                   f"--state {self.folder}/state")
+                   f"--state {self.folder}/state --signer {self.folder}/signer.socket")
         self.set_options(options)
         self.options = options.split()
+        self.start_signer()
         self.start()
 
     def set_options(self, options):
@@ -144,6 +146,16 @@ class Machine:
             self.daemon.stop()
             self.daemon = None
 
+    def start_signer(self):
+        if not self.signer:
+            self.signer = Signer(self.folder, os.path.join(self.folder, "state"),
+                                 {**self.env, "PGUSER": "gate", "SECBOX_GATEWAY_DATABASE": "host=/run/postgresql dbname=secbox"})
+
+    def stop_signer(self):
+        if self.signer:
+            self.signer.stop()
+            self.signer = None
+
     def type_it(self, command):
         """In root's shell; what systemctl was told is done afterwards."""
         log = os.path.join(self.bin, "systemctl.log")
@@ -158,6 +170,10 @@ class Machine:
                 self.postgres.pause()
                 if verb == "restart":
                     self.postgres.resume()
+            elif unit == "secbox-gateway-signer.socket":
+                self.stop_signer()
+                if verb == "restart":
+                    self.start_signer()
             elif verb in ("stop", "restart"):
                 self.stop()
             if unit == "secbox-gateway" and verb in ("start", "restart"):
@@ -176,6 +192,7 @@ class Machine:
 
     def close(self):
         self.stop()
+        self.stop_signer()
         self.postgres.stop()
         os.unlink("/run/postgresql")
 

@@ -290,6 +290,8 @@ GATEWAY = [
             f"sed -i 's|--issuer\\([ =]\\)http://|--issuer\\1https://|' {GATEWAY_ENV} && systemctl restart secbox-gateway"),
     gateway("database-stopped", "PostgreSQL was stopped", "systemctl stop postgresql", "database", "the database does not answer",
             "systemctl restart postgresql", since=False),
+    gateway("signer-stopped", "the process that signs certificates was stopped", "systemctl stop secbox-gateway-signer.socket",
+            "signer", "nobody signs certificates of support staff", "systemctl restart secbox-gateway-signer.socket", since=False),
     gateway("database-password", "PostgreSQL refuses the gateway's password",
             f"sed -i \"s/^{DATABASE}=.*/{DATABASE}='host=\\/run\\/postgresql dbname=secbox user=locked password=given'/\" "
             f"{GATEWAY_ENV}", "database", 'password authentication failed for user "locked"',
