@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "gateway/doctor.h"
-#include "gateway/signer/packet.h"
+#include "gateway/sessions/signer-packet.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 

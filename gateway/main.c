@@ -4,15 +4,27 @@
 
 #include "gateway/serve.h"
 #include "gateway/gateway-env.h"
+#include "gateway/sessions/signer-packet.h"
 #include "gateway/settings.h"
-#include "gateway/signer/verb-signer.h"
 #include "gateway/verb-audit.h"
 #include "gateway/verb-doctor.h"
 #include "gateway/verb-sign-ins.h"
+#include "gateway/verb-signer.h"
 #include "gateway/verb-tokens.h"
 #include "lib/base/strv.h"
 #include "lib/cli/cli.h"
 #include "lib/event/saver.h"
+
+/* Our own children, which write one file, and which sign certificates. */
+static bool is_child(const char *option)
+{
+    return str_equal(option, "--save") || str_equal(option, SIGNER_CHILD_OPTION);
+}
+
+static int run_child(const char *option, const char *path)
+{
+    return str_equal(option, "--save") ? saver_run(path) : signer_run_child(path);
+}
 
 int main(int argc, char **argv)
 {
@@ -23,10 +35,8 @@ int main(int argc, char **argv)
         .bootstrap_hours = "720",
         .accept_rate = "500",
     };
-    if (argc == 3 && str_equal(argv[1], "--save")) /* our own child, which writes one file */
-        return saver_run(argv[2]);
-    if (argc == 3 && str_equal(argv[1], SIGNER_CHILD_OPTION)) /* the same, which signs certificates */
-        return signer_run_child(argv[2]);
+    if (argc == 3 && is_child(argv[1]))
+        return run_child(argv[1], argv[2]);
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", .text = &s.listen },
         { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
@@ -93,7 +103,8 @@ int main(int argc, char **argv)
           "bans-behind "
           "bans-away "
           "import-max two-person oidc-issuer oidc-client oidc-roles oidc-claim oidc-name oidc-ca oidc-hours" },
-        { "signer", "", 0, 0, "sign support staff's certificates, for secbox-gateway-signer.service", verb_signer, NULL },
+        { "signer", "", 0, 0, "sign support staff's certificates, for secbox-gateway-signer.service", verb_signer,
+          NULL },
         { "signer prepare", "", 0, 0, "make the key that signs them, if there is none, and give it to root",
           verb_signer_prepare, "state" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,

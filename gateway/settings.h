@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
+#include "gateway/store/schema.h"
 
 typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;

@@ -44,12 +44,12 @@ static const struct {
     void (*run)(Doctor *d, Finding *f);
     bool as_user;
 } checks[] = {
-    { "env-file", check_env_file, false }, { "options", check_options, false },
-    { "serving", check_serving, false },   { "certificate", check_certificate, true },
-    { "chain", check_chain, true },        { "key", check_key, true },
-    { "database", check_database, true },  { "database-writes", check_database_writes, true },
-    { "schema", check_schema, true },      { "signer", check_signer, true },
-    { "issuer", check_issuer, true },      { "clock", check_clock, true },
+    { "env-file", check_env_file, false },  { "options", check_options, false },
+    { "serving", check_serving, false },    { "certificate", check_certificate, true },
+    { "chain", check_chain, true },         { "key", check_key, true },
+    { "database", check_database, true },   { "database-writes", check_database_writes, true },
+    { "schema", check_schema, true },       { "signer", check_signer, true },
+    { "issuer", check_issuer, true },       { "clock", check_clock, true },
     { "time-sync", check_time_sync, true },
 };
 

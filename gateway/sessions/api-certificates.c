@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "gateway/sessions/grants.h"
-#include "gateway/signer/certificate-rules.h"
+#include "gateway/sessions/certificate-rules.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/ssh-cert.h"

@@ -4,7 +4,7 @@
 
 #include "gateway/health/device-health.h"
 #include "gateway/http/request.h"
-#include "gateway/signer/signer-link.h"
+#include "gateway/sessions/signer-link.h"
 
 typedef struct CertificatesApi {
     SignerLink *signer;

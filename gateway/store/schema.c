@@ -227,7 +227,7 @@ static const SchemaStep schema_steps[] = {
 
 const StoreSchema gateway_schema = {
     .program = "secbox-gateway",
-    .setting = "give --database or set SECBOX_GATEWAY_DATABASE",
+    .setting = "give --database or set " DATABASE_VARIABLE,
     .lock = "7301992544120781",
     .steps = schema_steps,
     .statement_max = 10 * USEC_PER_SEC,
@@ -237,7 +237,7 @@ const StoreSchema gateway_schema = {
 /* The same database; connections of their own for what takes long: one for what boxes are sent, one for imports. */
 const StoreSchema gateway_bulk_schema = {
     .program = "secbox-gateway",
-    .setting = "give --database or set SECBOX_GATEWAY_DATABASE",
+    .setting = "give --database or set " DATABASE_VARIABLE,
     .lock = "7301992544120781",
     .steps = schema_steps,
     .statement_max = 120 * USEC_PER_SEC,
@@ -247,7 +247,7 @@ const StoreSchema gateway_bulk_schema = {
 /* The same, for the process that signs certificates. */
 const StoreSchema gateway_signer_schema = {
     .program = "secbox-gateway",
-    .setting = "give --database or set SECBOX_GATEWAY_DATABASE",
+    .setting = "give --database or set " DATABASE_VARIABLE,
     .lock = "7301992544120781",
     .steps = schema_steps,
     .statement_max = 5 * USEC_PER_SEC,

@@ -4,6 +4,9 @@
 
 #include "lib/postgres/schema.h"
 
+/* In the environment: where the database is. */
+#define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
+
 extern const StoreSchema gateway_schema;
 extern const StoreSchema gateway_bulk_schema;
 extern const StoreSchema gateway_signer_schema;

@@ -40,8 +40,8 @@ typedef struct SshCertSpec {
     const char *key_id;                 /* goes into sshd's log */
     const char *principal;              /* the only one */
     uint64_t valid_after, valid_before; /* seconds since 1970 */
-    const char *source_address;         /* from where alone it is good: CIDR blocks with commas between; NULL: anywhere */
-    const char *const *extensions;      /* ends with NULL; in the order of their bytes */
+    const char *source_address;    /* from where alone it is good: CIDR blocks with commas between; NULL: anywhere */
+    const char *const *extensions; /* ends with NULL; in the order of their bytes */
 } SshCertSpec;
 
 /* Signs a user certificate: a new string as it belongs into KEY-cert.pub, without a newline. */

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import types
+import urllib.error
 import urllib.request
 
 import pytest
@@ -21,6 +22,7 @@ from tests.lab import program_image, readme, whole_box
 from tests.lab.authority import Authority
 from tests.lab.device import Device, Tunnel
 from tests.lab.postgres import Postgres
+from tests.lab.sshd import make_key
 from tests.lab.util import ROOT, LabError, program, read_text, wait_until
 
 NAME = "secbox-gateway"
@@ -191,6 +193,39 @@ def test_the_doctor_reads_what_the_unit_reads_and_names_what_systemctl_mends(mac
         box.run("sh", "-euc", remedy)
         well(machine)
     assert listens(machine)
+
+
+def test_the_signers_key_is_out_of_the_gateways_reach(machine, tmp_path):
+    """Its user and group may neither read the file nor look into the process, which comes back when it was killed."""
+    box, signer, key = machine.box, f"{NAME}-signer", f"/var/lib/{NAME}/support-ca.pem"
+    token = box.run(f"/usr/sbin/{NAME}", "tokens", "add", "--role", "admin", "certifier").stdout.split()[-1]
+    post = poster(f"https://{box.address}", ssl.create_default_context(cafile=machine.authority.file))
+    bearer = {"Authorization": f"Bearer {token}"}
+    post("/v1/devices", {"id": "caseta6", "labels": {}}, bearer)
+    public = make_key(str(tmp_path / "key"))
+
+    def certify():
+        grant = post("/v1/grants", {"device": "caseta6", "reason": "to see"}, bearer).json["grant"]["id"]
+        return post(f"/v1/grants/{grant}/certificate", {"publicKey": public}, bearer)
+    assert "certificate" in certify().json
+    assert box.run("stat", "-c", "%U %a", key).stdout.split() == ["root", "600"]
+    pid = box.main_pid(f"{signer}.service")
+    status = box.status_of(pid)
+    assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1", status
+    assert set(status["Uid"].split()) == {box.run("id", "-u", NAME).stdout.strip()}
+    as_gateway = ["setpriv", "--reuid", NAME, "--regid", NAME, "--init-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    for path in (key, f"/proc/{pid}/mem", f"/proc/{pid}/environ", f"/proc/{pid}/fd/3"):
+        p = box.run(*as_gateway, "head", "-c", "1", path, check=False)
+        assert p.returncode == 1 and "Permission denied" in p.stderr, (path, p)
+    gateway = box.main_pid(NAME)
+    box.run("systemctl", "kill", "-s", "KILL", signer)
+
+    def again():
+        with contextlib.suppress(urllib.error.HTTPError):  # asked in the moment in which it was killed
+            return certify()
+        return None
+    assert "certificate" in wait_until(again, "it signs again").json and box.main_pid(NAME) == gateway
+    assert box.main_pid(f"{signer}.service") != pid
 
 
 def test_an_edit_of_its_own_env_file_is_told(machine):

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/signer/certificate-rules.h"
+#include "gateway/sessions/certificate-rules.h"
 #include "lib/data/json.h"
 
 #define NOW 1700000000 /* seconds */
@@ -40,7 +40,8 @@ static void test_validity(void **state _unused_)
         { 0, USEC_INFINITY, NOW + HOUR, 0, NOW + HOUR, false },
         /* ahead: of the grant's end, where that would be over */
         { 2 * HOUR, 0, NOW + HOUR, NOW + 2 * HOUR - 300, NOW + 2 * HOUR + 300, true },
-        { 5.0 * YEAR, 10 * USEC_PER_MINUTE, NOW + HOUR, NOW + UINT64_C(5) * YEAR - 300, NOW + UINT64_C(5) * YEAR + 300, true },
+        { 5.0 * YEAR, 10 * USEC_PER_MINUTE, NOW + HOUR, NOW + UINT64_C(5) * YEAR - 300, NOW + UINT64_C(5) * YEAR + 300,
+          true },
         { 2 * HOUR, 0, NOW + 24 * HOUR, 0, NOW + 24 * HOUR, false },
         { 11.0 * YEAR, 0, NOW + HOUR, 0, NOW + HOUR, false },
         /* behind, which a clock does not stay; no number */
@@ -82,8 +83,13 @@ static void test_sources(void **state _unused_)
 static void test_clocks_travel(void **state _unused_)
 {
     static const char *const unknown[] = {
-        "{}", "{\"clock\":7}", "{\"clock\":{}}", "{\"clock\":{\"offset\":0}}", "{\"clock\":{\"ageUsec\":\"0\"}}",
-        "{\"clock\":{\"offset\":\"0\",\"ageUsec\":\"0\"}}", "{\"clock\":{\"offset\":0,\"ageUsec\":\"-1\"}}",
+        "{}",
+        "{\"clock\":7}",
+        "{\"clock\":{}}",
+        "{\"clock\":{\"offset\":0}}",
+        "{\"clock\":{\"ageUsec\":\"0\"}}",
+        "{\"clock\":{\"offset\":\"0\",\"ageUsec\":\"0\"}}",
+        "{\"clock\":{\"offset\":0,\"ageUsec\":\"-1\"}}",
     };
     const BoxClock told = { .offset = -12.5, .age = 90 * USEC_PER_SEC }, never = { .age = USEC_INFINITY };
     _cleanup_(cJSON_Deletep) cJSON *first = cJSON_CreateObject(), *second = cJSON_CreateObject();

@@ -10,6 +10,8 @@
 
 #define SIGNER_PACKET_MAX (32 * 1024)
 #define SIGNER_CHILD_FD 3
+#define SIGNER_CHILD_OPTION "--sign" /* and the key's file: what a child is started with */
+#define SUPPORT_CA_NAME "support-ca.pem"
 #define SIGNER_SOCKET "/run/secbox-gateway-signer.socket"
 
 /* A new non-blocking connection to a signer. "signer.unavailable". */

@@ -2,9 +2,6 @@
 /* signer: the process that signs certificates; as the gateway's child, and by itself. */
 #pragma once
 
-#define SIGNER_CHILD_OPTION "--sign"
-#define SUPPORT_CA_NAME "support-ca.pem"
-
 /* As the child of a gateway, with the connection to it as descriptor 3: `key` is the file. An exit code. */
 int signer_run_child(const char *key);
 

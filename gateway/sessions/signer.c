@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See signer.h. One connection for each gateway, and a few questions under way in each. */
-#include "gateway/signer/signer.h"
+#include "gateway/sessions/signer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +13,8 @@
 #include "gateway/auth/device-registry.h"
 #include "gateway/auth/secrets.h"
 #include "gateway/sessions/grants.h"
-#include "gateway/signer/certificate-rules.h"
-#include "gateway/signer/packet.h"
+#include "gateway/sessions/certificate-rules.h"
+#include "gateway/sessions/signer-packet.h"
 #include "gateway/store/schema.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -149,8 +149,8 @@ static int make_answer(const Question *q, const Grant *g, const GrantExtra *extr
     if (!body || json_add_string(body, "id", json_string(q->body, "id")) < 0 ||
         json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
         json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
-        (valid.once && (json_add_bool(body, "once", true) < 0 ||
-                        json_add_int(body, "keepSeconds", CERTIFICATE_KEEP_SECONDS) < 0)) ||
+        (valid.once &&
+         (json_add_bool(body, "once", true) < 0 || json_add_int(body, "keepSeconds", CERTIFICATE_KEEP_SECONDS) < 0)) ||
         json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret = TAKE_PTR(body);
@@ -161,7 +161,8 @@ static int make_answer(const Question *q, const Grant *g, const GrantExtra *extr
 static int judge(const Grant *g, const GrantExtra *extra, Error *err)
 {
     if (!extra->token_good)
-        return error_set(err, EACCES, "operator.revoked", "this token is not, or no more, one that may log in to boxes");
+        return error_set(err, EACCES, "operator.revoked",
+                         "this token is not, or no more, one that may log in to boxes");
     int r = grant_check(g, g->person, NULL, err);
     if (r < 0 || extra->serial > 0)
         return r;
@@ -210,8 +211,8 @@ static int ask_database(Question *q, Error *err)
     if (r >= 0)
         r = ssh_public_key_parse(key ? key : "", &q->key, err);
     if (r >= 0 && !token_bucket_take(&s->bucket, boottime_usec()))
-        r = error_set(err, EAGAIN, "signer.too-many", "more certificates are asked for than %d a second: try again soon",
-                      RATE);
+        r = error_set(err, EAGAIN, "signer.too-many",
+                      "more certificates are asked for than %d a second: try again soon", RATE);
     return r < 0 ? r
                  : store_query(s->store, sql_grant_for_certificate(grant, hash, q->key.fingerprint), on_rows, q,
                                &q->query, err);
@@ -231,7 +232,8 @@ static void answer_question(Connection *c, cJSON *body)
     while (i < QUESTIONS_MAX && c->questions[i].connection)
         i++;
     if (i == QUESTIONS_MAX) {
-        error_set(&err, EAGAIN, "signer.too-many", "%d certificates are asked for at once: try again soon", QUESTIONS_MAX);
+        error_set(&err, EAGAIN, "signer.too-many", "%d certificates are asked for at once: try again soon",
+                  QUESTIONS_MAX);
         refuse(c, id, -EAGAIN, &err);
         cJSON_Delete(body);
         return;

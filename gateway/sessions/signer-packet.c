@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* See packet.h. */
-#include "gateway/signer/packet.h"
+/* See signer-packet.h. */
+#include "gateway/sessions/signer-packet.h"
 
 #include <errno.h>
 #include <string.h>

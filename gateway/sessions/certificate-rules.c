@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See certificate-rules.h. */
-#include "gateway/signer/certificate-rules.h"
+#include "gateway/sessions/certificate-rules.h"
 
 #include <errno.h>
 

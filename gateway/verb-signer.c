@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See verb-signer.h. */
-#include "gateway/signer/verb-signer.h"
+#include "gateway/verb-signer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "gateway/settings.h"
-#include "gateway/signer/packet.h"
-#include "gateway/signer/signer.h"
+#include "gateway/sessions/signer-packet.h"
+#include "gateway/sessions/signer.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See signer-link.h. */
-#include "gateway/signer/signer-link.h"
+#include "gateway/sessions/signer-link.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,9 +8,8 @@
 #include <unistd.h>
 
 #include "gateway/health/api-metrics.h"
-#include "gateway/settings.h"
-#include "gateway/signer/packet.h"
-#include "gateway/signer/verb-signer.h"
+#include "gateway/sessions/signer-packet.h"
+#include "gateway/store/schema.h"
 #include "lib/base/encode.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
@@ -35,7 +34,7 @@ typedef struct Asked {
 struct SignerLink {
     sd_event *event;
     Requests *requests;
-    char *socket;         /* NULL: a child of ours, of the following */
+    char *socket; /* NULL: a child of ours, of the following */
     char *program, *key;
     char **env; /* secret */
     char *public;
@@ -245,8 +244,10 @@ static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 /* What it is told is its own: the rest of ours, but what would have it speak to the service manager in our name. */
 static int make_env(SignerLink *l, const char *database)
 {
-    static const char *const ours[] = { "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", DATABASE_VARIABLE "=",
-                                        METRICS_TOKEN_VARIABLE "=", LOG_RELAY_VARIABLE "=" };
+    static const char *const ours[] = {
+        "NOTIFY_SOCKET=",           "WATCHDOG_",           "LISTEN_", DATABASE_VARIABLE "=",
+        METRICS_TOKEN_VARIABLE "=", LOG_RELAY_VARIABLE "="
+    };
     int r = strv_add(&l->env, LOG_RELAY_VARIABLE "=1");
 
     for (char **e = environ; *e && r >= 0; e++) {
