@@ -103,7 +103,8 @@ def check_systemctl(args):
     need(args and args[0] in ("daemon-reload", "enable", "disable", "reload", "reload-or-restart", "restart",
                               "stop"),
          f"systemctl {args}")
-    for unit in [a if a.endswith(".socket") else f"{a.removesuffix('.service')}.service" for a in args[1:] if not a.startswith("--")]:
+    names = [a for a in args[1:] if not a.startswith("--")]
+    for unit in [a if a.endswith(".socket") else f"{a.removesuffix('.service')}.service" for a in names]:
         need(unit in ("ssh.service", "nginx.service", "haproxy.service", "caddy.service") or
              os.path.exists(os.path.join(ROOT, "installer/units", unit)), f"there is no unit {unit}")
 
@@ -139,7 +140,8 @@ CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.
           "journalctl": lambda args: check_systemctl(["restart", *args[args.index("-u") + 1:][:1]]),
           **dict.fromkeys(["git", "cd", "cp", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
                            "systemd-tmpfiles", "createuser", "createdb", "dropuser", "dropdb", "pg_dump", "pg_restore",
-                           "userdel", "groupdel", "umount", "tar", "chown", "rm", "podman", "scp", "loginctl", "echo", "tee"], need_paths)}
+                           "userdel", "groupdel", "umount", "tar", "chown", "rm", "podman", "scp", "loginctl", "echo", "tee"],
+                          need_paths)}
 
 
 def check_words(words):
