@@ -42,8 +42,7 @@ int main(int argc, char **argv)
         { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
           .text = &s.database },
         { "state", "DIR", "where the key that signs device tokens is kept", .text = &s.state },
-        { "signer", "SOCKET", "of a process by itself that signs support staff's certificates (a child does)",
-          .text = &s.signer },
+        { "signer", "SOCKET", "of a process that signs support staff's certificates (a child)", .text = &s.signer },
         { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", .text = &s.issuer },
         { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", .text = &s.cert },
         { "key", "FILE", "its private key, PEM", .text = &s.key },
@@ -99,12 +98,9 @@ int main(int argc, char **argv)
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state signer issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
           "accept-rate accept-burst webhook-ca webhook-networks webhook-tries relay-check relay-ca relay-networks "
-          "keepalive photo-days event-days "
-          "bans-behind "
-          "bans-away "
+          "keepalive photo-days event-days bans-behind bans-away "
           "import-max two-person oidc-issuer oidc-client oidc-roles oidc-claim oidc-name oidc-ca oidc-hours" },
-        { "signer", "", 0, 0, "sign support staff's certificates, for secbox-gateway-signer.service", verb_signer,
-          NULL },
+        { "signer", "", 0, 0, "sign support staff's certificates, for its unit", verb_signer, NULL },
         { "signer prepare", "", 0, 0, "make the key that signs them, if there is none, and give it to root",
           verb_signer_prepare, "state" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
