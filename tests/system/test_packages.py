@@ -378,12 +378,21 @@ def test_an_operators_command_and_the_plain_data_plane_from_packages(cloud):
 def test_a_newer_gateway_goes_on_with_what_it_knows(cloud, newer):
     box = cloud.box
     before = box.main_pid("secbox-gateway")
+    authority = wait_until(lambda: fleet(cloud, "support-ca"), "somebody signs certificates")
     name_source(cloud, newer)
     box.apt("update")
     box.apt("install", "secbox-gateway", "secbox-fleet", "secbox")
     assert box.run("dpkg-query", "-W", "-f", "${Version} ", "secbox-gateway", "secbox-fleet", "secbox").stdout.split() == ["99"] * 3
     assert box.main_pid("secbox-gateway") not in (0, before)
     assert wait_until(lambda: fleet(cloud, "devices", "show", "caseta5"), "it is back")["device"]["id"] == "caseta5"
+    assert wait_until(lambda: fleet(cloud, "support-ca"), "so is who signs certificates") == authority
+    assert box.run("stat", "-c", "%U %a", "/var/lib/secbox-gateway/support-ca.pem").stdout.split() == ["root", "600"]
+    # an earlier version reads it as the gateway's user: what this one's script does before it goes
+    box.run("sh", "-euc", "sh /var/lib/dpkg/info/secbox-gateway.prerm upgrade 0.1")
+    assert box.run("stat", "-c", "%U", "/var/lib/secbox-gateway/support-ca.pem").stdout.strip() == "secbox-gateway"
+    box.run("systemctl", "restart", "secbox-gateway")
+    assert wait_until(lambda: fleet(cloud, "support-ca"), "it is root's again, and read") == authority
+    assert box.run("stat", "-c", "%U", "/var/lib/secbox-gateway/support-ca.pem").stdout.strip() == "root"
 
 
 def test_purging_a_gateway_leaves_data_and_says_where(cloud):
