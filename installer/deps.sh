@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
 #   installer/deps.sh [-n] [build|run|box|images|packages|test|demo|bench]…   (all but box, images and packages; -n: only name them)
-# Needs no network when everything is there. The database and the registry that come with it are not started.
+# Needs no network when everything is there. The database and the registry that come with it are not started. DEBIAN: the number of
+# the release, if not this machine's.
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev
@@ -12,7 +13,17 @@ BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-d
 RUN="openssh-server podman podman-compose crun catatonit netavark aardvark-dns iptables uidmap slirp4netns fuse-overlayfs
     dbus dbus-user-session libpam-systemd ca-certificates"
 # a box onto which only the programs are copied: in place of `build`, the libraries that it brings
-BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3 libqrencode4 libarchive13"
+LIBRARIES="libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3 libqrencode4 libarchive13"
+# Debian 13 has renamed those with 64 bits for the time, and its podman 5 calls pasta and nft where podman 4 calls slirp4netns and
+# iptables.
+# shellcheck disable=SC1091
+release=${DEBIAN:-$(. /etc/os-release && echo "${VERSION_ID-}")}
+release=${release%%.*}
+if [ "${release:-12}" -ge 13 ]; then
+    RUN="$RUN passt nftables"
+    LIBRARIES="libcurl4t64 libcjson1 libyaml-0-2 libsystemd0 libssl3t64 libqrencode4 libarchive13t64"
+fi
+BOX="$RUN $LIBRARIES"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets

@@ -102,8 +102,9 @@ install-kills: deps all ## kill the installer at 5 random moments on a bare box,
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/system/test_installer_box.py -k 'dry_run or killed'
 
-first-hour: deps all ## from a bare Debian to a guard's page in a browser: the one line, a QR code, the template, a reboot
-	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \
+BOX_SUITE = bookworm
+first-hour: deps all ## from a bare Debian to a guard's page in a browser: the one line, a QR code, a reboot (BOX_SUITE=trixie)
+	$(Q)BOX_SUITE=$(BOX_SUITE) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \
 	  tests/soak/test_first_hour.py
 
 host-mode: deps all ## the data plane as plain units of a real systemd: releases that are good, bad, killed, and cut by a reboot

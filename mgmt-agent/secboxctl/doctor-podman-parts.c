@@ -2,6 +2,7 @@
 /* doctor: the programs that podman calls, each of which is a package that it only recommends, and how it has set itself up.
  * Looked for without podman, which may be what cannot run for the want of one. */
 #include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,12 +101,21 @@ void check_container_dns(Doctor *d, Finding *f)
                            "without it containers do not find each other by name");
 }
 
+/* Debian 12 has podman 4, Debian 13 podman 5, whose parts are others. */
+static bool is_podman_5(const Doctor *d)
+{
+    const char *version = podman_version(d);
+
+    return version && strtol(version, NULL, 10) >= 5;
+}
+
 void check_iptables(Doctor *d, Finding *f)
 {
-    _cleanup_(freep) char *path = find_program("iptables");
+    const char *program = is_podman_5(d) ? "nft" : "iptables";
+    _cleanup_(freep) char *path = find_program(program);
 
-    (void) d;
-    finding_of_package(f, path, "iptables", "iptables", "without it netavark makes no bridge and publishes no port");
+    finding_of_package(f, path, program, is_podman_5(d) ? "nftables" : program,
+                       "without it netavark makes no bridge and publishes no port");
 }
 
 void check_init(Doctor *d, Finding *f)
@@ -136,7 +146,10 @@ static bool is_half_made(const Doctor *d, Finding *f)
 
 void check_rootless_network(Doctor *d, Finding *f)
 {
-    _cleanup_(freep) char *slirp = find_program("slirp4netns"), *pasta = find_program("pasta");
+    const char *told_of = told(d, "host", "rootlessNetworkCmd");
+    bool pasta = told_of ? str_equal(told_of, "pasta") : is_podman_5(d);
+    const char *wanted = pasta ? "pasta" : "slirp4netns";
+    _cleanup_(freep) char *program = find_program(wanted);
     struct stat st;
 
     if (d->user.name && d->user.uid == 0) {
@@ -147,7 +160,7 @@ void check_rootless_network(Doctor *d, Finding *f)
         finding_since_file(f, TUN);
         finding_remedy(f, "%schmod 0666 %s", access(TUN, F_OK) < 0 ? "modprobe tun && " : "", TUN);
     } else if (!is_half_made(d, f))
-        finding_of_package(f, slirp || pasta, pasta && !slirp ? "pasta" : "slirp4netns", "slirp4netns",
+        finding_of_package(f, program || helper_exists(wanted), wanted, pasta ? "passt" : wanted,
                            "without it containers of a user who is not root reach nothing");
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The root file systems of whole machines: Debian 12 with systemd and what SecBox runs on, made by debootstrap from the
-machine's own mirror into a cache outside the tree. A changed list of packages makes another one.
+"""The root file systems of whole machines: Debian 12 (or what BOX_SUITE names) with systemd and what SecBox runs on, made by
+debootstrap from the machine's own mirror into a cache outside the tree. A changed list of packages makes another one.
 
     python3 -m tests.lab.box_image
 """
@@ -16,7 +16,8 @@ import sys
 from .isolate import unmount_below
 from .util import ROOT
 
-SUITE = "bookworm"
+SUITE = os.environ.get("BOX_SUITE", "bookworm")
+VERSIONS = {"bookworm": "12", "trixie": "13"}
 SYSTEM = ["systemd", "systemd-sysv", "procps", "iproute2"]
 # what whoever follows the README has before: of a Debian server's standard programs those that its commands take
 STANDARD = [*SYSTEM, "sudo", "ca-certificates", "openssh-client"]
@@ -38,7 +39,8 @@ NEEDED_BYTES = 2 << 30
 def packages(kind="copied"):
     there, groups = KINDS[kind]
     words = [os.path.join(ROOT, "installer/deps.sh"), "-n", *groups]
-    names = subprocess.run(words, check=True, text=True, capture_output=True).stdout.split() if groups else []
+    env = {**os.environ, "DEBIAN": VERSIONS[SUITE]}
+    names = subprocess.run(words, env=env, check=True, text=True, capture_output=True).stdout.split() if groups else []
     return sorted({*there, *names})
 
 
