@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A claim by bootstrap token takes two statements: one looks, the other registers the key, which only the first of several claims can.
- * Of a box whose agent vouches for keys, the other roles need no token: what its management key has named is registered. */
+/* A claim by bootstrap token takes two statements: one looks, the other registers the key, which only the first of several
+ * claims can. Of a box whose agent vouches for keys, the other roles need no token: what its management key has named is
+ * registered. */
 #include "gateway/devices/claim-key.h"
 
 #include <errno.h>
@@ -114,9 +115,10 @@ static void forget_vouched(const KeyClaim *k, const StoreRows *rows)
 
 static int not_vouched(Error *err)
 {
-    return error_set(err, EACCES, "claim.not-vouched",
-                     "this key waits until mgmt-agent of its box has vouched for it, which it does by itself: mgmt-agent"
-                     " has to be connected, and secbox and recovery-agent have to be as new as it is");
+    return error_set(
+        err, EACCES, "claim.not-vouched",
+        "this key waits until mgmt-agent of its box has vouched for it, which it does by itself: mgmt-agent"
+        " has to be connected, and secbox and recovery-agent have to be as new as it is");
 }
 
 static void claim_refuse_unvouched(KeyClaim *k)

@@ -82,8 +82,7 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
     const char *proof = json_string(body, "proof"), *enrolment = json_string(body, "enrolment");
     if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 ||
         (str_empty(bootstrap) && k->role == ROLE_MGMT) || strlen(bootstrap ? bootstrap : "") > BOOTSTRAP_SIZE_MAX ||
-        !proof ||
-        (enrolment && (k->role != ROLE_MGMT || strlen(enrolment) > BOOTSTRAP_SIZE_MAX)))
+        !proof || (enrolment && (k->role != ROLE_MGMT || strlen(enrolment) > BOOTSTRAP_SIZE_MAX)))
         return error_set(err, EINVAL, "claim.malformed",
                          "a claim needs deviceId, role (mgmt, device or recovery) and proof; with the role mgmt also"
                          " bootstrap, and only with that it may hold an enrolment token");

@@ -19,7 +19,7 @@ struct DeviceConns {
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     uint64_t next;
     uint8_t nonce_secret[32]; /* of this run */
-    uint64_t services_lost; /* how many entries about services the database did not take */
+    uint64_t services_lost;   /* how many entries about services the database did not take */
     struct DeviceListening {
         const DeviceListener *table;
         void *userdata;

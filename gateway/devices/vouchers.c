@@ -28,11 +28,12 @@ static void take_row(Vouchers *v, const StoreRows *rows)
     int r = 0;
 
     for (unsigned i = 0; i < ELEMENTSOF(named_roles); i++) {
-        r = r < 0 ? r : device_registry_put_vouched(v->registry, device, named_roles[i], store_rows_get(rows, 0, 1 + i));
+        r = r < 0 ? r
+                  : device_registry_put_vouched(v->registry, device, named_roles[i], store_rows_get(rows, 0, 1 + i));
         if (!store_rows_true(rows, 0, 3 + i))
             continue;
-        log_warning("the management key of %s names another key for the role %s than had claimed it, which ends", device,
-                    role_name(named_roles[i]));
+        log_warning("the management key of %s names another key for the role %s than had claimed it, which ends",
+                    device, role_name(named_roles[i]));
         device_registry_remove_key(v->registry, device, named_roles[i]);
         device_conns_replace_key(v->conns, device, named_roles[i]);
     }
@@ -55,8 +56,7 @@ static void on_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const
 
 static void save(Vouchers *v, const char *device, const char *keys)
 {
-    if (!store_is_busy(v->store) &&
-        store_query(v->store, sql_device_vouch(device, keys), on_saved, v, NULL, NULL) >= 0)
+    if (!store_is_busy(v->store) && store_query(v->store, sql_device_vouch(device, keys), on_saved, v, NULL, NULL) >= 0)
         v->saving++;
 }
 

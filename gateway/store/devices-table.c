@@ -189,25 +189,25 @@ Statement sql_device_key_revoke(const char *id, const char *role, const char *ac
 
 Statement sql_device_key_register(const NewDeviceKey *k)
 {
-    return STATEMENT("WITH k AS ("
-                     " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
-                     " SELECT $1, $2, $3, $4::jsonb, $5::bigint FROM devices d WHERE d.id = $1"
-                     " AND ($2 = 'mgmt' OR d.vouched IS NULL)" KEY_TAKEN
-                     " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
-                     /* the box is set up anew: nothing that its former management key stood for is left */
-                     " e AS (DELETE FROM device_keys o USING k, devices d WHERE k.role = 'mgmt' AND o.device = k.device"
-                     " AND o.role <> 'mgmt' AND d.id = k.device AND d.vouched IS NOT NULL RETURNING o.role),"
-                     " d AS (UPDATE devices SET vouched = NULL, revoked_keys = '[]' FROM k WHERE id = k.device"
-                     " AND k.role = 'mgmt'),"
-                     " a AS (INSERT INTO audit(actor, action, device, detail)"
-                     " SELECT 'device:' || device, 'device.claimed', device, jsonb_strip_nulls(jsonb_build_object("
-                     "'role', role, 'thumbprint', thumbprint, 'ended', (SELECT jsonb_agg(e.role ORDER BY e.role) FROM e)))"
-                     " FROM k UNION ALL SELECT 'device:' || device, 'claim.legacy-bootstrap', device,"
-                     " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k WHERE role <> 'mgmt')"
-                     " SELECT device, EXISTS (SELECT FROM e WHERE e.role = 'device'),"
-                     " EXISTS (SELECT FROM e WHERE e.role = 'recovery') FROM k",
-                     sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk),
-                     sql_text(k->bootstrap));
+    return STATEMENT(
+        "WITH k AS ("
+        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+        " SELECT $1, $2, $3, $4::jsonb, $5::bigint FROM devices d WHERE d.id = $1"
+        " AND ($2 = 'mgmt' OR d.vouched IS NULL)" KEY_TAKEN
+        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+        /* the box is set up anew: nothing that its former management key stood for is left */
+        " e AS (DELETE FROM device_keys o USING k, devices d WHERE k.role = 'mgmt' AND o.device = k.device"
+        " AND o.role <> 'mgmt' AND d.id = k.device AND d.vouched IS NOT NULL RETURNING o.role),"
+        " d AS (UPDATE devices SET vouched = NULL, revoked_keys = '[]' FROM k WHERE id = k.device"
+        " AND k.role = 'mgmt'),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT 'device:' || device, 'device.claimed', device, jsonb_strip_nulls(jsonb_build_object("
+        "'role', role, 'thumbprint', thumbprint, 'ended', (SELECT jsonb_agg(e.role ORDER BY e.role) FROM e)))"
+        " FROM k UNION ALL SELECT 'device:' || device, 'claim.legacy-bootstrap', device,"
+        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k WHERE role <> 'mgmt')"
+        " SELECT device, EXISTS (SELECT FROM e WHERE e.role = 'device'),"
+        " EXISTS (SELECT FROM e WHERE e.role = 'recovery') FROM k",
+        sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk), sql_text(k->bootstrap));
 }
 
 Statement sql_device_key_register_vouched(const NewDeviceKey *k)
@@ -227,13 +227,16 @@ Statement sql_device_key_register_vouched(const NewDeviceKey *k)
 Statement sql_device_vouch(const char *id, const char *keys)
 {
     return STATEMENT(
-        "WITH o AS (SELECT id AS name, vouched AS was, coalesce(vouched, '{}') || coalesce((SELECT jsonb_object_agg(key,"
+        "WITH o AS (SELECT id AS name, vouched AS was, coalesce(vouched, '{}') || coalesce((SELECT "
+        "jsonb_object_agg(key,"
         " value) FROM jsonb_each($2::jsonb) WHERE NOT revoked_keys @> value), '{}') AS become FROM devices"
         " WHERE id = $1 FOR UPDATE),"
-        " d AS (UPDATE devices SET vouched = become FROM o WHERE id = name AND was IS DISTINCT FROM become RETURNING id),"
+        " d AS (UPDATE devices SET vouched = become FROM o WHERE id = name AND was IS DISTINCT FROM become RETURNING "
+        "id),"
         " e AS (DELETE FROM device_keys k USING o WHERE k.device = name AND k.role IN ('device', 'recovery')"
         " AND become->>k.role <> k.thumbprint RETURNING k.role, k.thumbprint),"
-        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'device:' || name, 'device.keys-vouched',"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'device:' || name, "
+        "'device.keys-vouched',"
         " name, EXISTS (SELECT FROM e), jsonb_strip_nulls(jsonb_build_object('keys', become, 'ended',"
         " (SELECT jsonb_object_agg(e.role, e.thumbprint) FROM e))) FROM o JOIN d ON id = name)"
         " SELECT name, become->>'device', become->>'recovery', EXISTS (SELECT FROM e WHERE role = 'device'),"

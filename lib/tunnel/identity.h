@@ -22,7 +22,8 @@ typedef struct IdentityOptions {
     const char
         *enrolment; /* the token by which the claim asks to be let in; NULL: the bootstrap token is known there */
     cJSON *(*machine)(void *userdata); /* what it then says of this machine: a new object; NULL when out of memory */
-    const char *key_offer; /* where mgmt-agent looks for this role's key, to vouch for it (lib/tunnel/voucher.h): then no
+    const char
+        *key_offer; /* where mgmt-agent looks for this role's key, to vouch for it (lib/tunnel/voucher.h): then no
                               bootstrap token is needed where it does; NULL: it is the role that vouches */
     const char *cloud_key; /* claims go to a cloud with this public key alone (HttpRequest.peer_key); may be NULL */
     const char *ca_file;

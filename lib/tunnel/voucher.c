@@ -3,6 +3,7 @@
 #include "lib/tunnel/voucher.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "lib/base/encode.h"
@@ -13,7 +14,7 @@
 #define NOTHING "-" /* about a role; no thumbprint */
 #define PART_MAX 128
 
-bool thumbprint_is_valid(const char *text)
+static bool is_thumbprint(const char *text)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -32,8 +33,8 @@ static bool is_part(const char *text)
 
 static char *signed_text(const Voucher *v)
 {
-    if (!is_part(v->nonce) || !is_part(v->device) || (v->device_key && !thumbprint_is_valid(v->device_key)) ||
-        (v->recovery_key && !thumbprint_is_valid(v->recovery_key)))
+    if (!is_part(v->nonce) || !is_part(v->device) || (v->device_key && !is_thumbprint(v->device_key)) ||
+        (v->recovery_key && !is_thumbprint(v->recovery_key)))
         return NULL;
     return str_format(PURPOSE "\n%s\n%s\n%s\n%s\n", v->nonce, v->device, v->device_key ? v->device_key : NOTHING,
                       v->recovery_key ? v->recovery_key : NOTHING);
@@ -89,7 +90,7 @@ char *key_offer_read(const char *path)
     if (file_read(path, THUMBPRINT_LENGTH + 1, &text, NULL, NULL) < 0)
         return NULL;
     text[strcspn(text, "\n")] = '\0';
-    if (!thumbprint_is_valid(text)) {
+    if (!is_thumbprint(text)) {
         free(text);
         return NULL;
     }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A box's management key names the keys of the box's other roles (docs/wire-format.md, "Vouched keys"). What is signed holds a nonce
- * of the gateway, for one connection: it needs no clock, and is good nowhere else. */
+/* A box's management key names the keys of the box's other roles (docs/wire-format.md, "Vouched keys"). What is signed holds a
+ * nonce of the gateway, for one connection: it needs no clock, and is good nowhere else. */
 #pragma once
-
-#include <stdbool.h>
 
 #include "lib/base/error.h"
 #include "lib/data/key.h"
@@ -12,11 +10,9 @@
 #define THUMBPRINT_LENGTH 43
 
 typedef struct Voucher {
-    const char *nonce, *device;               /* of the connection; the box */
-    const char *device_key, *recovery_key;    /* thumbprints; NULL: it says nothing about that role */
+    const char *nonce, *device;            /* of the connection; the box */
+    const char *device_key, *recovery_key; /* thumbprints; NULL: it says nothing about that role */
 } Voucher;
-
-bool thumbprint_is_valid(const char *text);
 
 /* ES256 in base64url, a new string. -EINVAL for a nonce, a name or a thumbprint that cannot be one. */
 int voucher_sign(const Key *key, const Voucher *v, char **ret) _must_check_;

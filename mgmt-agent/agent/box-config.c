@@ -42,8 +42,8 @@ static int read_agent_env(char **ret_text, EnvFile **ret, Error *err)
     return r;
 }
 
-/* The files of other programs' faults and keys are watched like those that we read ourselves, and so are sshd's host keys: the cloud
- * hears of each change. */
+/* The files of other programs' faults and keys are watched like those that we read ourselves, and so are sshd's host keys: the
+ * cloud hears of each change. */
 static int watch_files(const BoxConfig *c, const char *ca_file)
 {
     static const char *const inside[] = { AGENT_ENV_PATH,  SECBOX_ENV_PATH,     POLICY_PATH,

@@ -90,7 +90,9 @@ static void test_an_offer_is_read_as_it_was_written(void **state)
 /* The folder is a container's. */
 static void test_what_else_lies_there_is_no_offer(void **state)
 {
-    static const char *const texts[] = { "", "\n", "x\n", THUMBPRINT "x\n", THUMBPRINT "\n\n", "../../../../etc/shadow\n" };
+    static const char *const texts[] = {
+        "", "\n", "x\n", THUMBPRINT "x\n", THUMBPRINT "\n\n", "../../../../etc/shadow\n"
+    };
     _cleanup_(freep) char *path = path_join(*state, "strange"), *aim = path_join(*state, "aim");
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
