@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The keys of boxes' other roles, as their management keys name them (keys.vouch; lib/tunnel/voucher.h): each is in the audit
- * log as `device.keys-vouched`, an alarm where another key had the role, which ends. What may be claimed by that is in the registry. */
+ * log as `device.keys-vouched`, an alarm where another key had the role, which ends. What may be claimed by that is in the
+ * registry. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"
