@@ -25,6 +25,7 @@
 #include "gateway/devices/trust-roots.h"
 #include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
+#include "gateway/devices/vouchers.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway-files.h"
 #include "gateway/gateway-lease.h"
@@ -73,6 +74,7 @@ struct Gateway {
     UnsafeBinds *unsafe_binds;
     UnnamedRoots *unnamed_roots;
     HostKeys *host_keys;
+    Vouchers *vouchers;
     TrustRoots *trust_roots;
     Deployments *deployments;
     DeploymentsApi deployments_api;

@@ -21,7 +21,9 @@ static int load_devices(Gateway *g, const StoreRows *rows)
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
         if ((r = host_keys_adopt(g->host_keys, store_rows_get(rows, i, 0), store_rows_get(rows, i, 2))) >= 0)
-            r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0), store_rows_true(rows, i, 1));
+            if ((r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0),
+                                                store_rows_true(rows, i, 1))) >= 0)
+                r = vouchers_adopt(g->registry, store_rows_get(rows, i, 0), store_rows_get(rows, i, 3));
     return r;
 }
 

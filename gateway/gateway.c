@@ -138,6 +138,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         bundles_sweep(g->bundles);
         bundle_keys_sweep(g->bundle_keys);
         host_keys_sweep(g->host_keys);
+        vouchers_sweep(g->vouchers);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -284,9 +285,10 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
     g->unnamed_roots = unnamed_roots_new(g->store, g->conns);
     g->host_keys = host_keys_new(g->store, g->conns);
+    g->vouchers = vouchers_new(g->store, g->registry, g->conns);
     g->trust_roots = trust_roots_new(g->store, g->conns);
     if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots ||
-        !g->host_keys || !g->trust_roots)
+        !g->host_keys || !g->vouchers || !g->trust_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry, g->host_keys);
@@ -485,6 +487,7 @@ Gateway *gateway_free(Gateway *g)
     unsafe_binds_free(g->unsafe_binds);
     unnamed_roots_free(g->unnamed_roots);
     host_keys_free(g->host_keys);
+    vouchers_free(g->vouchers);
     trust_roots_free(g->trust_roots);
     device_accept_free(g->accept);
     audit_head_free(g->audit_head);

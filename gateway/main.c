@@ -32,7 +32,7 @@ int main(int argc, char **argv)
         .listen = "127.0.0.1:8080",
         .database = getenv(DATABASE_VARIABLE),
         .token_hours = "36",
-        .bootstrap_hours = "720",
+        .bootstrap_hours = "24",
         .accept_rate = "500",
     };
     if (argc == 3 && is_child(argv[1]))
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
         { "install-dir", "DIR", "what new boxes are installed from, as `make repo` makes it; served below /install/",
           .text = &s.install_dir },
         { "token-hours", "HOURS", "life of a device token (36)", .text = &s.token_hours },
-        { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", .text = &s.bootstrap_hours },
+        { "bootstrap-hours", "HOURS", "life of a bootstrap token (24)", .text = &s.bootstrap_hours },
         { "accept-rate", "N", "tunnels accepted in a second (500); boxes beyond that are told when to come back",
           .text = &s.accept_rate },
         { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)",

@@ -12,14 +12,25 @@
 #include "lib/event/daemon.h"
 #include "lib/tunnel/hello.h"
 #include "lib/tunnel/key-challenge.h"
+#include "lib/tunnel/voucher.h"
 #include "recovery-agent/config-choice.h"
 #include "recovery-agent/grant.h"
 #include "recovery-agent/round.h"
 #include "recovery-agent/status.h"
 
+/* For mgmt-agent to vouch for. With each connection, since the folder may be there only then; a box whose mgmt-agent is dead
+ * goes on with the key that it has. */
+static void offer_key(const Recovery *r)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_KEY_OFFER_PATH);
+    if (!path || key_offer_write(path, r->key, NULL) < 0)
+        log_debug("%s could not be written", path ? path : KEY_OFFER_NAME);
+}
+
 static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
 {
     const Recovery *r = userdata;
+    offer_key(r);
     _cleanup_(cJSON_Deletep) cJSON *hello = hello_new(r->config.device_id, "recovery", "recovery-agent"), *key = NULL;
     _cleanup_(freep) char *jwk = key_jwk(r->key), *proof = NULL;
     if (!hello || !jwk || json_parse_object(jwk, strlen(jwk), &key, NULL) < 0 ||

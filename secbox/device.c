@@ -109,6 +109,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
 {
     const Config *c = d->config;
     _cleanup_(freep) char *sessions = path_join(c->run_dir, "sessions.json");
+    _cleanup_(freep) char *offer = path_join(c->run_dir, KEY_OFFER_NAME);
     const BridgeTarget targets[] = { { .name = "ssh", .host = c->ssh_host, .port = c->ssh_port }, {} };
     const DeviceTunnelOptions options = {
         .role = "device",
@@ -117,6 +118,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
         .gateway_url = c->gateway_url,
         .device_id = c->device_id,
         .bootstrap = c->bootstrap,
+        .key_offer = offer,
         .ca_file = c->ca_file,
         .state_dir = d->state_dir,
         .sessions_path = sessions,
@@ -124,7 +126,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
         .events = &tunnel_events,
         .userdata = d,
     };
-    if (!sessions)
+    if (!sessions || !offer)
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     int r = dir_make(d->state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r >= 0)

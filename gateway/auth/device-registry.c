@@ -21,11 +21,13 @@ typedef struct Proof {
 
 typedef struct RoleEntry {
     char *thumbprint;
+    char *vouched; /* the key that the box's management key has named; NULL: none */
     Proof *proofs; /* PROOFS_MAX of them, or NULL before the first */
 } RoleEntry;
 
 typedef struct Device {
     bool blocked;
+    bool vouches; /* its agent names keys */
     RoleEntry roles[_ROLE_COUNT];
 } Device;
 
@@ -76,6 +78,7 @@ static void device_free(void *value)
     Device *d = value;
     for (Role i = 0; i < _ROLE_COUNT; i++) {
         free(d->roles[i].thumbprint);
+        free(d->roles[i].vouched);
         free(d->roles[i].proofs);
     }
     free(d);
@@ -151,8 +154,40 @@ void device_registry_remove_key(DeviceRegistry *r, const char *id, Role role)
         return;
     free(d->roles[role].thumbprint);
     free(d->roles[role].proofs);
-    d->roles[role] = (RoleEntry) {};
+    d->roles[role] = (RoleEntry) { .vouched = d->roles[role].vouched };
     r->n_keys--;
+}
+
+int device_registry_put_vouched(DeviceRegistry *r, const char *id, Role role, const char *thumbprint)
+{
+    Device *d = map_get(r->devices, id);
+    if (!d)
+        return -ENOENT;
+    char *copy = thumbprint ? strdup(thumbprint) : NULL;
+    if (thumbprint && !copy)
+        return -ENOMEM;
+    free(d->roles[role].vouched);
+    d->roles[role].vouched = copy;
+    return 0;
+}
+
+void device_registry_set_vouches(DeviceRegistry *r, const char *id, bool vouches)
+{
+    Device *d = map_get(r->devices, id);
+    if (d)
+        d->vouches = vouches;
+}
+
+bool device_registry_vouches(const DeviceRegistry *r, const char *id)
+{
+    const Device *d = map_get(r->devices, id);
+    return d && d->vouches;
+}
+
+bool device_registry_is_vouched(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint)
+{
+    const Device *d = map_get(r->devices, id);
+    return d && d->vouches && thumbprint && d->roles[role].vouched && secret_equal(d->roles[role].vouched, thumbprint);
 }
 
 void device_registry_remove(DeviceRegistry *r, const char *id)

@@ -36,6 +36,12 @@ int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked) 
 int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const char *thumbprint) _must_check_;
 /* Forgets the key of one role; one that is not there is no error. */
 void device_registry_remove_key(DeviceRegistry *r, const char *id, Role role);
+/* The key that the box's management key names for a role; NULL: none (any more). 0, -ENOMEM, -ENOENT. */
+int device_registry_put_vouched(DeviceRegistry *r, const char *id, Role role, const char *thumbprint) _must_check_;
+/* Whether the box's agent names keys: those of older versions never do. */
+void device_registry_set_vouches(DeviceRegistry *r, const char *id, bool vouches);
+bool device_registry_vouches(const DeviceRegistry *r, const char *id);
+bool device_registry_is_vouched(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint);
 /* Forgets a device and its keys; one that is not there is no error. */
 void device_registry_remove(DeviceRegistry *r, const char *id);
 bool device_registry_has_device(const DeviceRegistry *r, const char *id);

@@ -235,6 +235,7 @@ static void on_key_revoked(Request *c, const StoreRows *rows)
     }
     if (store_rows_count(rows) > 0 && role_parse(c->args[1], &role) >= 0) {
         device_registry_remove_key(api->registry, c->args[0], role);
+        (void) !device_registry_put_vouched(api->registry, c->args[0], role, NULL); /* that cannot fail */
         device_conns_replace_key(api->conns, c->args[0], role);
     }
     on_device(c, rows);

@@ -95,11 +95,11 @@ static void on_claimed(KeyClaim *k _unused_, int r, bool is_new _unused_, const 
         admit(c, c->device, c->hello, strlen(c->hello));
 }
 
-/* The first key of this role: the bootstrap token says whether it may. */
+/* Another key than this role has: the box's management key, or the bootstrap token, says whether it may. */
 static int claim(Challenge *c, const cJSON *hello, const char *text, const Key *key, Error *err)
 {
     const char *bootstrap = json_string(hello, "bootstrap");
-    if (strlen(bootstrap) > BOOTSTRAP_SIZE_MAX)
+    if (bootstrap && strlen(bootstrap) > BOOTSTRAP_SIZE_MAX)
         return error_set(err, EKEYREJECTED, "bootstrap.invalid", "the bootstrap token is no bootstrap token");
     c->hello = strdup(text);
     c->device = strdup(json_string(hello, "deviceId"));
@@ -108,7 +108,7 @@ static int claim(Challenge *c, const cJSON *hello, const char *text, const Key *
     const KeyClaimRequest request = {
         .device = c->device,
         .role = ROLE_RECOVERY,
-        .bootstrap = bootstrap,
+        .bootstrap = str_empty(bootstrap) ? NULL : bootstrap,
         .key = key,
         .peer = ws_conn_peer(c->ws),
     };
@@ -123,7 +123,7 @@ static int read_key(const cJSON *hello, Key **ret, Error *err)
     return key_from_jwk(jwk, strlen(jwk), ret, err);
 }
 
-/* 1: this key may speak for this device; 0: the bootstrap token has to say. The cheap checks come first. */
+/* 1: this key may speak for this device; 0: a claim has to say. The cheap checks come first. */
 static int check_key(Challenge *c, const cJSON *hello, const Key *key, Error *err)
 {
     const char *device = json_string(hello, "deviceId"), *proof = json_string(hello, "proof");
@@ -134,7 +134,8 @@ static int check_key(Challenge *c, const cJSON *hello, const Key *key, Error *er
     if (!device_id_is_valid(device))
         return error_set(err, EKEYREJECTED, "device.unknown", "the hello names no device");
     int r = device_registry_check(c->owner->claims->registry, device, ROLE_RECOVERY, thumbprint, err);
-    bool may_claim = r == -EKEYREJECTED && !str_empty(json_string(hello, "bootstrap"));
+    bool may_claim = r == -EKEYREJECTED && (!str_empty(json_string(hello, "bootstrap")) ||
+                                            device_registry_vouches(c->owner->claims->registry, device));
     if (r < 0 && !may_claim)
         return r;
     error_done(err);

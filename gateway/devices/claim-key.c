@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A claim takes two statements: one looks, the other registers the key, which only the first of several claims can. */
+/* A claim by bootstrap token takes two statements: one looks, the other registers the key, which only the first of several
+ * claims can. Of a box whose agent vouches for keys, the other roles need no token: what its management key has named is
+ * registered. */
 #include "gateway/devices/claim-key.h"
 
 #include <errno.h>
@@ -7,6 +9,7 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/devices/claim-enrolment.h"
+#include "gateway/devices/claim-way.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -18,7 +21,8 @@
 struct KeyClaim {
     const Claims *claims;
     Role role;
-    char hash[SHA256_HEX_SIZE]; /* of the bootstrap token */
+    ClaimWay way;
+    char hash[SHA256_HEX_SIZE]; /* of the bootstrap token; "": there is none */
     char *device, *thumbprint, *jwk, *peer;
     char *enrolment; /* the token, until it was asked about */
     cJSON *machine;
@@ -94,9 +98,43 @@ static void claim_accept(KeyClaim *k, bool is_new)
     error_done(&err);
 }
 
+/* The box was set up anew: what its former management key stood for has ended, and tunnels opened by that end with it. Whether
+ * its agent vouches is to be seen again. */
+static void forget_vouched(const KeyClaim *k, const StoreRows *rows)
+{
+    const Claims *cl = k->claims;
+    for (Role role = ROLE_DEVICE; role <= ROLE_RECOVERY; role++) {
+        (void) !device_registry_put_vouched(cl->registry, k->device, role, NULL); /* that cannot fail */
+        if (!store_rows_true(rows, 0, role == ROLE_DEVICE ? 1 : 2))
+            continue;
+        device_registry_remove_key(cl->registry, k->device, role);
+        device_conns_replace_key(cl->conns, k->device, role);
+    }
+    device_registry_set_vouches(cl->registry, k->device, false);
+}
+
+static int not_vouched(Error *err)
+{
+    return error_set(
+        err, EACCES, "claim.not-vouched",
+        "this key waits until mgmt-agent of its box has vouched for it, which it does by itself: mgmt-agent"
+        " has to be connected, and secbox and recovery-agent have to be as new as it is");
+}
+
+static void claim_refuse_unvouched(KeyClaim *k)
+{
+    Error err = {};
+    claim_end(k, not_vouched(&err), false, &err);
+    error_done(&err);
+}
+
 static void on_registered(KeyClaim *k, const StoreRows *rows)
 {
     Error err = {};
+    if (store_rows_count(rows) == 0 && k->way == CLAIM_BY_VOUCHER) {
+        claim_refuse_unvouched(k);
+        return;
+    }
     if (store_rows_count(rows) == 0) { /* another claim came between: look again */
         int r = claim_find_device(k, &err);
         if (r < 0)
@@ -106,14 +144,16 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
     }
     const LogField fields[] = { { "DEVICE", k->device }, {} };
     log_line(LOG_LEVEL_NOTICE, fields, "device %s claimed the role %s", k->device, role_name(k->role));
+    if (k->role == ROLE_MGMT)
+        forget_vouched(k, rows);
     /* the box was set up anew: tunnels opened with its former key end */
     device_conns_replace_key(k->claims->conns, k->device, k->role);
     claim_accept(k, true);
 }
 
-static void claim_register(KeyClaim *k, const char *bootstrap)
+/* bootstrap NULL: by a voucher */
+static int claim_query_register(KeyClaim *k, const char *bootstrap, Error *err)
 {
-    Error err = {};
     const NewDeviceKey key = {
         .device = k->device,
         .role = role_name(k->role),
@@ -121,13 +161,21 @@ static void claim_register(KeyClaim *k, const char *bootstrap)
         .jwk = k->jwk,
         .bootstrap = bootstrap,
     };
-    int r = claim_query(k, sql_device_key_register(&key), on_registered, &err);
+    return claim_query(k, bootstrap ? sql_device_key_register(&key) : sql_device_key_register_vouched(&key),
+                       on_registered, err);
+}
+
+static void claim_register(KeyClaim *k, const char *bootstrap)
+{
+    Error err = {};
+    int r = claim_query_register(k, bootstrap, &err);
     if (r < 0)
         claim_end(k, r, false, &err);
     error_done(&err);
 }
 
-static void claim_refuse_reused(KeyClaim *k, const char *known)
+/* Somebody has this box's bootstrap token, and it is not who uses the role now. */
+static void tell_reused(const KeyClaim *k, const char *known)
 {
     cJSON *detail = cJSON_CreateObject();
     if (json_add_string(detail, "role", role_name(k->role)) < 0 || json_add_string(detail, "known", known) < 0 ||
@@ -139,6 +187,11 @@ static void claim_refuse_reused(KeyClaim *k, const char *known)
                                                   .device = k->device,
                                                   .alarm = true,
                                                   .detail = detail });
+}
+
+static void claim_refuse_reused(KeyClaim *k, const char *known)
+{
+    tell_reused(k, known);
     claim_refuse(k, EEXIST, "device.bootstrap-reused",
                  "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
                  " give it a new bootstrap token");
@@ -218,12 +271,56 @@ static void on_device_found(KeyClaim *k, const StoreRows *rows)
         claim_register(k, b.id);
 }
 
+/* It is good for nothing in this role. But that somebody has it is worth an alarm, unless the role's own program is the only one
+ * that has come. */
+static void on_stolen_looked_at(KeyClaim *k, const StoreRows *rows)
+{
+    if (store_rows_count(rows) > 0) {
+        const BootstrapRow b = bootstrap_row(rows);
+        if (b.thumbprint && !str_equal(b.thumbprint, k->thumbprint))
+            tell_reused(k, b.thumbprint);
+    }
+    claim_refuse_unvouched(k);
+}
+
+/* An operator may have revoked it since. */
+static void on_again_looked_at(KeyClaim *k, const StoreRows *rows _unused_)
+{
+    Error err = {};
+    int r = device_registry_check(k->claims->registry, k->device, k->role, k->thumbprint, &err);
+    claim_end(k, r, false, &err);
+    error_done(&err);
+}
+
+static ClaimWay way_of(const KeyClaim *k)
+{
+    const DeviceRegistry *registry = k->claims->registry;
+    const ClaimView view = {
+        .role = k->role,
+        .agent_vouches = device_registry_vouches(registry, k->device),
+        .is_vouched = device_registry_is_vouched(registry, k->device, k->role, k->thumbprint),
+        .is_present = device_registry_check(registry, k->device, k->role, k->thumbprint, NULL) >= 0,
+    };
+    return claim_way(&view);
+}
+
 static int claim_find_device(KeyClaim *k, Error *err)
 {
+    const Statement look = sql_bootstrap(k->device, k->hash, role_name(k->role), k->thumbprint);
     /* anyone may ask: strangers get no more than half of the queue */
     if (++k->tries > CLAIM_TRIES || store_is_busy(k->claims->store))
         return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
-    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role), k->thumbprint), on_device_found, err);
+    k->way = way_of(k); /* at each try: the box's agent may have spoken */
+    switch (k->way) {
+    case CLAIM_BY_VOUCHER:
+        return claim_query_register(k, NULL, err);
+    case CLAIM_AGAIN:
+        return claim_query(k, look, on_again_looked_at, err);
+    case CLAIM_WAITS:
+        return *k->hash ? claim_query(k, look, on_stolen_looked_at, err) : not_vouched(err);
+    default:
+        return *k->hash ? claim_query(k, look, on_device_found, err) : not_vouched(err);
+    }
 }
 
 int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
@@ -241,7 +338,8 @@ int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_
     k->machine = request->machine ? cJSON_Duplicate(request->machine, true) : NULL;
     int r = -ENOMEM;
     if (k->device && k->thumbprint && k->jwk && k->peer && (k->enrolment || !request->enrolment) &&
-        (k->machine || !request->machine) && sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0)
+        (k->machine || !request->machine) &&
+        (!request->bootstrap || sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0))
         r = claim_find_device(k, err);
     if (r < 0) {
         key_claim_free(k);

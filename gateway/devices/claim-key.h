@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A bootstrap token is good once for each role: the first key that comes with it is the key, and the same key
- * may come again. Another key is refused and raised as an alarm. */
+/* A bootstrap token is good once, for the management key: the first key that comes with it is the key, and the same key may come
+ * again. Another key is refused and raised as an alarm. Keys of other roles are taken when the management key has named them
+ * (gateway/devices/vouchers.h); by the token, once for each role, only of boxes whose agent is too old for that. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"
@@ -19,7 +20,7 @@ typedef struct KeyClaim KeyClaim;
 typedef struct KeyClaimRequest {
     const char *device; /* a valid id */
     Role role;
-    const char *bootstrap; /* as the box sent it */
+    const char *bootstrap; /* as the box sent it; NULL: it sent none, which is no claim of ROLE_MGMT */
     const Key *key;        /* whose possession is proved */
     const char *peer;      /* for the alarm */
     const char
@@ -28,7 +29,7 @@ typedef struct KeyClaimRequest {
 } KeyClaimRequest;
 
 /* r = 0: the key is registered, and may speak for the device; is_new when it was not before. Otherwise negative:
- * -EKEYREJECTED bootstrap.invalid, bootstrap.expired; -EACCES device.blocked; -EEXIST device.bootstrap-reused;
+ * -EKEYREJECTED bootstrap.invalid, bootstrap.expired; -EACCES device.blocked, claim.not-vouched; -EEXIST device.bootstrap-reused;
  * enrolment.*; store.*. Runs once, from the loop; the claim is over and freed afterwards. */
 typedef void (*key_claim_done_t)(KeyClaim *k, int r, bool is_new, const Error *err, void *userdata);
 

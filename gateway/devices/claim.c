@@ -80,12 +80,12 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
     const char *proof = json_string(body, "proof"), *enrolment = json_string(body, "enrolment");
-    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 || str_empty(bootstrap) ||
-        strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof ||
-        (enrolment && (k->role != ROLE_MGMT || strlen(enrolment) > BOOTSTRAP_SIZE_MAX)))
+    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 ||
+        (str_empty(bootstrap) && k->role == ROLE_MGMT) || strlen(bootstrap ? bootstrap : "") > BOOTSTRAP_SIZE_MAX ||
+        !proof || (enrolment && (k->role != ROLE_MGMT || strlen(enrolment) > BOOTSTRAP_SIZE_MAX)))
         return error_set(err, EINVAL, "claim.malformed",
-                         "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof; only with the"
-                         " role mgmt it may hold an enrolment token");
+                         "a claim needs deviceId, role (mgmt, device or recovery) and proof; with the role mgmt also"
+                         " bootstrap, and only with that it may hold an enrolment token");
     _cleanup_(key_freep) Key *key = NULL;
     int r = device_proof_check(cl->tokens, proof, CLAIM_PATH, NULL, &key, &k->proof_id, err);
     if (r < 0)
@@ -97,7 +97,7 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
     const KeyClaimRequest request = {
         .device = device,
         .role = k->role,
-        .bootstrap = bootstrap,
+        .bootstrap = str_empty(bootstrap) ? NULL : bootstrap,
         .key = key,
         .peer = http_peer(c->exchange),
         .enrolment = enrolment,

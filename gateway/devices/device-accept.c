@@ -38,11 +38,13 @@ static int say_welcome(const DeviceAccept *a, DeviceConn *s)
 {
     char connection[CONNECTION_KEY_SIZE];
     device_conn_key(connection, s->number);
+    _cleanup_(freep) char *nonce = s->role == ROLE_MGMT ? device_conn_nonce(s) : NULL;
     const TunnelWelcome w = {
         .device = s->device,
         .connection = connection,
         .spread_seconds = admission_spread(a->admission, device_registry_keys(a->registry)),
         .audit_head = audit_head_get(a->audit),
+        .nonce = nonce,
     };
     return tunnel_welcome(s->ws, &w);
 }

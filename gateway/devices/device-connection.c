@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/encode.h"
 #include "lib/base/strv.h"
+#include "lib/data/digest.h"
 #include "lib/data/json.h"
 
 static int tunnel_key(char **ret, const char *device, Role role)
@@ -22,12 +24,22 @@ void device_conn_key(char buf[static CONNECTION_KEY_SIZE], uint64_t number)
     snprintf(buf, CONNECTION_KEY_SIZE, "c-%" PRIx64, number);
 }
 
+/* Made anew when it is wanted: 20,000 connections would keep one each. */
+char *device_conn_nonce(const DeviceConn *s)
+{
+    uint8_t digest[SHA256_SIZE];
+    if (hmac_sha256(s->conns->nonce_secret, sizeof(s->conns->nonce_secret), &s->number, sizeof(s->number), digest) < 0)
+        return NULL;
+    return base64url_encode(digest, sizeof(digest));
+}
+
 DeviceConns *device_conns_new(sd_event *event, Store *store, const DeviceTokens *tokens)
 {
     DeviceConns *cs = calloc(1, sizeof(*cs));
     if (!cs)
         return NULL;
     *cs = (DeviceConns) { .event = event, .store = store, .tokens = tokens };
+    random_bytes(cs->nonce_secret, sizeof(cs->nonce_secret));
     cs->connections = map_new(NULL);
     cs->tunnels = map_new(NULL);
     cs->streams = map_new(box_streams_free);

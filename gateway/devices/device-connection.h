@@ -66,6 +66,8 @@ const char *device_conn_device(const DeviceConn *s);
 Role device_conn_role(const DeviceConn *s);
 /* Never the same twice while the program runs; above 0. */
 uint64_t device_conn_number(const DeviceConn *s);
+/* What only the box at this connection has been told, for what it signs: a new string, NULL when out of memory. */
+char *device_conn_nonce(const DeviceConn *s);
 /* The highest deployment version that the box has spoken of. */
 uint64_t device_conn_version_floor(const DeviceConn *s);
 /* Whether agent.status has come through it, and whether that said that the agent takes this order. */

@@ -38,16 +38,24 @@ int verb_devices_bootstrap(int argc, char **argv, void *userdata)
                : fleet_show_bootstrap(fleet, argv[0], "may be set up anew, and its former token is void", reply.body);
 }
 
+/* Whether the box's management key has named this one; "-" where there is nobody to do so. */
+static const char *is_vouched(const cJSON *vouched, const cJSON *key)
+{
+    if (!vouched || str_equal(key->string, "mgmt"))
+        return "-";
+    return str_equal(json_string(vouched, key->string), cJSON_GetStringValue(key)) ? "yes" : "no";
+}
+
 static char *keys_text(const cJSON *device)
 {
-    static const char *const headers[] = { "ROLE", "THUMBPRINT", NULL };
+    static const char *const headers[] = { "ROLE", "THUMBPRINT", "VOUCHED", NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
-    const cJSON *key;
+    const cJSON *vouched = cJSON_GetObjectItemCaseSensitive(device, "vouched"), *key;
 
     if (!table)
         return NULL;
     cJSON_ArrayForEach(key, cJSON_GetObjectItemCaseSensitive(device, "keys"))
-        if (table_row(table, key->string, cJSON_GetStringValue(key)) < 0)
+        if (table_row(table, key->string, cJSON_GetStringValue(key), is_vouched(vouched, key)) < 0)
             return NULL;
     return table_rows(table) > 0 ? table_print(table, 0) : strdup("it has claimed no key yet\n");
 }

@@ -56,6 +56,7 @@ int tunnel_welcome(WsConn *ws, const TunnelWelcome *w)
     if (!m || json_add_string(m, "deviceId", w->device) < 0 ||
         json_add_string(m, "serverTime", timestamp_format(realtime_usec(), now)) < 0 ||
         json_add_string(m, "connection", w->connection) < 0 || json_add_string(m, "auditHead", w->audit_head) < 0 ||
+        json_add_string(m, "nonce", w->nonce) < 0 ||
         (w->spread_seconds > 0 && json_add_int(m, "spreadSeconds", w->spread_seconds) < 0))
         return -ENOMEM;
     _cleanup_(freep) char *text = json_print(m);

@@ -25,6 +25,7 @@ typedef struct TunnelWelcome {
     const char *connection; /* its name */
     int spread_seconds;     /* 0: nothing is said about it */
     const char *audit_head; /* NULL: the same */
+    const char *nonce;      /* for lib/tunnel/voucher.h; likewise */
 } TunnelWelcome;
 
 int tunnel_welcome(WsConn *ws, const TunnelWelcome *w) _must_check_;

@@ -34,7 +34,7 @@ Statement sql_device(const char *id)
         " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
         " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
         " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
-        " WHERE k.device = devices.id), 'hostKeys', NULLIF(host_keys, '{}'),"
+        " WHERE k.device = devices.id), 'vouched', vouched, 'hostKeys', NULLIF(host_keys, '{}'),"
         " 'waiting', (SELECT jsonb_build_object('sha256', w.sha256, 'requestedBy', w.requested_by, 'reason', w.reason,"
         " 'createdAt', secbox_time(w.created_at)) FROM waiting_pushes w WHERE w.device = devices.id)"
         ")) FROM devices WHERE id = $1",
@@ -129,7 +129,7 @@ Statement sql_device_seen(const char *id)
 
 Statement sql_devices_known(void)
 {
-    return (Statement) { .sql = "SELECT id, blocked, host_keys::text FROM devices" };
+    return (Statement) { .sql = "SELECT id, blocked, host_keys::text, vouched::text FROM devices" };
 }
 
 Statement sql_device_keys(void)
@@ -173,6 +173,8 @@ Statement sql_device_key_revoke(const char *id, const char *role, const char *ac
     return STATEMENT("WITH k AS (DELETE FROM device_keys WHERE device = $1 AND role = $2 RETURNING role, thumbprint),"
                      " b AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL"
                      " AND EXISTS (SELECT 1 FROM k)),"
+                     " v AS (UPDATE devices SET vouched = vouched - $2::text,"
+                     " revoked_keys = revoked_keys || to_jsonb(thumbprint) FROM k WHERE id = $1),"
                      " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'device.key-revoked', $1,"
                      " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
                      " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
@@ -180,18 +182,64 @@ Statement sql_device_key_revoke(const char *id, const char *role, const char *ac
                      sql_text(id), sql_text(role), sql_text(actor));
 }
 
+/* What one role's row becomes: $1 device, $2 role, $3 thumbprint, $4 JWK; what it returns. */
+#define KEY_TAKEN                                                                                                      \
+    " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"                  \
+    " bootstrap = excluded.bootstrap, claimed_at = now()"
+
 Statement sql_device_key_register(const NewDeviceKey *k)
+{
+    return STATEMENT(
+        "WITH k AS ("
+        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+        " SELECT $1, $2, $3, $4::jsonb, $5::bigint FROM devices d WHERE d.id = $1"
+        " AND ($2 = 'mgmt' OR d.vouched IS NULL)" KEY_TAKEN
+        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+        /* the box is set up anew: nothing that its former management key stood for is left */
+        " e AS (DELETE FROM device_keys o USING k, devices d WHERE k.role = 'mgmt' AND o.device = k.device"
+        " AND o.role <> 'mgmt' AND d.id = k.device AND d.vouched IS NOT NULL RETURNING o.role),"
+        " d AS (UPDATE devices SET vouched = NULL, revoked_keys = '[]' FROM k WHERE id = k.device"
+        " AND k.role = 'mgmt'),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT 'device:' || device, 'device.claimed', device, jsonb_strip_nulls(jsonb_build_object("
+        "'role', role, 'thumbprint', thumbprint, 'ended', (SELECT jsonb_agg(e.role ORDER BY e.role) FROM e)))"
+        " FROM k UNION ALL SELECT 'device:' || device, 'claim.legacy-bootstrap', device,"
+        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k WHERE role <> 'mgmt')"
+        " SELECT device, EXISTS (SELECT FROM e WHERE e.role = 'device'),"
+        " EXISTS (SELECT FROM e WHERE e.role = 'recovery') FROM k",
+        sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk), sql_text(k->bootstrap));
+}
+
+Statement sql_device_key_register_vouched(const NewDeviceKey *k)
 {
     return STATEMENT("WITH k AS ("
                      " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
-                     " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
-                     " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
-                     " bootstrap = excluded.bootstrap, claimed_at = now()"
-                     " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+                     " SELECT $1, $2, $3, $4::jsonb, m.bootstrap FROM devices d JOIN device_keys m ON m.device = d.id"
+                     " AND m.role = 'mgmt' WHERE d.id = $1 AND NOT d.blocked AND d.vouched->>$2 = $3" KEY_TAKEN
+                     " RETURNING device, role, thumbprint),"
                      " a AS (INSERT INTO audit(actor, action, device, detail)"
                      " SELECT 'device:' || device, 'device.claimed', device,"
-                     " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+                     " jsonb_build_object('role', role, 'thumbprint', thumbprint, 'vouched', true) FROM k)"
                      " SELECT device FROM k",
-                     sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk),
-                     sql_text(k->bootstrap));
+                     sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk));
+}
+
+Statement sql_device_vouch(const char *id, const char *keys)
+{
+    return STATEMENT(
+        "WITH o AS (SELECT id AS name, vouched AS was, coalesce(vouched, '{}') || coalesce((SELECT "
+        "jsonb_object_agg(key,"
+        " value) FROM jsonb_each($2::jsonb) WHERE NOT revoked_keys @> value), '{}') AS become FROM devices"
+        " WHERE id = $1 FOR UPDATE),"
+        " d AS (UPDATE devices SET vouched = become FROM o WHERE id = name AND was IS DISTINCT FROM become RETURNING "
+        "id),"
+        " e AS (DELETE FROM device_keys k USING o WHERE k.device = name AND k.role IN ('device', 'recovery')"
+        " AND become->>k.role <> k.thumbprint RETURNING k.role, k.thumbprint),"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'device:' || name, "
+        "'device.keys-vouched',"
+        " name, EXISTS (SELECT FROM e), jsonb_strip_nulls(jsonb_build_object('keys', become, 'ended',"
+        " (SELECT jsonb_object_agg(e.role, e.thumbprint) FROM e))) FROM o JOIN d ON id = name)"
+        " SELECT name, become->>'device', become->>'recovery', EXISTS (SELECT FROM e WHERE role = 'device'),"
+        " EXISTS (SELECT FROM e WHERE role = 'recovery') FROM o",
+        sql_text(id), sql_text(keys));
 }

@@ -50,7 +50,8 @@ Statement sql_device_seen(const char *id);
 /* Forgets the key of one role, and makes the bootstrap token void, by which it could be claimed again. Answers with 0 id, 1 the
  * device as JSON, 2 the role; no row: no such device; NULL as 2: it has no such key. */
 Statement sql_device_key_revoke(const char *id, const char *role, const char *actor);
-/* What has to be known to let boxes in: 0 id, 1 whether it is blocked, 2 its host keys, a JSON object; 0 device, 1 role,
+/* What has to be known to let boxes in: 0 id, 1 whether it is blocked, 2 its host keys, a JSON object, 3 the
+ * keys that its management key has named, likewise, NULL while it never has; 0 device, 1 role,
  * 2 thumbprint. */
 Statement sql_devices_known(void);
 Statement sql_device_keys(void);
@@ -76,5 +77,14 @@ typedef struct NewDeviceKey {
     const char *bootstrap; /* id of the token that it came with */
 } NewDeviceKey;
 
-/* 0 device: none when a key of the same bootstrap token is there. */
+/* 0 device: none when a key of the same bootstrap token is there. The management key of a box that is set up anew ends every other
+ * key of the box, where its agent has vouched for them; a key of another role is in the audit log as
+ * `claim.legacy-bootstrap`. Also 1 and 2 whether a key of `device` or `recovery` has ended. */
 Statement sql_device_key_register(const NewDeviceKey *k);
+/* The same for a key that the box's management key has named, without a bootstrap token (`bootstrap` is not read): none when
+ * it is not named any more. */
+Statement sql_device_key_register_vouched(const NewDeviceKey *k);
+/* The management key names keys: an object of thumbprints by role; what it does not name stays as it was, and one that an
+ * operator has revoked is left out. Other keys of these roles end. 0 id, 1 and 2 the keys of `device` and `recovery` that are
+ * named now, 3 and 4 whether another key of those roles has ended; no row: no such device. */
+Statement sql_device_vouch(const char *id, const char *keys);

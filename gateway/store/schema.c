@@ -222,6 +222,9 @@ static const SchemaStep schema_steps[] = {
     { 26, schema_trust_roots },
     { 27, schema_sign_ins },
     { 28, schema_media_tokens },
+    /* By role, the key that the box's management key has named: null while its agent has never named any. And the keys that
+     * operators have revoked since the box claimed its management key. */
+    { 29, "ALTER TABLE devices ADD COLUMN vouched jsonb, ADD COLUMN revoked_keys jsonb NOT NULL DEFAULT '[]';\n" },
     {},
 };
 

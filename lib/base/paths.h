@@ -67,6 +67,10 @@
 #define LINK_FAULT_PATH LINK_RUN_DIR "/" CONFIG_FAULT_NAME
 #define RECOVERY_FAULT_PATH RUN_DIR "/recovery/" CONFIG_FAULT_NAME
 #define SECBOX_FAULT_PATH SECBOX_RUN_DIR "/" CONFIG_FAULT_NAME
+/* the thumbprint of its key, for mgmt-agent to vouch for (lib/tunnel/voucher.h), likewise in its own folder */
+#define KEY_OFFER_NAME "key-offer"
+#define RECOVERY_KEY_OFFER_PATH RUN_DIR "/recovery/" KEY_OFFER_NAME
+#define SECBOX_KEY_OFFER_PATH SECBOX_RUN_DIR "/" KEY_OFFER_NAME
 /* "SERVER BOOT": a time of the gateway's and CLOCK_BOOTTIME then, in microseconds; what doctor judges the clock by */
 #define GATEWAY_TIME_PATH RUN_DIR "/recovery/gateway-time"
 /* there while the box may be paired: secbox-pairing runs then */

@@ -352,6 +352,20 @@ static void status_push(FILE *out, const cJSON *status)
     status_line(out, report_last_label(member(status, "last")), report_result_line(member(status, "last")));
 }
 
+/* What secbox and recovery-agent wait for, until the management tunnel has been up with their keys. */
+static void status_keys(FILE *out, const cJSON *status)
+{
+    const cJSON *keys = member_object(status, "keys");
+    const char *secbox = json_string(keys, "device"), *recovery = json_string(keys, "recovery");
+
+    if (keys)
+        status_line(out, "keys",
+                    str_format("secbox %.8s, recovery-agent %.8s: %s", or_dash(secbox), or_dash(recovery),
+                               json_bool(member(status, "link"), "connected", false)
+                                   ? "vouched for"
+                                   : "a new one waits for the management tunnel, to be vouched for"));
+}
+
 /* The last update of the packages that look after the box, if there was one. */
 static void status_agent_update(FILE *out, const cJSON *update)
 {
@@ -431,6 +445,7 @@ char *report_status(const cJSON *status)
         return NULL;
     status_programs(out, status);
     status_link(out, member(status, "link"));
+    status_keys(out, status);
     status_push(out, status);
     status_agent_update(out, member_object(status, "agentUpdate"));
     if (member_object(status, "error"))

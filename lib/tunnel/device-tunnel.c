@@ -11,6 +11,7 @@
 #include "lib/tunnel/hello.h"
 #include "lib/tunnel/identity.h"
 #include "lib/tunnel/message.h"
+#include "lib/tunnel/voucher.h"
 
 /* one program of a box is enough */
 #define KEEPS_MARK "mgmt"
@@ -18,6 +19,7 @@
 struct DeviceTunnel {
     cJSON *(*machine)(void *userdata);
     char *device_id, *role, *program;
+    char *nonce; /* of the gateway, for this connection; NULL: it gave none */
     Identity *identity;
     Tunnel *tunnel;
     Bridge *bridge;
@@ -45,6 +47,9 @@ static const char *get_token(Tunnel *t _unused_, void *userdata)
 static void on_up(Tunnel *t _unused_, const cJSON *welcome, void *userdata)
 {
     DeviceTunnel *d = userdata;
+    const char *nonce = json_string(welcome, "nonce");
+    free(d->nonce);
+    d->nonce = nonce ? strdup(nonce) : NULL;
     if (d->mark)
         audit_mark_take(d->mark, welcome);
     d->events->on_up(d, welcome, d->userdata);
@@ -172,6 +177,7 @@ static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, con
         .bootstrap = o->bootstrap,
         .enrolment = o->enrolment,
         .machine = o->machine ? machine : NULL,
+        .key_offer = o->key_offer,
         .cloud_key = o->cloud_key,
         .ca_file = o->ca_file,
         .state_dir = o->state_dir,
@@ -230,6 +236,7 @@ DeviceTunnel *device_tunnel_free(DeviceTunnel *d)
     identity_free(d->identity);
     audit_mark_free(d->mark);
     free(d->device_id);
+    free(d->nonce);
     free(d->role);
     free(d->program);
     free(d);
@@ -259,6 +266,29 @@ unsigned device_tunnel_sessions(const DeviceTunnel *d)
 const char *device_tunnel_token(const DeviceTunnel *d)
 {
     return d && d->identity ? identity_token(d->identity) : NULL;
+}
+
+int device_tunnel_vouch(DeviceTunnel *d, const char *device_key, const char *recovery_key)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("keys.vouch"), *key = NULL;
+    _cleanup_(freep) char *signature = NULL, *jwk = NULL;
+    if (!device_tunnel_is_up(d))
+        return -ENOTCONN;
+    if (!d->nonce)
+        return -EOPNOTSUPP;
+    const Voucher v = {
+        .nonce = d->nonce, .device = d->device_id, .device_key = device_key, .recovery_key = recovery_key
+    };
+    int r = voucher_sign(identity_key(d->identity), &v, &signature);
+    if (r < 0)
+        return r;
+    jwk = key_jwk(identity_key(d->identity));
+    if (!m || !jwk || json_parse_object(jwk, strlen(jwk), &key, NULL) < 0 ||
+        json_add_string(m, "deviceId", d->device_id) < 0 || json_add_string(m, "device", device_key) < 0 ||
+        json_add_string(m, "recovery", recovery_key) < 0 || json_add_item(m, "key", TAKE_PTR(key)) < 0 ||
+        json_add_string(m, "signature", signature) < 0)
+        return -ENOMEM;
+    return tunnel_send_json(d->tunnel, m);
 }
 
 Tunnel *device_tunnel_get(DeviceTunnel *d)

@@ -36,8 +36,9 @@ typedef struct DeviceTunnelOptions {
     const char *program; /* named in hello and in the sessions file */
     const char *cloud_url, *gateway_url, *device_id;
     const char *bootstrap; /* may be NULL once claimed */
-    const char *enrolment; /* and the next three: as in IdentityOptions */
+    const char *enrolment; /* and the next four: as in IdentityOptions */
     cJSON *(*machine)(void *userdata);
+    const char *key_offer;
     const char *cloud_key;
     const char *ca_file;         /* NULL = the system's authorities */
     const char *state_dir;       /* of the identity */
@@ -62,5 +63,8 @@ void device_tunnel_show_in(DeviceTunnel *d, const char *sessions_path);
 unsigned device_tunnel_sessions(const DeviceTunnel *d);
 /* The current device token or NULL; borrowed until on_token. */
 const char *device_tunnel_token(const DeviceTunnel *d);
+/* Names the keys of the box's other roles by this one's (lib/tunnel/voucher.h); NULL: nothing is said of that role. -ENOTCONN;
+ * -EOPNOTSUPP where the gateway is too old for it; -EINVAL, -ENOBUFS, -ENOMEM. */
+int device_tunnel_vouch(DeviceTunnel *d, const char *device_key, const char *recovery_key) _must_check_;
 /* Borrowed: to send through it. */
 Tunnel *device_tunnel_get(DeviceTunnel *d);

@@ -19,6 +19,7 @@
 #include "lib/event/backoff.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/refusal.h"
+#include "lib/tunnel/voucher.h"
 
 #define CLAIM_PATH "/api/device/claim"
 #define REFRESH_PATH "/api/device/refresh-jwt"
@@ -52,7 +53,7 @@ struct Identity {
     sd_event *event;
     HttpClient *http;
     char *role, *base_url, *device_id, *bootstrap, *ca_file, *token_path;
-    char *enrolment, *cloud_key;
+    char *enrolment, *cloud_key, *key_offer;
     cJSON *(*machine)(void *userdata);
     uid_t uid;
     gid_t gid;
@@ -91,6 +92,7 @@ static void identity_release(Identity *i)
     secret_free(i->bootstrap);
     secret_free(i->enrolment);
     free(i->cloud_key);
+    free(i->key_offer);
     free(i->role);
     free(i->base_url);
     free(i->device_id);
@@ -181,7 +183,7 @@ static int copy_options(Identity *i, const IdentityOptions *o)
     if (!i->base_url || !i->token_path || copy_setting(&i->role, o->role) < 0 ||
         copy_setting(&i->device_id, o->device_id) < 0 || copy_setting(&i->bootstrap, o->bootstrap) < 0 ||
         copy_setting(&i->ca_file, o->ca_file) < 0 || copy_setting(&i->enrolment, o->enrolment) < 0 ||
-        copy_setting(&i->cloud_key, o->cloud_key) < 0)
+        copy_setting(&i->cloud_key, o->cloud_key) < 0 || copy_setting(&i->key_offer, o->key_offer) < 0)
         return -ENOMEM;
     i->machine = o->machine;
     i->uid = o->uid;
@@ -237,6 +239,13 @@ static void load_token(Identity *i)
         return;
 }
 
+/* It is done again with each claim: the folder may be there only then. */
+static void offer_key(const Identity *i)
+{
+    if (i->key_offer && key_offer_write(i->key_offer, i->key, NULL) < 0)
+        return;
+}
+
 int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *options, Identity **ret, Error *err)
 {
     _cleanup_(identity_freep) Identity *i = NULL;
@@ -262,9 +271,15 @@ int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *optio
     r = key_load_or_make(key_path, options->uid, options->gid, &i->key, err);
     if (r < 0)
         return r;
+    offer_key(i);
     load_token(i);
     *ret = TAKE_PTR(i);
     return 0;
+}
+
+const Key *identity_key(const Identity *i)
+{
+    return i->key;
 }
 
 const char *identity_token(const Identity *i)
@@ -406,6 +421,14 @@ static bool is_waiting(const cJSON *body)
     return str_equal(json_string(error, "id"), "enrolment.pending");
 }
 
+/* Until this box's mgmt-agent has vouched for the key: then it is good, also where no bootstrap token is, or a wrong one. */
+static bool may_be_vouched(const Identity *i, const cJSON *body)
+{
+    const char *id = json_string(cJSON_GetObjectItemCaseSensitive(body, "error"), "id");
+
+    return i->claiming && i->key_offer && id && (str_equal(id, "claim.not-vouched") || str_starts(id, "bootstrap."));
+}
+
 static void refused(Identity *i, const HttpResponse *response, cJSON *body)
 {
     _cleanup_(error_done) Error err = {};
@@ -420,7 +443,7 @@ static void refused(Identity *i, const HttpResponse *response, cJSON *body)
     (void) error_prefix(&err, -EACCES, "%s (HTTP %d)", what, response->status);
     if (is_waiting(body))
         i->network = NETWORK_BACKOFF; /* the cloud says when, and nothing is wrong */
-    if (response->status == 429 || response->status >= 500 || is_waiting(body)) {
+    if (response->status == 429 || response->status >= 500 || is_waiting(body) || may_be_vouched(i, body)) {
         fail_network(i, response->retry_after_usec, &err);
         return;
     }
@@ -430,7 +453,7 @@ static void refused(Identity *i, const HttpResponse *response, cJSON *body)
         try_now(i);
         return;
     }
-    if (!i->claiming && response->status == 401 && i->bootstrap) {
+    if (!i->claiming && response->status == 401 && (i->bootstrap || i->key_offer)) {
         /* this token will not come back to life, and the same key may claim again */
         i->claim_again = true;
         try_now(i);
@@ -527,6 +550,7 @@ static int start_claim(Identity *i, Error *err)
 
     if (!url)
         return error_from_errno(err, -ENOMEM, "cannot make a claim");
+    offer_key(i);
     r = jwt_sign_proof(i->key, "POST", url, NULL, server_now(i), &proof, err);
     if (r < 0)
         return r;
@@ -558,7 +582,7 @@ static void try_over_http(Identity *i)
     int r;
 
     i->claiming = !i->token || i->claim_again;
-    if (i->claiming && !i->bootstrap) {
+    if (i->claiming && !i->bootstrap && !i->key_offer) {
         (void) bad_config(&err, "BOOTSTRAP", "is missing, and this box has no device token to go on with");
         fail_until(i, USEC_INFINITY, &err);
         return;

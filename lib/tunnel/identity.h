@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/data/key.h"
 #include "lib/http/client.h"
 
 typedef struct Identity Identity;
@@ -21,6 +22,9 @@ typedef struct IdentityOptions {
     const char
         *enrolment; /* the token by which the claim asks to be let in; NULL: the bootstrap token is known there */
     cJSON *(*machine)(void *userdata); /* what it then says of this machine: a new object; NULL when out of memory */
+    const char
+        *key_offer; /* where mgmt-agent looks for this role's key, to vouch for it (lib/tunnel/voucher.h): then no
+                              bootstrap token is needed where it does; NULL: it is the role that vouches */
     const char *cloud_key; /* claims go to a cloud with this public key alone (HttpRequest.peer_key); may be NULL */
     const char *ca_file;
     const char *state_dir;
@@ -43,6 +47,8 @@ DEFINE_CLEANUP(Identity, identity_free)
 /* Gets a token if there is none that is fresh: claims or refreshes over HTTP, retrying by itself with backoff. A stored
  * one that is fresh is announced by on_token, too. Callbacks come from the loop only, and may free the identity. */
 void identity_start(Identity *i);
+/* Borrowed. */
+const Key *identity_key(const Identity *i);
 /* The current token or NULL; borrowed until on_token. */
 const char *identity_token(const Identity *i);
 /* The server refused the token: gets another over HTTP (once; after further refusals it backs off from 10 min, full

@@ -289,6 +289,18 @@ static int add_link(const Agent *a, cJSON *o)
     return a->link_status ? 0 : json_add_bool(link, "connected", false);
 }
 
+/* Of secbox and of recovery-agent, where they show one. */
+static int add_keys(cJSON *o)
+{
+    cJSON *keys = cJSON_CreateObject();
+
+    if (!keys || agent_add_keys(keys) < 0) {
+        cJSON_Delete(keys);
+        return -ENOMEM;
+    }
+    return json_add_item(o, "keys", keys);
+}
+
 /* Absent before the first look. */
 static int add_health(const Agent *a, cJSON *o)
 {
@@ -333,8 +345,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
     cJSON *status = cJSON_CreateObject();
 
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
-        json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
-        add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
+        json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_keys(status) < 0 ||
+        add_current(status) < 0 || add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
         (project_is_own() ? add_watched(a, status) : json_add_string(status, "project", project_selected())) < 0 ||
         add_agent_update(a, status) < 0 || add_health(a, status) < 0 ||

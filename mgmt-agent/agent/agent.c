@@ -179,6 +179,7 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         agent_deliver_result(a, result, from_cloud, requester);
     if (result) {
         box_config_look(a->config);
+        agent_vouch(a); /* the folder in which secbox shows its key may be new */
         agent_tell_cloud(a);
     }
     if (of_project)

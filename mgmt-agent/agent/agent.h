@@ -144,6 +144,13 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
 /* agent.status, when a tunnel is up: after each change of where this box stands. */
 void agent_tell_cloud(Agent *a);
 
+/* key-vouch.c: where other roles' programs leave what their keys are; ends with NULL. */
+extern const char *const key_offer_paths[];
+/* Tells the cloud which they are, so that it takes no others (lib/tunnel/voucher.h): when a tunnel is up, and when they change. */
+void agent_vouch(const Agent *a);
+/* "device" and "recovery", their thumbprints, where they are there. 0 or -ENOMEM. */
+int agent_add_keys(cJSON *o) _must_check_;
+
 /* Does so after a while; any job that starts before puts it off to its end. */
 void agent_follow_later(Agent *a, usec_t delay);
 /* A job on what the journal or the store holds, asked for by nobody; it is tried again when it cannot be started. */

@@ -42,8 +42,8 @@ static int read_agent_env(char **ret_text, EnvFile **ret, Error *err)
     return r;
 }
 
-/* The files of other programs' faults are watched like those that we read ourselves, and so are sshd's host keys: the cloud hears
- * of each change. */
+/* The files of other programs' faults and keys are watched like those that we read ourselves, and so are sshd's host keys: the
+ * cloud hears of each change. */
 static int watch_files(const BoxConfig *c, const char *ca_file)
 {
     static const char *const inside[] = { AGENT_ENV_PATH,  SECBOX_ENV_PATH,     POLICY_PATH,
@@ -52,6 +52,9 @@ static int watch_files(const BoxConfig *c, const char *ca_file)
 
     for (size_t i = 0; i < ELEMENTSOF(inside); i++)
         if (strv_take(&paths, path_in_root(inside[i])) < 0)
+            return -ENOMEM;
+    for (size_t i = 0; key_offer_paths[i]; i++)
+        if (strv_take(&paths, path_in_root(key_offer_paths[i])) < 0)
             return -ENOMEM;
     for (size_t i = 0; ssh_host_key_paths[i]; i++)
         if (strv_take(&paths, path_in_root(ssh_host_key_paths[i])) < 0)
@@ -183,6 +186,7 @@ static void on_change(void *userdata)
     box_config_look(c);
     box_config_hand_over(c);
     pairing_look(c->agent->pairing);
+    agent_vouch(c->agent);
     agent_tell_cloud(c->agent);
 }
 

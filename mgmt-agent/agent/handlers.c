@@ -408,6 +408,7 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
     if (!connected || same)
         return;
     host_health_connected(a->health);
+    agent_vouch(a);
     agent_tell_cloud(a);
     if (store_load_unacked(&unacked, NULL) == 0 && unacked)
         control_send(c, unacked);

@@ -74,6 +74,18 @@ void link_from_cloud(Link *l, const cJSON *message, const char *text)
                     strerror(-r));
 }
 
+/* What mgmt-agent knows and this program has the key for. While there is no tunnel it is not kept: mgmt-agent says it again when
+ * one is up. */
+static void vouch(Link *l, const cJSON *message)
+{
+    int r = device_tunnel_vouch(l->tunnel, json_string(message, "device"), json_string(message, "recovery"));
+
+    if (r == -EOPNOTSUPP)
+        log_debug("the gateway is too old to be told the keys of secbox and recovery-agent: they claim by bootstrap");
+    else if (r < 0 && r != -ENOTCONN)
+        log_warning("the gateway is not told the keys of secbox and recovery-agent: %s", strerror(-r));
+}
+
 static int pass_to_cloud(Link *l, const char *type, const char *line, size_t len)
 {
     if (device_tunnel_is_up(l->tunnel))
@@ -108,6 +120,10 @@ void link_from_agent(Link *l, const char *line, size_t len)
             log_info("mgmt-agent asks for a new connection");
             tunnel_cycle(device_tunnel_get(l->tunnel));
         }
+        return;
+    }
+    if (str_equal(type->name, "keys.vouch")) {
+        vouch(l, message);
         return;
     }
     if (!l->tunnel)

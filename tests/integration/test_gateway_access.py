@@ -220,7 +220,8 @@ def test_a_stolen_key_is_revoked_alone(gw, device, tmp_path):
     assert (nothing.status, error_id(nothing)) == (404, "device.no-key")
     fleet = Fleet(gw.url, gw.token, str(tmp_path))
     rows = [line.split() for line in fleet.run("devices", "keys", device.id, check=0).stdout.splitlines()]
-    assert rows == [["ROLE", "THUMBPRINT"], *([role, key] for role, key in gw.device(device.id)["keys"].items())] and len(rows) == 3
+    keys = gw.device(device.id)["keys"]
+    assert rows == [["ROLE", "THUMBPRINT", "VOUCHED"], *([role, key, "-"] for role, key in keys.items())] and len(rows) == 3
     assert "devices keys" in fleet.run("devices", "keys", device.id, "mgmt", check=2).stderr
     assert f"devices keys {device.id}" in fleet.run("devices", "keys", device.id, "revoke", "recovery", check=1).stderr
     assert "bootstrap token is void" in fleet.run("devices", "keys", device.id, "revoke", "mgmt", check=0).stdout

@@ -200,6 +200,14 @@ class Device:
         tunnel.send(self.hello(**{"key": by.jwk, "proof": proof, **changed}))
         return tunnel
 
+    def vouch(self, tunnel, by=None, nonce=None, **keys):
+        """keys.vouch for thumbprints by role (`device`, `recovery`), over the nonce of the tunnel's welcome; `tunnel` is the last
+        that connect() made."""
+        by = by or self.key
+        text = "\n".join(["secbox-vouch-v1", nonce or self.welcome["nonce"], self.id, keys.get("device", "-"),
+                          keys.get("recovery", "-"), ""])
+        tunnel.send({"type": "keys.vouch", "deviceId": self.id, "key": by.jwk, "signature": by.signature(text), **keys})
+
     def status(self, **more):
         return {"type": "agent.status", "deviceId": self.id, "state": "idle", **more}
 
