@@ -222,6 +222,7 @@ static const SchemaStep schema_steps[] = {
     { 26, schema_trust_roots },
     { 27, schema_sign_ins },
     { 28, schema_media_tokens },
+    { 31, schema_events_unbound },
     {},
 };
 
