@@ -4,7 +4,7 @@
 Statement sql_events_store(const char *device, const char *events)
 {
     /* one writer at a time, so that a reader who has seen a number has seen all before it */
-    return STATEMENT(
+    return STATEMENT_OFTEN(
         "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(7301992544120782)),"
         " e AS (SELECT x.* FROM turn, jsonb_to_recordset($2::jsonb) AS x(n bigint, \"clientId\" uuid, kind text,"
         " at timestamptz, community uuid, data jsonb)),"
@@ -16,10 +16,10 @@ Statement sql_events_store(const char *device, const char *events)
         " SELECT e.\"clientId\", $1, e.community, e.kind, e.at, e.data FROM e"
         " WHERE e.community IN (SELECT id FROM mine) ORDER BY e.n"
         " ON CONFLICT (client_id) DO NOTHING RETURNING client_id)"
-        " SELECT e.\"clientId\", CASE WHEN e.\"clientId\" IN (SELECT client_id FROM i) THEN NULL"
-        " WHEN b.device = $1 THEN NULL WHEN b.device IS NOT NULL THEN 'event.taken' ELSE 'event.community' END,"
-        " e.community"
-        " FROM e LEFT JOIN box_events b ON b.client_id = e.\"clientId\" ORDER BY e.n",
+        /* only of those that are not new is it looked up who sent them first */
+        " SELECT e.\"clientId\", CASE WHEN e.\"clientId\" NOT IN (SELECT client_id FROM i) THEN nullif(coalesce("
+        "(SELECT CASE b.device WHEN $1 THEN '' ELSE 'event.taken' END FROM box_events b"
+        " WHERE b.client_id = e.\"clientId\"), 'event.community'), '') END, e.community FROM e ORDER BY e.n",
         sql_text(device), sql_text(events));
 }
 

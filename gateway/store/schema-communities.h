@@ -5,7 +5,7 @@
 /* Rows, their change log, and the function that changes one row. */
 extern const char schema_communities[];
 /* Snapshots, what boxes have, and their events. */
-extern const char schema_sync[];
+extern const char schema_sync[], schema_events_unbound[];
 /* Imports of whole tables. */
 extern const char schema_import[];
 /* The keys that passes are signed with. */

@@ -225,6 +225,7 @@ static const SchemaStep schema_steps[] = {
     /* By role, the key that the box's management key has named: null while its agent has never named any. And the keys that
      * operators have revoked since the box claimed its management key. */
     { 29, "ALTER TABLE devices ADD COLUMN vouched jsonb, ADD COLUMN revoked_keys jsonb NOT NULL DEFAULT '[]';\n" },
+    { 31, schema_events_unbound },
     {},
 };
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lib/base/strv.h"
+
 #define CODE "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 const char *sqlstate_find(const char *message)
@@ -13,4 +15,10 @@ const char *sqlstate_find(const char *message)
             return code;
     }
     return NULL;
+}
+
+bool sqlstate_is_of_prepared(const char *state)
+{
+    /* invalid name, duplicate name, feature not supported ("cached plan must not change result type") */
+    return str_equal(state, "26000") || str_equal(state, "42P05") || str_equal(state, "0A000");
 }

@@ -18,6 +18,7 @@ typedef struct StatementParam {
 /* Borrows its texts: it has to be queued while they are there. */
 typedef struct Statement {
     const char *sql; /* lives as long as the program */
+    bool often; /* a Store keeps it prepared as long as its session: nothing may change what columns it answers with */
     size_t n;
     StatementParam params[STATEMENT_PARAMS_MAX];
 } Statement;
@@ -43,6 +44,13 @@ static inline StatementParam sql_flag(bool flag)
 /* $1, $2 and so on are the parameters after the SQL, in order. */
 #define STATEMENT(text, ...)                                                                                           \
     ((Statement) { .sql = (text),                                                                                      \
+                   .n = sizeof((StatementParam[]) { __VA_ARGS__ }) / sizeof(StatementParam),                           \
+                   .params = { __VA_ARGS__ } })
+
+/* A statement that is run so often that to parse it anew each time costs something. */
+#define STATEMENT_OFTEN(text, ...)                                                                                     \
+    ((Statement) { .sql = (text),                                                                                      \
+                   .often = true,                                                                                      \
                    .n = sizeof((StatementParam[]) { __VA_ARGS__ }) / sizeof(StatementParam),                           \
                    .params = { __VA_ARGS__ } })
 

@@ -3,6 +3,7 @@
 #include "lib/postgres/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -16,6 +17,8 @@
 /* beyond what the server lets a statement take: its own error says more */
 #define QUERY_GRACE (5 * USEC_PER_SEC)
 #define SETUP_DEADLINE (120 * USEC_PER_SEC)
+#define PREPARED_MAX 16
+#define PREPARED_NAME_SIZE 24
 
 typedef enum StoreState {
     STORE_WAITING,
@@ -29,6 +32,7 @@ struct StoreQuery {
     const char *sql;
     char **params; /* as statement_params() makes them */
     size_t n_params;
+    bool often;
     store_done_t on_done; /* NULL: silenced */
     void *userdata;
     StoreQuery *next;
@@ -48,6 +52,10 @@ struct Store {
     StoreQuery *first, *last; /* waiting */
     StoreQuery *active;       /* sent */
     size_t n_waiting;
+    const char *prepared[PREPARED_MAX]; /* the SQL that this session knows by the name of its place */
+    size_t n_prepared;
+    bool preparing;   /* the active statement, which is run next */
+    bool no_names;    /* something between here and the database does not keep them */
     PGresult *result; /* the newest of the active statement, an error wins */
     char sqlstate[SQLSTATE_SIZE];
 };
@@ -99,6 +107,8 @@ static void store_drop_connection(Store *s)
     s->result = NULL;
     PQfinish(s->conn);
     s->conn = NULL;
+    s->n_prepared = 0;
+    s->preparing = false;
 }
 
 /* The connection is gone: everything that waits is told, then the next try is planned. */
@@ -157,18 +167,43 @@ static int store_flush(Store *s)
     return store_watch(s, EPOLLIN | (r > 0 ? (uint32_t) EPOLLOUT : 0));
 }
 
+static size_t prepared_find(const Store *s, const char *sql)
+{
+    size_t i = 0;
+    while (i < s->n_prepared && s->prepared[i] != sql)
+        i++;
+    return i;
+}
+
+/* The active statement: by its name, or to be given one first, or as it is. */
+static bool store_send(Store *s)
+{
+    const StoreQuery *q = s->active;
+    const char *const *params = (const char *const *) q->params;
+    char name[PREPARED_NAME_SIZE];
+    size_t i = q->often && !s->no_names ? prepared_find(s, q->sql) : PREPARED_MAX;
+    if (i == PREPARED_MAX)
+        return PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, params, NULL, NULL, 0);
+    (void) snprintf(name, sizeof(name), "s%zu", i);
+    s->preparing = i == s->n_prepared;
+    return s->preparing ? PQsendPrepare(s->conn, name, q->sql, 0, NULL)
+                        : PQsendQueryPrepared(s->conn, name, (int) q->n_params, params, NULL, NULL, 0);
+}
+
+static void store_send_active(Store *s)
+{
+    if (!store_send(s) || store_flush(s) < 0 ||
+        timer_arm(s->event, &s->timer, s->schema->statement_max + QUERY_GRACE, on_deadline, s) < 0)
+        store_lost_libpq(s);
+}
+
 static void store_send_next(Store *s)
 {
     if (s->state != STORE_UP || s->active)
         return;
     s->active = query_pop(s);
-    if (!s->active)
-        return;
-    StoreQuery *q = s->active;
-    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL, NULL, 0) ||
-        store_flush(s) < 0 ||
-        timer_arm(s->event, &s->timer, s->schema->statement_max + QUERY_GRACE, on_deadline, s) < 0)
-        store_lost_libpq(s);
+    if (s->active)
+        store_send_active(s);
 }
 
 static void store_set_up_done(Store *s, int r, const Error *err)
@@ -192,9 +227,15 @@ static void store_statement_done(Store *s)
     if (!store_result_good(result)) {
         r = store_result_error(s->conn, result, &err);
         store_result_sqlstate(s->conn, result, s->sqlstate);
+        s->no_names |= s->active && s->active->often && sqlstate_is_of_prepared(s->sqlstate);
     }
     timer_disarm(s->timer);
-    if (s->state == STORE_SETTING_UP) {
+    bool prepared = s->preparing && r == 0;
+    s->preparing = false;
+    if (prepared) {
+        s->prepared[s->n_prepared++] = s->active->sql;
+        store_send_active(s);
+    } else if (s->state == STORE_SETTING_UP) {
         store_set_up_done(s, r, &err);
     } else if (r == -ENOTCONN) {
         store_lost(s, &err);
@@ -382,7 +423,7 @@ int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, St
         free(params);
         return error_from_errno(err, -ENOMEM, "asking the database");
     }
-    *q = (StoreQuery) { s, st.sql, params, st.n, on_done, userdata, NULL };
+    *q = (StoreQuery) { s, st.sql, params, st.n, st.often, on_done, userdata, NULL };
     if (s->last)
         s->last->next = q;
     else

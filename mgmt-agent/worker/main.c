@@ -29,7 +29,7 @@ static const CliOption options[] = {
     { "podman-compose", "FILE", "the podman-compose to drive", .text = &opt_podman_compose },
     { "settle", "SECONDS", "how long new containers must stay up (5)", .text = &opt_settle },
     { "pull-timeout", "SECONDS", "how long one image may take (1800)", .text = &opt_pull_timeout },
-    { "parallel", "N", "podman-compose runs at the same time (4)", .text = &opt_parallel },
+    { "parallel", "N", "containers made at the same time (4)", .text = &opt_parallel },
     { "guard-pace", "N", "how many times as fast the guard is (1)", .text = &opt_pace },
     { "follow-reader", NULL, "end when nobody reads standard output any more", .flag = &opt_follow_reader },
     {},

@@ -17,6 +17,8 @@
 #define IN_FLIGHT_MAX 800
 /* events may have been written by a program before this one, or put back */
 #define LOOK_INTERVAL (30 * USEC_PER_SEC)
+/* While guards write one event after another, what they write within it is sent together */
+#define GATHER_INTERVAL (20 * USEC_PER_MSEC)
 #define TICK (10 * USEC_PER_MINUTE)
 #define TICKS_PER_DAY (INT64_C(24) * 6)
 
@@ -65,6 +67,15 @@ bool queue_is_drained(const Queue *q)
     return q->drained && q->tunnel_up && q->in_flight == 0 && !q->select && q->gathering.n == 0 && q->writing.n == 0;
 }
 
+/* What is known to wait goes on at once, what may have been written meanwhile soon. */
+static void look_on(Queue *q)
+{
+    if (q->more)
+        queue_drain(q);
+    else
+        queue_drain_soon(q);
+}
+
 static void send_rows(Queue *q, const StoreRows *rows)
 {
     _cleanup_(buf_done) Buf b = BUF_INIT(PUSH_BYTES_MAX + 16);
@@ -73,6 +84,7 @@ static void send_rows(Queue *q, const StoreRows *rows)
     q->drained = false;
     memcpy(after, q->after, sizeof(after));
     size_t n = print_push(q, rows, &b, after);
+    q->more = n < store_rows_count(rows) || n == PUSH_EVENTS_MAX;
     if (n == 0)
         return;
     int r = q->send(b.data, b.len, q->userdata);
@@ -83,7 +95,7 @@ static void send_rows(Queue *q, const StoreRows *rows)
     memcpy(q->after, after, sizeof(after));
     q->in_flight += (unsigned) n;
     expect_ack(q);
-    queue_drain(q);
+    look_on(q);
 }
 
 static void on_selected(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -113,9 +125,32 @@ void queue_drain(Queue *q)
         !store_is_up(q->store))
         return;
     q->select_generation = q->generation;
+    q->looked_at = boottime_usec();
     if (store_query(q->store, sql_queue_next(q->community, q->after, PUSH_EVENTS_MAX), on_selected, q, &q->select,
                     NULL) < 0)
         q->select = NULL;
+}
+
+static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Queue *q = userdata;
+
+    (void) source;
+    (void) usec;
+    q->gather_timer = sd_event_source_disable_unref(q->gather_timer);
+    queue_drain(q);
+    return 0;
+}
+
+void queue_drain_soon(Queue *q)
+{
+    usec_t passed = boottime_usec() - q->looked_at;
+
+    if (q->gather_timer)
+        return;
+    if (passed >= GATHER_INTERVAL ||
+        timer_arm(q->event, &q->gather_timer, GATHER_INTERVAL - passed, on_gathered, q) < 0)
+        queue_drain(q);
 }
 
 void queue_start_over(Queue *q)
@@ -148,12 +183,14 @@ void queue_tunnel_down(Queue *q)
 
 static void on_acked(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
+    Queue *q = userdata;
+
     (void) query;
     (void) rows;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "acknowledged events stay in the queue and are sent again");
-    queue_see_failure(userdata, r);
-    queue_drain(userdata);
+    queue_see_failure(q, r);
+    look_on(q);
 }
 
 /* How many events the message is about; negative where it is not as it must be. */

@@ -37,8 +37,11 @@ struct Queue {
     unsigned generation, select_generation; /* counts beginnings from the lowest */
     int64_t after[_QUEUE_PRIORITIES];       /* what has been sent */
     unsigned in_flight;
-    bool drained; /* the last look found nothing to send */
+    bool drained;     /* the last look found nothing to send */
+    bool more;        /* the last look did not see all */
+    usec_t looked_at; /* when it began; boottime */
     sd_event_source *ack_timer, *look_timer, *tick_timer;
+    sd_event_source *gather_timer; /* NULL: none is under way */
     Backoff resend;
     size_t written_bytes; /* since the bounds were looked at */
     size_t bytes_max;
@@ -47,6 +50,8 @@ struct Queue {
 
 /* Sends what can be sent now. */
 void queue_drain(Queue *q);
+/* The same within GATHER_INTERVAL of the last look, at once where that is longer ago. */
+void queue_drain_soon(Queue *q);
 /* From the lowest event on: after a reconnection, or when acknowledgements do not come. */
 void queue_start_over(Queue *q);
 int queue_start_timers(Queue *q);

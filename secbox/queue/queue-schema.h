@@ -4,4 +4,4 @@
 #pragma once
 
 extern const char queue_schema_tables[], queue_schema_write[], queue_schema_ack[], queue_schema_trim[],
-    queue_schema_keep[], queue_schema_passes[], queue_schema_counts[];
+    queue_schema_keep[], queue_schema_passes[], queue_schema_counts[], queue_schema_planned[];

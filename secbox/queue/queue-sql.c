@@ -3,31 +3,19 @@
 
 Statement sql_queue_write(const char *batch)
 {
-    return STATEMENT("SELECT queue_write($1)", sql_text(batch));
+    return STATEMENT_OFTEN("SELECT queue_write($1)", sql_text(batch));
 }
 
-#define NEXT_COLUMNS "(SELECT seq, priority, client_id, kind, at, community, data FROM outbound_events"
-
-/* A part for each priority: so the index is read from `after` on, whatever lies before. */
 Statement sql_queue_next(const char *community, const int64_t after[static _QUEUE_PRIORITIES], int limit)
 {
-    return STATEMENT("SELECT seq, priority, jsonb_build_object('clientId', client_id, 'kind', kind, 'at',"
-                     " to_char(at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "), 'community', community, 'data', data)"
-                     " FROM (SELECT * FROM (" NEXT_COLUMNS
-                     " WHERE community = $1 AND priority = 0 AND seq > $2::bigint ORDER BY seq LIMIT $5::bigint)"
-                     " UNION ALL " NEXT_COLUMNS
-                     " WHERE community = $1 AND priority = 1 AND seq > $3::bigint ORDER BY seq LIMIT $5::bigint)"
-                     " UNION ALL " NEXT_COLUMNS
-                     " WHERE community = $1 AND priority = 2 AND seq > $4::bigint ORDER BY seq LIMIT $5::bigint)"
-                     ") AS parts ORDER BY priority, seq LIMIT $5::bigint) AS chosen ORDER BY priority, seq",
-                     sql_text(community), sql_number(after[0]), sql_number(after[1]), sql_number(after[2]),
-                     sql_number(limit));
+    return STATEMENT_OFTEN("SELECT seq, priority, event FROM queue_next($1, $2, $3, $4, $5)", sql_text(community),
+                           sql_number(after[0]), sql_number(after[1]), sql_number(after[2]), sql_number(limit));
 }
 
 /* Nothing waits for the disk: what a power cut takes back is sent again, and the gateway has it already. */
 Statement sql_queue_ack(const char *message)
 {
-    return STATEMENT("SELECT queue_ack($1), set_config('synchronous_commit', 'off', true)", sql_text(message));
+    return STATEMENT_OFTEN("SELECT queue_ack($1), set_config('synchronous_commit', 'off', true)", sql_text(message));
 }
 
 Statement sql_queue_trim(int64_t bytes_max, int64_t ticks_max, bool passed)

@@ -52,7 +52,7 @@ static void on_written(StoreQuery *query, int r, const StoreRows *rows, const Er
     commit_next(q);
     batch_finish(&done, r, err);
     if (r >= 0)
-        queue_drain(q);
+        queue_drain_soon(q);
     if (q->written_bytes > q->bytes_max / 32)
         queue_trim(q, false);
 }
@@ -236,6 +236,7 @@ Queue *queue_free(Queue *q)
     sd_event_source_disable_unref(q->ack_timer);
     sd_event_source_disable_unref(q->look_timer);
     sd_event_source_disable_unref(q->tick_timer);
+    sd_event_source_disable_unref(q->gather_timer);
     sd_event_unref(q->event);
     free(q);
     return NULL;

@@ -38,7 +38,7 @@ Statement sql_gate_guards(void)
 
 Statement sql_gate_candidates(const char *typed)
 {
-    return STATEMENT("SELECT * FROM gate_candidates($1)", sql_text(typed));
+    return STATEMENT_OFTEN("SELECT * FROM gate_candidates($1)", sql_text(typed));
 }
 
 Statement sql_gate_seen(const char *plate)

@@ -376,6 +376,7 @@ static const SchemaStep steps[] = {
     { 27, sql_fill },
     { 28, sql_swap },
     { 29, sql_seen },
+    { 31, queue_schema_planned },
     {},
 };
 

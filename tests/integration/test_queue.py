@@ -15,7 +15,7 @@ import pytest
 from tests.integration.data_box import DataBox, cloud, pg
 from tests.integration.data_box import box as idle_box
 from tests.lab.community import Community, CommunityServer
-from tests.lab.util import cpu_seconds, program, wait_until
+from tests.lab.util import cpu_seconds, program, read_text, wait_until
 
 
 @pytest.fixture
@@ -115,6 +115,19 @@ def test_without_an_acknowledgement_nothing_is_forgotten(cloud, box):
     cloud.start_tunnels()
     wait_until(lambda: waiting(box) == 0, "they are sent again on the next connection")
     assert list(box.server.events) == events
+
+
+def test_what_a_session_has_prepared_may_change(box):
+    """As by a newer program beside this one: PostgreSQL refuses the plan that it made ("cached plan must not change result type")."""
+    first = put(box, "visit.entry", n=1)
+    wait_until(lambda: first in box.server.events and waiting(box) == 0, "it is sent")
+    box.sql("ALTER FUNCTION queue_next RENAME TO queue_next_before; CREATE FUNCTION queue_next(c uuid, a bigint, b bigint, d bigint,"
+            " most bigint) RETURNS TABLE (seq bigint, priority smallint, event jsonb) LANGUAGE sql AS"
+            " 'SELECT seq, priority, event::jsonb FROM queue_next_before(c, a, b, d, most)'")
+    second = put(box, "visit.entry", n=2)
+    wait_until(lambda: "events wait in the queue" in read_text(box.log), "the plan is refused", box.alive)
+    third = put(box, "visit.entry", n=3)
+    wait_until(lambda: {second, third} <= set(box.server.events) and waiting(box) == 0, "they are sent without it", box.alive)
 
 
 def test_a_queue_belongs_to_one_community(box, pg):

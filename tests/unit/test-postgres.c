@@ -38,6 +38,14 @@ static void test_codes(void **state)
     }
 }
 
+static void test_codes_of_prepared(void **state)
+{
+    (void) state;
+    assert_true(sqlstate_is_of_prepared("26000") && sqlstate_is_of_prepared("42P05") &&
+                sqlstate_is_of_prepared("0A000"));
+    assert_false(sqlstate_is_of_prepared("") || sqlstate_is_of_prepared("23505") || sqlstate_is_of_prepared("26001"));
+}
+
 static void test_script(void **state)
 {
     static const SchemaStep steps[] = { { 1, "CREATE TABLE a();\n" }, { 7, "CREATE TABLE b();\n" }, {} };
@@ -82,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_codes_of_prepared),
         cmocka_unit_test(test_script),
         cmocka_unit_test(test_place),
     };

@@ -20,7 +20,7 @@ typedef struct WorkerOptions {
     const char *podman_compose; /* NULL = the usual paths */
     usec_t settle_usec;         /* how long a new container must stay up */
     usec_t pull_timeout_usec;
-    unsigned parallel; /* podman-compose runs at the same time */
+    unsigned parallel; /* containers that are made at the same time */
     unsigned pace;     /* divides the guard's periods */
 } WorkerOptions;
 

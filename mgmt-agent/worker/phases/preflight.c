@@ -25,6 +25,7 @@
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/phases/update-images.h"
+#include "mgmt-agent/worker/podman/podman-disk.h"
 
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
@@ -94,13 +95,23 @@ int deploy_observe(Podman *podman, const char *project, DeployPast *before, Repo
     return podman_list(podman, project, &before->observed, &before->n_observed, err);
 }
 
-static int check_disk(Podman *podman, Error *err)
+/* Of a first push, by an image that is here: podman takes long to tell about itself. */
+static char *disk_of_images(const PlanContext *p, Podman *podman)
 {
-    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
-    const char *paths[] = { NULL, state };
+    void *id = NULL;
+
+    if (p->before->n_observed > 0 || !map_next(p->target->image_ids, &(size_t) { 0 }, NULL, &id))
+        return NULL;
+    return podman_disk_of_image(podman, id);
+}
+
+static int check_disk(const PlanContext *p, Podman *podman, Error *err)
+{
+    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR), *store = disk_of_images(p, podman);
+    const char *paths[] = { store, state };
     static const char *const advice[] = { "see what takes the room as the podman user: podman system df -v",
                                           "see what grew: du -xh --max-depth=2 /var | sort -h" };
-    int r = podman_graphroot(podman, &paths[0], err);
+    int r = store ? 0 : podman_graphroot(podman, &paths[0], err);
 
     if (r < 0)
         return r;
@@ -285,7 +296,7 @@ static int check_plan(const PlanContext *p, Box *box, Error *err)
         r = check_ports(box->podman, p->target->project, *p->plan, err);
     if (r == 0)
         r = deploy_check_needs(box, p->target, *p->plan, err);
-    return r == 0 && (*p->plan)->n_changes > 0 ? check_disk(box->podman, err) : r;
+    return r == 0 && (*p->plan)->n_changes > 0 ? check_disk(p, box->podman, err) : r;
 }
 
 int deploy_preflight(const PlanContext *p, Box *box, const char *podman_compose, Error *err)

@@ -101,37 +101,75 @@ static int refused(const char *what, const HttpResponse *response, Error *err)
                      what, safe ? safe : "no reason given", response->status);
 }
 
+/* url is owned by the caller. */
+static HttpRequest request_of(const Podman *p, const PodmanCall *c, char **ret_url)
+{
+    static const char *const json_headers[] = { "Content-Type: application/json", NULL };
+
+    *ret_url = str_format(API "%s", c->path);
+    return (HttpRequest) { .method = c->method,
+                           .url = *ret_url,
+                           .unix_socket = p->socket,
+                           .timeout_usec = c->timeout,
+                           .response_max = PODMAN_RESPONSE_MAX,
+                           .body = c->body,
+                           .body_len = c->body ? strlen(c->body) : 0,
+                           .headers = c->body ? json_headers : NULL };
+}
+
+/* What an answer means; r and reason where there was none. */
+static int judge(const char *what, int r, const Error *reason, const HttpResponse *response, Error *err)
+{
+    if (r < 0)
+        return error_set(err, r, str_equal(error_id(reason), "http.timeout") ? "podman.timeout" : "podman.unreachable",
+                         "podman did not answer when asked to %s: %s", what, error_message(reason, r));
+    return response->status >= 300 && response->status != 304 ? refused(what, response, err) : 0;
+}
+
 int podman_call(Podman *p, const char *method, const char *path, const char *body, usec_t timeout, const char *what,
                 HttpResponse *ret, Error *err)
 {
-    static const char *const json_headers[] = { "Content-Type: application/json", NULL };
-    _cleanup_(freep) char *url = str_format(API "%s", path);
+    const PodmanCall c = { method, path, body, timeout, what };
+    _cleanup_(freep) char *url = NULL;
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(error_done) Error reason = {};
-    HttpRequest request = { .method = method,
-                            .url = url,
-                            .unix_socket = p->socket,
-                            .timeout_usec = timeout,
-                            .response_max = PODMAN_RESPONSE_MAX,
-                            .body = body,
-                            .body_len = body ? strlen(body) : 0,
-                            .headers = body ? json_headers : NULL };
+    HttpRequest request = request_of(p, &c, &url);
     int r;
 
     if (!url)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     drain(p);
-    r = http_run(&request, &response, &reason);
-    if (r < 0)
-        return error_set(err, r, str_equal(error_id(&reason), "http.timeout") ? "podman.timeout" : "podman.unreachable",
-                         "podman did not answer when asked to %s: %s", what, error_message(&reason, r));
-    if (response.status >= 300 && response.status != 304)
-        return refused(what, &response, err);
-    if (ret) {
+    r = judge(what, http_run(&request, &response, &reason), &reason, &response, err);
+    if (r == 0 && ret) {
         *ret = response;
         response = (HttpResponse) {};
     }
-    return 0;
+    return r;
+}
+
+int podman_call_all(Podman *p, const PodmanCall *calls, size_t n, unsigned parallel, HttpResponse *rets, Error *errs,
+                    int *results)
+{
+    _cleanup_(freep) HttpRequest *requests = calloc(n + 1, sizeof(*requests));
+    _cleanup_(strv_freep) char **urls = calloc(n + 1, sizeof(*urls));
+    int r = requests && urls ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        requests[i] = request_of(p, &calls[i], &urls[i]);
+        r = urls[i] ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        return r;
+    drain(p);
+    r = http_run_all(requests, n, parallel, rets, errs, results);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        Error reason = errs[i];
+
+        errs[i] = (Error) {};
+        results[i] = judge(calls[i].what, results[i], &reason, &rets[i], &errs[i]);
+        error_done(&reason);
+    }
+    return r;
 }
 
 static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
@@ -352,53 +390,6 @@ int podman_store(Podman *p, cJSON **ret, Error *err)
     int r = call_json_within(p, "/system/df", STORE_TIMEOUT_USEC, "measure its store", &usage, err);
 
     return r < 0 ? r : podman_answer_store(usage, ret, err);
-}
-
-static int stop_paused(Podman *p, const StopRequest *request)
-{
-    _cleanup_(freep) char *unpause = str_format("/containers/%s/unpause", request->id);
-    _cleanup_(freep) char *stop = str_format("/containers/%s/stop?timeout=%u", request->id, request->grace_seconds);
-    int r =
-        unpause && stop ? call(p, "POST", unpause, CALL_TIMEOUT_USEC, "let a container go on", NULL, NULL) : -ENOMEM;
-
-    return r < 0 ? r
-                 : call(p, "POST", stop, request->grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC, "stop a container",
-                        NULL, NULL);
-}
-
-int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)
-{
-    _cleanup_(freep) HttpRequest *calls = calloc(n + 1, sizeof(*calls));
-    _cleanup_(freep) HttpResponse *answers = calloc(n + 1, sizeof(*answers));
-    _cleanup_(freep) Error *errors = calloc(n + 1, sizeof(*errors));
-    _cleanup_(freep) int *results = calloc(n + 1, sizeof(*results));
-    int r = 0;
-
-    if (!calls || !answers || !errors || !results)
-        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-    for (size_t i = 0; i < n; i++) {
-        calls[i] = (HttpRequest) { .method = "POST",
-                                   .unix_socket = p->socket,
-                                   .response_max = PODMAN_RESPONSE_MAX,
-                                   .timeout_usec = requests[i].grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC };
-        calls[i].url = str_format(API "/containers/%s/stop?timeout=%u", requests[i].id, requests[i].grace_seconds);
-        if (!calls[i].url)
-            r = -ENOMEM;
-    }
-    if (r == 0 && n > 0)
-        r = http_run_all(calls, n, 8, answers, errors, results);
-    for (size_t i = 0; i < n; i++) {
-        if (r == 0 && results[i] < 0)
-            r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,
-                          error_message(&errors[i], results[i]));
-        else if (results[i] >= 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404 &&
-                 stop_paused(p, &requests[i]) < 0 && r == 0)
-            r = refused("stop a container", &answers[i], err);
-        free((char *) calls[i].url);
-        http_response_done(&answers[i]);
-        error_done(&errors[i]);
-    }
-    return r;
 }
 
 int podman_rename(Podman *p, const char *container, const char *name, Error *err)
