@@ -22,6 +22,8 @@
 #define TOPIC "signer/%s"
 #define PATIENCE (15 * USEC_PER_SEC)
 #define WAITING_MAX 256
+/* fewer than the signer takes at once */
+#define UNDER_WAY_MAX 48
 #define LIFETIME ((usec_t) 10 * 365 * 24 * 3600 * USEC_PER_SEC) /* every child has a deadline */
 #define KILL_AFTER (5 * USEC_PER_SEC)
 #define WHO "the process that signs certificates"
@@ -99,21 +101,25 @@ static void start_later(SignerLink *l)
 
 static void send_waiting(SignerLink *l)
 {
-    for (size_t i = l->n; i-- > 0;) {
-        if (!l->waiting[i].question)
-            continue;
-        if (!requests_find(l->requests, l->waiting[i].id)) { /* its client has gone */
-            forget(l, i);
+    size_t under_way = 0;
+
+    for (size_t i = 0; i < l->n; i++)
+        under_way += !l->waiting[i].question;
+    for (size_t i = 0; i < l->n && under_way < UNDER_WAY_MAX;) {
+        if (l->waiting[i].question && !requests_find(l->requests, l->waiting[i].id)) {
+            forget(l, i); /* its client has gone; another one is in its place */
             continue;
         }
-        int r = packet_send(l->fd, l->waiting[i].question);
+        int r = l->waiting[i].question ? packet_send(l->fd, l->waiting[i].question) : 0;
         if (r == -EAGAIN)
             return; /* the next answer makes room */
         if (r < 0 && r != -EMSGSIZE) {
             start_later(l);
             return;
         }
+        under_way += l->waiting[i].question != NULL;
         cJSON_Delete(TAKE_PTR(l->waiting[i].question));
+        i++;
     }
 }
 

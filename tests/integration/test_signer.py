@@ -2,6 +2,7 @@
 """The process that signs certificates: nobody else has the key, what it is asked is not believed, and it comes back."""
 # pylint: disable=redefined-outer-name,unused-import
 import calendar
+import concurrent.futures
 import os
 import signal
 import stat
@@ -115,6 +116,16 @@ def test_without_its_key_the_rest_goes_on(gw, bob, folder):
             os.unlink(os.path.join(folder, "b", name))
         return certify(gw, os.path.join(folder, "b")).status == 200
     wait_until(signs, "it signs again")
+
+
+def test_many_who_ask_at_once_are_all_answered(gw, bob, folder):
+    """More than the signer takes at once."""
+    grant = gw.request("POST", "/v1/grants", {"device": BOX, "reason": REASON}).json["grant"]["id"]
+    _, public = make_key(folder, "ed25519")
+    with concurrent.futures.ThreadPoolExecutor(80) as pool:
+        answers = list(pool.map(lambda _: gw.request("POST", f"/v1/grants/{grant}/certificate", {"publicKey": public}), range(240)))
+    assert {a.status for a in answers} == {200}, [a for a in answers if a.status != 200][:3]
+    assert len({a.json["serial"] for a in answers}) == 240
 
 
 @pytest.fixture
