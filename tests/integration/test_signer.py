@@ -280,10 +280,11 @@ def test_sshd_takes_it_from_there_alone(gw, bob, folder):
     with open(f"{key}-cert.pub", "w", encoding="ascii") as f:
         f.write(answer.json["certificate"] + "\n")
 
-    def log_in(source):
+    def log_in(source):  # to the part of sshd that needs no shell
         return subprocess.run(["ssh", "-F", "none", "-p", str(sshd.port), "-i", key, "-b", source, "-o", "IdentitiesOnly=yes",
                                "-o", "BatchMode=yes", "-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no",
-                               "root@127.0.0.1", "true"], capture_output=True, text=True, check=False).returncode
+                               "-s", "root@127.0.0.1", "sftp"], stdin=subprocess.DEVNULL, capture_output=True,
+                              check=False).returncode
     with Sshd(os.path.join(folder, "sshd"), gw.request("GET", "/v1/support-ca").json["publicKey"], [BOX]) as sshd:
         assert log_in("127.0.0.1") == 0, sshd.log()
         assert log_in("127.0.0.2") == 255
