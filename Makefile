@@ -60,7 +60,7 @@ COMMIT_TIME := $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format
 BUILT_FROM := $(COMMIT) $(COMMIT_TIME)
 
 # program: every .c of its folder(s) that no other program owns
-mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/health/*.c mgmt-agent/state/*.c)
+mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
 mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/worker/*/*.c mgmt-agent/health/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
 secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c mgmt-agent/state/*.c)
@@ -73,6 +73,12 @@ recovery-agent_SRC = $(wildcard recovery-agent/*.c)
 relay-client_SRC = $(wildcard relay-client/*.c relay-client/*/*.c)
 PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent relay-client mount.secbox,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
+
+# What the agent has in common with its worker. It takes of it what it needs: libarchive, which the worker needs, and the libraries of
+# that would double the memory of mgmt-agent.
+STATE_SRC = $(wildcard mgmt-agent/health/*.c mgmt-agent/state/*.c)
+STATE_LIB = $(BUILD)/libstate.a
+mgmt-agent_LIB = $(STATE_LIB)
 
 # the agent without its mains, for its unit tests
 AGENT_SRC = $(filter-out %/main.c,$(sort $(mgmt-agent_SRC) $(mgmt-worker_SRC)))
@@ -121,6 +127,9 @@ endef
 $(LIB): $(LIB_OBJ) $(BUILD)/sources
 	$(archive)
 
+$(STATE_LIB): $(STATE_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/sources
+	$(archive)
+
 $(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/sources
 	$(archive)
 
@@ -155,7 +164,7 @@ $(BUILD)/build-info.o: $(BUILD)/commit
 $(BUILD)/bin/secbox $(BUILD)/bin/secboxctl: $(BUILD)/build-info.o
 
 define program_rule
-$(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)
+$(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $$($(1)_LIB) $(LIB)
 	@echo "  LD    $$@"
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)

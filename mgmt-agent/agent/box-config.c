@@ -15,7 +15,6 @@
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
-#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 struct BoxConfig {

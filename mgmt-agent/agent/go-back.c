@@ -6,8 +6,8 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/data/bundle.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"

@@ -11,7 +11,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "lib/base/proc.h"
-#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 

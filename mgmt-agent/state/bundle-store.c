@@ -16,17 +16,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/bundle-store-impl.h"
 
-int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err)
-{
-    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(snapshot, "bundle");
-
-    *ret = json_string(bundle, "digest");
-    if (!bundle || (*ret && bundle_digest_is_valid(*ret)))
-        return 0;
-    return error_set(err, EINVAL, "bundle.bad-digest",
-                     "the snapshot's `bundle` has no digest like sha256: and 64 hexadecimal digits");
-}
-
 char *bundle_store_path(const char *name)
 {
     _cleanup_(freep) char *path = str_format(BUNDLES_DIR "/%s", name);

@@ -11,9 +11,6 @@
 
 typedef struct KeptBundle KeptBundle;
 
-/* The digest of a snapshot's `bundle`, NULL when there is none; borrowed. bundle.bad-digest when it is none. */
-int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err) _must_check_;
-
 /* Unpacks the archive if that has not been done, from where secboxctl or mgmt-link left it. Nothing half unpacked is ever seen. As
  * long as it is open, nothing is swept. Errors: bundle.not-here, bundle.digest, those of bundle_unpack(). */
 int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err) _must_check_;

@@ -136,6 +136,17 @@ void store_prune_snapshots(const char *keep_a, const char *keep_b)
     closedir(dir);
 }
 
+int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err)
+{
+    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(snapshot, "bundle");
+
+    *ret = json_string(bundle, "digest");
+    if (!bundle || (*ret && bundle_digest_is_valid(*ret)))
+        return 0;
+    return error_set(err, EINVAL, "bundle.bad-digest",
+                     "the snapshot's `bundle` has no digest like sha256: and 64 hexadecimal digits");
+}
+
 int store_list_snapshots(char ***ret)
 {
     DIR *dir = open_snapshots();

@@ -16,6 +16,9 @@ int store_load_snapshot(const char *version, cJSON **ret, Error *err) _must_chec
 /* Keeps the newest few and those named (current and previous). */
 void store_prune_snapshots(const char *keep_a, const char *keep_b);
 
+/* The digest of a snapshot's `bundle`, NULL when there is none; borrowed. bundle.bad-digest when it is none. */
+int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err) _must_check_;
+
 /* The versions whose snapshots are kept, newest first. -ENOMEM is the only failure. */
 int store_list_snapshots(char ***ret) _must_check_;
 

@@ -145,6 +145,12 @@ def agent(folder):
 CONFIRM = {"type": "compose.confirm", "id": "d1", "version": "7", "nonce": "n1"}
 
 
+def test_the_agent_loads_no_library_that_its_worker_alone_needs():
+    """It stays in memory, and libarchive with what that needs would double what it takes of it."""
+    loaded = subprocess.run(["ldd", program("mgmt-agent")], check=True, capture_output=True, text=True).stdout
+    assert "libsystemd" in loaded and not [name for name in ("libarchive", "libcurl", "libyaml", "libpq") if name in loaded], loaded
+
+
 @pytest.mark.parametrize("state,job", [("rolling-back", "recover"), ("committing", "recover"), ("confirming", "undo")])
 def test_a_job_that_gets_nowhere_is_not_repeated_at_once(agent, state, job):
     """A disk that is full: the worker cannot write that it is done, and says nothing of it with its exit status."""

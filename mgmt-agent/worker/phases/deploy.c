@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/snapshot-store.h"
 
 void deploy_done(Deploy *d)
 {
