@@ -95,6 +95,15 @@ def test_one_that_was_lost_is_sent_again_as_what_it_is(gw, device):
     assert (second["id"], second["project"]) == (first["id"], "blog")
 
 
+def test_a_version_is_above_all_that_a_project_has_had(gw, device):
+    tunnel = reported(gw, device, {**ACCEPTS, "projects": [{"name": "blog", "floor": "41"}]})
+    push = Push(gw, device, project="blog")
+    order = tunnel.next("compose.snapshot")
+    assert order["version"] == "42"
+    end(tunnel, device, order, project="blog")
+    assert push.end().status == 200
+
+
 def test_orders_about_a_whole_project(gw, device, fleet):
     tunnel = reported(gw, device, ACCEPTS)
     with fleet.start("remove", device.id, "blog", "--volumes") as p:

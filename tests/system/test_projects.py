@@ -98,7 +98,7 @@ def test_what_is_one_project_s_is_not_the_other_s(box, lab):
 
 
 def test_from_the_cloud_to_a_project_and_back(gateway, fleet_box, folder):
-    """A push that is confirmed, one that is rolled back, a rollback, its log, its end; the own project's containers stay the same."""
+    """Pushes, one of them rolled back, a rollback, its log, its end; the own project's container stays the same."""
     home = os.path.join(folder, "home")
     os.mkdir(home)
     fleet = Fleet(gateway.url, gateway.token, home)
