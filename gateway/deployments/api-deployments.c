@@ -11,6 +11,7 @@
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/http/compose-body.h"
 #include "gateway/http/order-body.h"
+#include "gateway/http/project-body.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -109,6 +110,8 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
         return error_from_errno(err, -ENOMEM, "pushing");
     f->wait = !str_equal(wait, "0");
     r = order_body_read(body, &f->envelope, err);
+    if (r >= 0)
+        r = project_body_read(body, &request->project, err);
     if (r < 0)
         return r;
     request->envelope = f->envelope;
@@ -144,7 +147,10 @@ static int agent_read(Request *c, const cJSON *body, DeploymentRequest *request,
 {
     int r = change_request_read_package(body, &request->target, err);
     request->kind = DEPLOYMENT_AGENT;
-    return r < 0 ? r : change_read(c, body, request, err);
+    if (r >= 0)
+        r = change_read(c, body, request, err);
+    request->project = NULL; /* packages are the box's */
+    return r;
 }
 
 static void fail_not_found(Request *c, const char *id, const char *sentence)
@@ -201,9 +207,16 @@ static void on_list(Request *c, const StoreRows *rows)
 static void list(Request *c)
 {
     uint64_t limit;
+    _cleanup_(freep) char *project = http_query(c->exchange, "project");
+    _cleanup_(error_done) Error err = {};
+    int r = project ? project_name_check(project, &err) : 0;
+    if (r < 0) {
+        request_fail(c, r, &err);
+        return;
+    }
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
-    request_query(c, sql_deployments(c->args[0], limit), on_list);
+    request_query(c, sql_deployments(c->args[0], project, limit), on_list);
 }
 
 static void poll_ask(Request *c);

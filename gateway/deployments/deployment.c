@@ -46,6 +46,7 @@ Deployment *deployment_free(Deployment *d)
     free(d->digest);
     free(d->service);
     free(d->target);
+    free(d->project);
     free(d->envelope);
     free(d->rollout);
     free(d);

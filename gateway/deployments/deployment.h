@@ -30,10 +30,12 @@ struct Deployment {
     char *compose;                  /* until it was sent, as the next four */
     char *image, *digest, *service; /* of an update; service may be NULL. The digest also of a compose file's files */
     char *target;                   /* of a rollback, where it may be NULL; of an agent update */
+    char *project;                  /* that it is about, likewise; NULL: the box's own */
     char *envelope;                 /* what an operator has signed, as JSON, until it was sent; or NULL */
     char *rollout;                  /* that it is part of, or NULL */
     char starter[RANDOM_ID_SIZE];   /* the request that asked for it, which may be gone */
     deployment_sent_t on_sent;
+    bool of_other_project;        /* known of one that was asked for here */
     bool progressed;              /* the box has spoken of it */
     bool unsent;                  /* the box is there and has not got it: to be sent when the store is back */
     bool lost;                    /* given up: to be written as unknown */

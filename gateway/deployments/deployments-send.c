@@ -80,8 +80,8 @@ static cJSON *deployment_message(const Deployment *d, const char *key)
     char now[TIMESTAMP_SIZE];
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(types[d->kind]);
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
-        json_add_string(m, "deviceId", d->device) < 0 || add_content(d, key, m) < 0 ||
-        json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
+        json_add_string(m, "deviceId", d->device) < 0 || json_add_string(m, "project", d->project) < 0 ||
+        add_content(d, key, m) < 0 || json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
         json_add_string(m, "nonce", d->nonce) < 0 ||
         json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0 || add_envelope(d, m) < 0)
         return NULL;
@@ -97,6 +97,9 @@ static void deployment_send(Deployment *d)
     Error err = {};
     /* an agent that does not look at the signature would take the order as it is */
     int r = !s ? -ENOTCONN : d->envelope ? device_conn_check_takes(s, ORDER_SIGNED, &err) : 0;
+    /* an older one would take the file for its own project's */
+    if (r >= 0 && d->project)
+        r = device_conn_check_takes(s, ORDER_PROJECT, &err);
     if (r >= 0 && d->kind == DEPLOYMENT_COMPOSE && d->digest)
         r = device_conn_check_takes(s, ORDER_BUNDLE, &err);
     if (r >= 0 && d->kind == DEPLOYMENT_COMPOSE && d->digest)
@@ -119,6 +122,7 @@ static void deployment_send(Deployment *d)
     d->digest = (free(d->digest), NULL);
     d->service = (free(d->service), NULL);
     d->target = (free(d->target), NULL);
+    d->project = (free(d->project), NULL);
     d->envelope = (free(d->envelope), NULL);
     deployment_log(d, LOG_LEVEL_INFO, "sent");
 }
@@ -161,7 +165,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
-    if (d->kind != DEPLOYMENT_UPDATE && d->kind != DEPLOYMENT_AGENT) /* it was this one, or an older one */
+    if (d->kind != DEPLOYMENT_UPDATE && d->kind != DEPLOYMENT_AGENT &&
+        !d->of_other_project) /* it was this one, or an older one */
         map_remove(ds->waiting, d->device);
     if (d->rollout)
         ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
@@ -191,6 +196,7 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .actor = c->actor,
         .reason = request->reason,
         .envelope = request->envelope,
+        .project = d->project,
         .confirm_deadline = d->confirm_deadline,
     };
     return store_query(d->owner->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
@@ -270,6 +276,8 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         r = find_key(ds, s, request->bundle, &key, &err);
     if (r >= 0 && request->envelope)
         r = device_conn_check_takes(s, ORDER_SIGNED, &err);
+    if (r >= 0 && request->project)
+        r = device_conn_check_takes(s, ORDER_PROJECT, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
     if (r >= 0 && !d)
         r = -ENOMEM;
@@ -278,7 +286,10 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         d->on_sent = request->on_sent;
         d->confirm_deadline = request->confirm_deadline;
         d->kind = request->kind;
+        d->of_other_project = request->project;
         r = copy(request->compose, &d->compose);
+        if (r >= 0)
+            r = copy(request->project, &d->project);
         if (r >= 0)
             r = copy(request->target, &d->target);
         if (r >= 0)
@@ -333,7 +344,8 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
         return;
     if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 || store_rows_copy(rows, 0, 1, &d->image) < 0 ||
                    store_rows_copy(rows, 0, 2, &d->digest) < 0 || store_rows_copy(rows, 0, 3, &d->service) < 0 ||
-                   store_rows_copy(rows, 0, 4, &d->target) < 0 || store_rows_copy(rows, 0, 5, &d->envelope) < 0))
+                   store_rows_copy(rows, 0, 4, &d->target) < 0 || store_rows_copy(rows, 0, 5, &d->envelope) < 0 ||
+                   store_rows_copy(rows, 0, 6, &d->project) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);

@@ -9,6 +9,7 @@ typedef struct DeploymentRequest {
     const char *compose; /* NULL unless it is one */
     const char *bundle;  /* the digest of the files that come with it, which are here; NULL: none */
     const char *target;  /* back to this version, or as the box decides; or the version of the packages */
+    const char *project; /* that it is about; NULL: the box's own */
     const char *reason;
     const char *envelope;      /* what an operator has signed, as JSON; or NULL */
     unsigned confirm_deadline; /* seconds */
@@ -19,7 +20,7 @@ typedef struct DeploymentRequest {
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
  * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported, agent-update.unsupported,
- * bundle.unsupported. */
+ * bundle.unsupported, project.unsupported. */
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */

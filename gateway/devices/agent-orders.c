@@ -20,6 +20,8 @@ static const struct {
     [ORDER_SIGNED] = { "orders.signed", "order.unsupported", "to check a signature",
                        "update it first, or leave --key away" },
     [ORDER_TRUST] = { .type = "trust.root" },
+    [ORDER_PROJECT] = { "project", "project.unsupported", "to keep a project beside its own",
+                        "update it, or leave --project away" },
     [ORDER_BUNDLE] = { "bundle", "bundle.unsupported", "for files beside the compose file",
                        "update it, or put the files on the box and push the compose file alone" },
     [ORDER_SEALED] = { "secrets.sealed", "bundle.unsupported", "for secrets that come through the cloud",

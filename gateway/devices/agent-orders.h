@@ -17,6 +17,7 @@ typedef enum AgentOrder {
     ORDER_BUNDLE,   /* files beside a compose file */
     ORDER_SEALED,   /* secrets among them that are sealed */
     ORDER_TRUST,    /* trust.root */
+    ORDER_PROJECT,  /* what is about a project beside the box's own, and project.order */
     _ORDER_MAX,
 } AgentOrder;
 
@@ -29,6 +30,6 @@ typedef struct AgentOrders {
 /* From its agent.status. */
 AgentOrders agent_orders_read(const cJSON *status);
 /* Why the box cannot be sent this order, for whoever asked for it: device.agent-silent (-ENOTCONN), else rollback.unsupported,
- * doctor.unsupported, agent-update.unsupported, order.unsupported or bundle.unsupported (-EBADMSG). Rollouts pass over boxes
- * that do not take theirs. */
+ * doctor.unsupported, agent-update.unsupported, order.unsupported, bundle.unsupported or project.unsupported
+ * (-EBADMSG). Rollouts pass over boxes that do not take theirs. */
 int agent_orders_check(const AgentOrders *orders, AgentOrder order, const char *device, Error *err) _must_check_;

@@ -88,10 +88,10 @@ static void on_refresh(DeviceConn *s, const cJSON *message, void *userdata _unus
         return; /* the box asks again, or over HTTP */
 }
 
-static void raise_floor(DeviceConn *s, const cJSON *object)
+static void raise_floor(DeviceConn *s, const cJSON *object, const char *key)
 {
     uint64_t version = 0;
-    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX && version > s->version_floor)
+    if (object && json_u64(object, key, &version) >= 0 && version <= VERSION_MAX && version > s->version_floor)
         s->version_floor = version;
 }
 
@@ -122,7 +122,10 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata _unuse
 {
     static const char *const parts[] = { "current", "pending", "last" };
     for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-        raise_floor(s, cJSON_GetObjectItemCaseSensitive(message, parts[i]));
+        raise_floor(s, cJSON_GetObjectItemCaseSensitive(message, parts[i]), "version");
+    const cJSON *project;
+    cJSON_ArrayForEach(project, cJSON_GetObjectItemCaseSensitive(message, "projects"))
+        raise_floor(s, project, "floor");
     char *text = json_print(message);
     if (text) {
         free(s->unsaved_status);

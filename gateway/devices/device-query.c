@@ -92,9 +92,13 @@ static void on_gone(DeviceConn *s, void *userdata)
 }
 
 static const DeviceMessage messages[] = {
-    { "status.report", true, on_answer },           { "compose.plan.result", true, on_answer },
-    { "doctor.report", true, on_answer },           { "error", true, on_answer },
-    { "lan.certificate.report", false, on_answer }, {},
+    { "status.report", true, on_answer },
+    { "compose.plan.result", true, on_answer },
+    { "doctor.report", true, on_answer },
+    { "error", true, on_answer },
+    { "project.result", true, on_answer },
+    { "lan.certificate.report", false, on_answer },
+    {},
 };
 
 static const DeviceListener listener = { .messages = messages, .on_gone = on_gone };

@@ -46,6 +46,7 @@ typedef struct Fleet {
     const char *qr_png;           /* --qr-png */
     const char *selector;         /* --selector */
     const char *since;            /* --since */
+    const char *project;          /* --project */
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
     const char *boxes;            /* --boxes */
@@ -61,7 +62,7 @@ typedef struct Fleet {
     char **env_files;             /* --env-file */
     bool follow;
     bool dry_run;
-    bool qr, now, no_files;
+    bool qr, now, no_files, volumes;
     bool download, url;
     bool replace;
     bool forwarding;
@@ -95,6 +96,8 @@ typedef struct FleetTarget {
     const cJSON *labels;
 } FleetTarget;
 
+/* --project where it is not the box's own, else NULL. */
+const char *fleet_project(const Fleet *fleet);
 bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 
 /* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
@@ -179,6 +182,11 @@ int verb_template_list(int argc, char **argv, void *userdata);
 int verb_template_show(int argc, char **argv, void *userdata);
 int verb_template_set(int argc, char **argv, void *userdata);
 int verb_template_remove(int argc, char **argv, void *userdata);
+int verb_apps(int argc, char **argv, void *userdata);
+int verb_project_stop(int argc, char **argv, void *userdata);
+int verb_project_start(int argc, char **argv, void *userdata);
+int verb_project_restart(int argc, char **argv, void *userdata);
+int verb_project_remove(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
 int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);

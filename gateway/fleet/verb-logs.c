@@ -121,6 +121,8 @@ int verb_logs(int argc _unused_, char **argv, void *userdata)
     if (r >= 0)
         r = json_add_string(open_text, "target", "logs");
     if (r >= 0)
+        r = json_add_string(open_text, "project", fleet_project(fleet));
+    if (r >= 0)
         r = fleet_begin(fleet, &err);
     _cleanup_(closep) int in = r >= 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
     if (r >= 0 && in < 0)

@@ -41,6 +41,7 @@ static int make_request(const Fleet *fleet, const char *key, const char *value, 
     if (r < 0)
         return r;
     if (!request || json_add_string(request, key, value) < 0 || json_add_string(request, "reason", fleet->reason) < 0 ||
+        json_add_string(request, "project", fleet_project(fleet)) < 0 ||
         (confirm > 0 && json_add_int(request, "confirmDeadlineSeconds", (int) confirm) < 0))
         return error_from_errno(err, -ENOMEM, "make a request");
     *ret = TAKE_PTR(request);
@@ -236,6 +237,7 @@ static int sign_for(const Fleet *fleet, OrderKind kind, const char *device, Orde
     const char *devices[] = { device, NULL };
 
     what.devices = (char **) (uintptr_t) devices;
+    what.project = (char *) (uintptr_t) fleet_project(fleet);
     return fleet_sign(fleet, kind, &what, ORDER_LIFETIME_DEFAULT, request, err);
 }
 
@@ -247,7 +249,7 @@ int verb_push(int argc, char **argv, void *userdata)
     char sha256[SHA256_HEX_SIZE] = "";
 
     Fleet *fleet = userdata;
-    bool offline_fails = fleet->now || fleet->wait;
+    bool offline_fails = fleet->now || fleet->wait || fleet_project(fleet);
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
         r = make_request(userdata, "compose", gathered.text, &request, &err);

@@ -26,6 +26,8 @@ int verb_plan(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
+        r = json_add_string(request, "project", fleet_project(fleet));
+    if (r >= 0)
         r = fleet_send_files(fleet, &gathered, (FleetTarget) { .device = argv[0] }, request, sha256, &err);
     if (r >= 0)
         r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
@@ -38,11 +40,14 @@ int verb_plan(int argc, char **argv, void *userdata)
 int verb_status(int argc, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/status");
+    const char *project = fleet_project(fleet);
+    _cleanup_(freep) char *name = api_encode(project ? project : ""), *suffix = NULL, *path = NULL;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
 
     (void) argc;
+    suffix = name ? str_format("/status%s%s", project ? "?project=" : "", name) : NULL;
+    path = suffix ? fleet_device_path(argv[0], suffix) : NULL;
     int r = fleet_ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
@@ -66,13 +71,20 @@ static int limit_of(const Fleet *fleet, unsigned max, unsigned *ret, Error *err)
 int verb_history(int argc _unused_, char **argv, void *userdata)
 {
     static const FleetView view = { .member = "deployments", .text = report_history };
-    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/deployments");
+    const Fleet *fleet = userdata;
+    const char *project = fleet_project(fleet);
+    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/deployments"),
+                          *name = api_encode(project ? project : "");
     _cleanup_(error_done) Error err = {};
     unsigned limit = 0;
 
     int r = limit_of(userdata, HISTORY_MAX, &limit, &err);
-    return r < 0 ? fleet_fail(userdata, NULL, &err, r)
-                 : fleet_show(userdata, "GET", base ? str_format("%s?limit=%u", base, limit) : NULL, NULL, &view);
+    return r < 0
+               ? fleet_fail(userdata, NULL, &err, r)
+               : fleet_show(userdata, "GET",
+                            base && name ? str_format("%s?limit=%u%s%s", base, limit, project ? "&project=" : "", name)
+                                         : NULL,
+                            NULL, &view);
 }
 
 /* "device=caseta5, reason=new camera" from an entry's `detail` object: a new string, NULL when out of memory. */

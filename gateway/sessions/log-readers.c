@@ -8,6 +8,7 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/auth/secrets.h"
+#include "gateway/http/project-body.h"
 #include "gateway/sessions/flow.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -195,15 +196,22 @@ static int ask_box(LogReader *v, const cJSON *asked, Error *err)
         return device_offline_error(v->device, err);
     if (!device_conn_takes_streams(conn))
         return error_set(err, ENOSYS, "logs.unsupported", "this box's program is too old to show logs: update it");
+    const char *project = NULL;
+    int r = project_body_read(asked, &project, err);
+    if (r >= 0 && project) /* an older one would show what its own service of that name writes */
+        r = device_conn_check_takes(conn, ORDER_PROJECT, err);
+    if (r < 0)
+        return r;
     Mux *m = device_conn_mux(conn);
     if (!m || !open || json_add_string(open, "target", "logs") < 0 || json_add_string(open, "session", v->id) < 0 ||
         json_add_string(open, "person", v->person) < 0 || json_add_string(open, "reason", "reads a log") < 0 ||
         json_add_string(open, "service", v->service) < 0 ||
         json_add_bool(open, "follow", json_bool(asked, "follow", false)) < 0 ||
         json_add_string(open, "since", json_string(asked, "since")) < 0 ||
+        json_add_string(open, "project", project) < 0 ||
         (json_u64(asked, "tail", &tail) == 0 && json_add_u64(open, "tail", tail) < 0))
         return -ENOMEM;
-    int r = mux_open(m, open, &box_events, v, &v->box);
+    r = mux_open(m, open, &box_events, v, &v->box);
     return r == -EMFILE ? error_set(err, r, "logs.busy", "the box's tunnel carries as many streams as it can") : r;
 }
 
@@ -214,6 +222,7 @@ static void write_down(const LogReader *v, const cJSON *asked)
 
     if (detail &&
         (json_add_string(detail, "service", v->service) < 0 || json_add_string(detail, "session", v->id) < 0 ||
+         json_add_string(detail, "project", json_string(asked, "project")) < 0 ||
          json_add_bool(detail, "follow", json_bool(asked, "follow", false)) < 0))
         detail = (cJSON_Delete(detail), NULL);
     audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,

@@ -11,7 +11,7 @@
 #define DEPLOYMENT_JSON                                                                                                \
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"                 \
     " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                           \
-    " 'service', d.service, 'rollout', d.rollout, 'target', d.target,"                                                 \
+    " 'service', d.service, 'rollout', d.rollout, 'target', d.target, 'project', nullif(d.project, 'secbox'),"         \
     " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state, 'signed', d.envelope IS NOT NULL OR NULL,"  \
     " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                             \
     " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"             \
@@ -52,18 +52,19 @@ Statement sql_deployment(const char *device, uint64_t version)
     "a.detail || jsonb_build_object('device', a.device, 'state', coalesce(a.detail->>'outcome', 'failed'),"            \
     " 'requestedBy', a.actor, 'local', true, 'createdAt', secbox_time(a.at), 'finishedAt', secbox_time(a.at))"
 
-Statement sql_deployments(const char *device, uint64_t limit)
+Statement sql_deployments(const char *device, const char *project, uint64_t limit)
 {
     return STATEMENT(
         "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(x.entry ORDER BY x.at DESC, x.version DESC),"
         " '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1) FROM ("
         "(SELECT " DEPLOYMENT_JSON " AS entry, d.created_at AS at, d.version FROM deployments d"
-        " WHERE d.device = $1 ORDER BY d.version DESC LIMIT $2::bigint)"
+        " WHERE d.device = $1 AND d.project = coalesce($3, 'secbox') ORDER BY d.version DESC LIMIT $2::bigint)"
         " UNION ALL (SELECT " LOCAL_JSON ", a.at, 0 FROM audit a WHERE a.device = $1"
+        " AND coalesce(a.detail->>'project', 'secbox') = coalesce($3, 'secbox')"
         " AND a.action = '" LOCAL_RESULT_ACTION "' AND a.at >= (SELECT created_at FROM devices WHERE id = $1)"
         " ORDER BY a.id DESC LIMIT $2::bigint)"
         " ORDER BY at DESC, version DESC LIMIT $2::bigint) x",
-        sql_text(device), sql_number((int64_t) limit));
+        sql_text(device), sql_number((int64_t) limit), sql_text(project));
 }
 
 Statement sql_deployment_events(const char *device, uint64_t version, int64_t after)
@@ -110,7 +111,8 @@ int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *re
 Statement sql_deployment_content(const char *id)
 {
     return STATEMENT(
-        "SELECT compose, image, digest, service, target, envelope FROM deployments WHERE id = $1 AND state = 'open'",
+        "SELECT compose, image, digest, service, target, envelope, nullif(project, 'secbox') FROM deployments"
+        " WHERE id = $1 AND state = 'open'",
         sql_text(id));
 }
 
@@ -119,22 +121,23 @@ Statement sql_deployment_add(const NewDeployment *d)
     return STATEMENT(
         "WITH " NEXT_VERSION
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, target, envelope, digest)"
-        " SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11, $12, $13 FROM v"
+        " confirm_deadline, kind, target, envelope, digest, project)"
+        " SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11, $12, $13, coalesce($14, 'secbox') FROM v"
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
         " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' WHEN 'agent' THEN 'agent.update'"
         " ELSE 'compose.push' END, device,"
         " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
         " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text,"
-        " 'digest', $13::text)) FROM d),"
+        " 'digest', $13::text, 'project', $14::text)) FROM d),"
         /* it is newer than what waited */
-        " w AS (DELETE FROM waiting_pushes WHERE $10::text <> 'agent' AND device IN (SELECT device FROM d))"
+        " w AS (DELETE FROM waiting_pushes WHERE $10::text <> 'agent' AND $14::text IS NULL"
+        " AND device IN (SELECT device FROM d))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
         sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target), sql_text(d->envelope),
-        sql_text(d->digest));
+        sql_text(d->digest), sql_text(d->project));
 }
 
 Statement sql_deployment_has_bundle(const char *device, const char *digest)
@@ -192,7 +195,7 @@ Statement sql_deployment_end(const DeploymentEnd *e)
     return STATEMENT(
         "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"
         " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"
-        " RETURNING version, kind, rollout),"
+        " RETURNING version, kind, rollout, project),"
         " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"
         " attempts = CASE WHEN $8 = 'offline' THEN 0 ELSE attempts END,"
         " state = CASE WHEN attempts >= $12::integer THEN $11 ELSE $8 END FROM d"
@@ -203,7 +206,7 @@ Statement sql_deployment_end(const DeploymentEnd *e)
         " ELSE 'compose.result' END, $1,"
         " $10::boolean, jsonb_strip_nulls(jsonb_build_object('id', $2::text,"
         " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"
-        " 'rollout', rollout)) FROM d)"
+        " 'rollout', rollout, 'project', nullif(project, 'secbox'))) FROM d)"
         " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2),"
         " (SELECT rollout FROM b), (SELECT state FROM b)",
         sql_text(e->device), sql_text(e->id), sql_text(e->state), sql_text(e->phase), sql_number(e->status),

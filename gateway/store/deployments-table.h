@@ -17,8 +17,9 @@ Statement sql_deployment(const char *device, uint64_t version);
 /* The audit log's entries of changes that were made at the box. */
 #define LOCAL_RESULT_ACTION "compose.result-local"
 
-/* 0 {"deployments": […]}, those that were made at the box, too, newest first; 1 whether there is such a device. */
-Statement sql_deployments(const char *device, uint64_t limit);
+/* 0 {"deployments": […]} of this project (NULL: the box's own), those that were made at the box, too, newest first; 1 whether there
+ * is such a device. */
+Statement sql_deployments(const char *device, const char *project, uint64_t limit);
 /* 0 {"deployment", "result", "events"}: events with a `seq` above `after`; 1 its state, 2 whether there are no such events. */
 Statement sql_deployment_events(const char *device, uint64_t version, int64_t after);
 
@@ -35,7 +36,8 @@ typedef struct OpenDeploymentRow {
 Statement sql_deployments_open(void);
 /* 0 or -EBADMSG. */
 int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret) _must_check_;
-/* What an open one brings: 0 compose, 1 image, 2 digest (of the image, or of the files), 3 service, 4 target, 5 envelope. */
+/* What an open one brings: 0 compose, 1 image, 2 digest (of the image, or of the files), 3 service, 4 target, 5 envelope,
+ * 6 project. */
 Statement sql_deployment_content(const char *id);
 
 /* 0 whether one of the box's has these files. */
@@ -53,6 +55,7 @@ typedef struct NewDeployment {
     const char *target; /* of a rollback: the snapshot to go back to; NULL: as the box decides; else the version */
     const char *actor, *reason; /* reason may be NULL */
     const char *envelope;       /* what an operator has signed, as JSON; or NULL */
+    const char *project;        /* NULL: the box's own */
     unsigned confirm_deadline;
 } NewDeployment;
 

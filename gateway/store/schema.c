@@ -226,6 +226,7 @@ static const SchemaStep schema_steps[] = {
      * operators have revoked since the box claimed its management key. */
     { 29, "ALTER TABLE devices ADD COLUMN vouched jsonb, ADD COLUMN revoked_keys jsonb NOT NULL DEFAULT '[]';\n" },
     { 31, schema_events_unbound },
+    { 33, "ALTER TABLE deployments ADD COLUMN project text NOT NULL DEFAULT 'secbox';\n" },
     {},
 };
 

@@ -4,8 +4,7 @@
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
 #include "lib/cli/table.h"
-
-#define OWN_PROJECT "secbox"
+#include "lib/data/project-name.h"
 
 static int add_own(const cJSON *status, cJSON *list)
 {
@@ -13,7 +12,7 @@ static int add_own(const cJSON *status, cJSON *list)
                 *services = cJSON_GetObjectItemCaseSensitive(status, "services");
     cJSON *o = cJSON_CreateObject();
 
-    if (json_append(list, o) < 0 || json_add_string(o, "name", OWN_PROJECT) < 0 ||
+    if (json_append(list, o) < 0 || json_add_string(o, "name", PROJECT_OWN_DEFAULT) < 0 ||
         json_add_string(o, "version", json_string(current, "version")) < 0 ||
         json_add_string(o, "at", json_string(current, "at")) < 0)
         return -ENOMEM;

@@ -36,9 +36,12 @@ void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message)
     const char *job = str_equal(json_string(message, "type"), "container.restart") ? "restart" : "recreate";
     _cleanup_(cJSON_Deletep) cJSON *request = make_request(message);
     _cleanup_(error_done) Error err = {};
-    int r;
+    const char *project;
+    int r = agent_project_of(message, &project, &err);
 
-    if (a->journal.state == DEPLOY_RECOVERY && str_equal(job, "recreate"))
+    if (r < 0)
+        log_debug("A name that is no project's");
+    else if (a->journal.state == DEPLOY_RECOVERY && str_equal(job, "recreate"))
         r = error_set(&err, EPERM, "deploy.recovery",
                       "a rollback failed on this box: everything is left as it is for a person");
     else if (agent_is_busy(a))

@@ -53,8 +53,10 @@ static int describe(cJSON *list, const char *name)
     _cleanup_(current_freep) Current *current = NULL;
     cJSON *o = cJSON_CreateObject();
     char at[TIMESTAMP_SIZE];
+    uint64_t floor = 0;
 
-    if (json_append(list, o) < 0 || json_add_string(o, "name", name) < 0)
+    if (json_append(list, o) < 0 || json_add_string(o, "name", name) < 0 ||
+        (store_load_floor(&floor, NULL) == 0 && floor > 0 && json_add_u64(o, "floor", floor) < 0))
         return -ENOMEM;
     if (current_load(&current, NULL) < 0 || !current)
         return 0;

@@ -16,7 +16,7 @@
 /* Only what is known is passed on. */
 static char *make_question(const cJSON *open)
 {
-    static const char *const texts[] = { "service", "since", "person" };
+    static const char *const texts[] = { "service", "since", "person", "project" };
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("logs.read");
     _cleanup_(freep) char *text = NULL;
     uint64_t tail = 0;

@@ -17,23 +17,6 @@
 static char own[PROJECT_NAME_MAX + 1] = PROJECT_OWN_DEFAULT;
 static char other[PROJECT_NAME_MAX + 1]; /* "": the box's own */
 
-static bool name_is_good(const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-    size_t len = name ? strlen(name) : 0;
-
-    return len > 0 && len <= PROJECT_NAME_MAX && strspn(name, letters) == len && name[0] != '_' && name[0] != '-';
-}
-
-int project_name_check(const char *name, Error *err)
-{
-    if (name_is_good(name))
-        return 0;
-    return error_set(err, EINVAL, "project.bad-name",
-                     "'%.60s' is no name of a project: up to %d of a-z, 0-9, _ and -, beginning with a letter or digit",
-                     name ? name : "", PROJECT_NAME_MAX);
-}
-
 void project_set_own(const char *name)
 {
     if (name && strlen(name) < sizeof(own))
@@ -60,7 +43,7 @@ ProjectScope project_enter(const char *name)
     ProjectScope scope;
 
     memcpy(scope.before, other, sizeof(other));
-    snprintf(other, sizeof(other), "%s", name_is_good(name) && !str_equal(name, own) ? name : "");
+    snprintf(other, sizeof(other), "%s", project_name_is_good(name) && !str_equal(name, own) ? name : "");
     return scope;
 }
 
@@ -147,7 +130,7 @@ int project_list(char ***ret)
     int r = path ? 0 : -ENOMEM;
 
     for (struct dirent *e; r == 0 && dir && (e = readdir(dir));)
-        if (name_is_good(e->d_name) && !str_equal(e->d_name, own))
+        if (project_name_is_good(e->d_name) && !str_equal(e->d_name, own))
             r = strv_add(&names, e->d_name);
     if (dir)
         closedir(dir);
@@ -160,5 +143,5 @@ bool project_is_known(const char *name)
 {
     _cleanup_(freep) char *all = path_in_root(PROJECTS_DIR), *path = all && name ? path_join(all, name) : NULL;
 
-    return str_equal(name, own) || (name_is_good(name) && path && access(path, F_OK) == 0);
+    return str_equal(name, own) || (project_name_is_good(name) && path && access(path, F_OK) == 0);
 }

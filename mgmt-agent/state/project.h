@@ -6,14 +6,7 @@
 
 #include <stdbool.h>
 
-#include "lib/base/error.h"
-
-#define PROJECT_NAME_MAX 40
-#define PROJECT_OWN_DEFAULT "secbox"
-
-/* Compose's own rule, [a-z0-9][a-z0-9_-]*, and at most PROJECT_NAME_MAX bytes, since it becomes a part of paths:
- * project.bad-name */
-int project_name_check(const char *name, Error *err) _must_check_;
+#include "lib/data/project-name.h"
 
 /* The name of the box's own project, once, early; PROJECT_OWN_DEFAULT unless it is said. */
 void project_set_own(const char *name);
@@ -24,7 +17,7 @@ const char *project_selected(void);
 bool project_is_own(void);
 
 /* Looks at another one for the block that the variable stands in: _cleanup_(project_leave) ProjectScope p = project_enter(NAME).
- * NULL and a name that project_name_check() refuses are the box's own. */
+ * NULL and a name that project_name_is_good() refuses are the box's own. */
 typedef struct ProjectScope {
     char before[PROJECT_NAME_MAX + 1];
 } ProjectScope;

@@ -13,6 +13,7 @@ from tests.lab.util import wait_until
 # the schema as steps 1 to 22 leave it
 BEFORE = """
 ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
+ALTER TABLE deployments DROP COLUMN project;
 DROP TABLE media_tokens;
 DROP VIEW good_tokens;
 DROP TABLE sign_ins;

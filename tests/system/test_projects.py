@@ -3,8 +3,10 @@
 import json
 import os
 
+from tests.conftest import DEVICE
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.box import documents
+from tests.lab.fleet import Fleet
 
 
 def text(n, more=""):
@@ -93,3 +95,27 @@ def test_what_is_one_project_s_is_not_the_other_s(box, lab):
     kept = order(box, "remove", "blog", "--volumes")
     assert kept["error"]["id"].startswith("podman.") and "blog_kept" in volumes(lab), "a service of another project is on it"
     assert set(shown(lab)) == {"secbox_web_1"}
+
+
+def test_from_the_cloud_to_a_project_and_back(gateway, fleet_box, folder):
+    """Pushes, one of them rolled back, a rollback, its log, its end; the own project's container stays the same."""
+    home = os.path.join(folder, "home")
+    os.mkdir(home)
+    fleet = Fleet(gateway.url, gateway.token, home)
+    path = fleet_box.compose_path(compose(service("web")))
+    fleet.run("push", "--wait", DEVICE, path, check=0)
+    own = fleet_box.lab.containers()["secbox_web_1"]["Id"]
+    fleet.run("push", "--wait", DEVICE, path, "--project", "blog", check=0)
+    first = fleet_box.lab.containers()["blog_web_1"]["Id"]
+    bad = fleet.run("push", "--wait", DEVICE, fleet_box.compose_path(compose(service("web", "crash:1"))), "--project", "blog")
+    assert bad.returncode == 1 and fleet_box.lab.containers()["blog_web_1"]["Id"] == first, bad
+    path = fleet_box.compose_path(compose(service("web", more="environment:\n  RELEASE: '2'\n")))
+    fleet.run("push", "--wait", DEVICE, path, "--project", "blog", check=0)
+    fleet.run("rollback", "--wait", DEVICE, "--project", "blog", check=0)
+    assert "RELEASE=2" not in fleet_box.lab.containers()["blog_web_1"]["Config"]["Env"]
+    assert [(d["kind"], d["state"]) for d in fleet.json("history", DEVICE, "--project", "blog")["deployments"]] == [
+        ("rollback", "done"), ("compose", "done"), ("compose", "rolled-back"), ("compose", "done")]
+    assert [p["name"] for p in fleet.json("apps", DEVICE)["projects"]] == ["secbox", "blog"]
+    fleet.run("logs", DEVICE, "web", "--project", "blog", check=0)
+    fleet.run("remove", DEVICE, "blog", check=0)
+    assert {name: c["Id"] for name, c in fleet_box.lab.containers().items()} == {"secbox_web_1": own}

@@ -78,7 +78,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_device_key_register_vouched(&(NewDeviceKey) {}));
     check(sql_device_vouch("", ""));
     check(sql_deployment("", 1));
-    check(sql_deployments("", 1));
+    check(sql_deployments("", "", 1));
     check(sql_deployment_events("", 1, -1));
     check(sql_deployments_open());
     check(sql_deployment_content(""));
