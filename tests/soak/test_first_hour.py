@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From a bare Debian to a guard's page: the one line, the QR code on a phone, the template of the fleet, containers
-of the podman user, and a lookup in a browser; and all of it again after a reboot. `make first-hour`; with BOX_SUITE=trixie on Debian 13."""
+of the podman user, and a lookup in a browser; and all of it again after a reboot. `make first-hour`; with BOX_SUITE=trixie
+on Debian 13."""
 # pylint: disable=redefined-outer-name
 import json
 import os
