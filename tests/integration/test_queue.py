@@ -122,7 +122,8 @@ def test_what_a_session_has_prepared_may_change(box):
     first = put(box, "visit.entry", n=1)
     wait_until(lambda: first in box.server.events and waiting(box) == 0, "it is sent")
     box.sql("ALTER FUNCTION queue_next RENAME TO queue_next_before;"
-            " CREATE FUNCTION queue_next(c uuid, a bigint, b bigint, d bigint, most bigint) RETURNS TABLE (seq bigint, priority smallint, event jsonb) LANGUAGE sql AS"
+            " CREATE FUNCTION queue_next(c uuid, a bigint, b bigint, d bigint, most bigint) RETURNS TABLE"
+            " (seq bigint, priority smallint, event jsonb) LANGUAGE sql AS"
             " 'SELECT seq, priority, event::jsonb FROM queue_next_before(c, a, b, d, most)'")
     second = put(box, "visit.entry", n=2)
     wait_until(lambda: "events wait in the queue" in read_text(box.log), "the plan is refused", box.alive)
