@@ -14,6 +14,7 @@ import fcntl
 import glob
 import json
 import os
+import pwd
 import select
 import shutil
 import signal
@@ -25,6 +26,8 @@ PREFIX = "secbox-run-"
 # what is empty inside, with its mode; podman keeps some state in the last two wherever its store is
 MASKED = {"/dev/shm": "1777", "/run": "755", "/var/lib/containers": "700"}
 RUN_FOLDERS = {"/run/lock": 0o1777, "/run/user": 0o755}
+# what bash, which sshd starts for root, reads of the developer's own; what it starts there may wait for a lock, or print
+SHELL_FILES = (".bashrc", ".bash_profile", ".bash_login", ".profile")
 # where the temporary folder is seen inside: what a box mounts may not lie below a folder like /tmp that all may write to
 PLACE = "/srv"
 PR_SET_PDEATHSIG = 1
@@ -117,6 +120,9 @@ def _inside(command):
     for path, mode in RUN_FOLDERS.items():
         os.mkdir(path)
         os.chmod(path, mode)
+    for path in (os.path.join(pwd.getpwuid(0).pw_dir, name) for name in SHELL_FILES):
+        if os.path.isfile(path):
+            subprocess.run(["mount", "--bind", os.devnull, path], check=True)
     subprocess.run(["mount", "--bind", os.environ["SECBOX_RUN_FOLDER"], PLACE], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     child = os.fork()
