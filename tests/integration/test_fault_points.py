@@ -198,10 +198,11 @@ def test_one_of_old_and_new_runs(boxes, kind, works):
 
 @pytest.mark.parametrize("kind,lazy", [("power-data", "journal.json"), ("power-names", "/mgmt-agent")])
 def test_a_sync_that_is_missing_is_found(boxes, kind, lazy):
-    """Else what is above would show nothing."""
+    """Else what is above would show nothing. It shows where the worker changes containers; what it loses elsewhere, or what the
+    agent loses, may well do no harm, and which call is whose differs a little from push to push: so one after the other."""
     calls = boxes.count(True)
     found = None
-    for part in (0.5, 0.7, 0.3):
-        found = found or boxes.get().push(kind, int(calls * part), lazy=lazy)[1]
+    for number in range(int(calls * 0.4), int(calls * 0.7), 3):
+        found = found or boxes.get().push(kind, number, lazy=lazy)[1]
     boxes.drop()
     assert found
