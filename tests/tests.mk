@@ -76,6 +76,7 @@ camera-faults: deps all ## the tests of cameras with a Frigate that hangs, too, 
 
 FAULT_EVERY = 1
 check-faults: deps all ## one fault at each call of a push that changes what the box keeps, and at each allocation of parsers
+	$(Q)FAULT_EVERY=$(FAULT_EVERY) BUILD=$(BUILD) $(TEST_PYTHON) tests/run.py starved
 	$(Q)FAULT_EVERY=$(FAULT_EVERY) ALLOC_EVERY=$(FAULT_EVERY) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
 	  tests/integration/test_fault_points.py tests/system/test_alloc_points.py
@@ -154,8 +155,8 @@ $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,sync gate camera matches media): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
-$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
-	$(call link_test,-fsanitize=fuzzer)
+$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o $(BUILD)/obj/tests/fuzz/starve.o | $$(TEST_LIBS)
+	$(call link_test,$(BUILD)/obj/tests/fuzz/starve.o -fsanitize=fuzzer -Wl$(comma)--wrap=LLVMFuzzerTestOneInput -Wl$(comma)--wrap=abort)
 
 check-compilers: ## all of it built with gcc and with clang
 	$(TEST_RUN) compilers
