@@ -22,7 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES };
+enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_SHORT, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES };
 
 /* fault_point.py has the same. */
 typedef struct Control {
@@ -34,6 +34,7 @@ typedef struct Control {
     char lazy[256];  /* whose path holds this text is never really synced: a fault of ours, which must be found */
 } Control;
 
+#define SHORT (-1)
 #define PENDING_MAX 64
 
 /* What a power cut would undo: a name that was given or taken, until its folder is synced; data, until the file is. */
@@ -120,18 +121,23 @@ static void cut_power(uint64_t mode)
     kill_all();
 }
 
-/* The error that the call is to fail with, or 0. `room`: it may need room on the disk. */
-static int fault(const char *call, const char *path, bool room)
+/* The error that the call is to fail with, or 0, or SHORT. `room`: it may need room on the disk; `divides`: it writes more than one
+ * byte. */
+static int fault(const char *call, const char *path, bool room, bool divides)
 {
     Control *c = control();
     uint64_t mode = c->mode, number = atomic_fetch_add(&c->count, 1) + 1;
 
-    /* what needs no room has it: then it is the next one that does */
-    if (mode == MODE_COUNT || (mode == MODE_ENOSPC ? number < c->target || !room : number != c->target))
+    /* what needs no room has it, and only what writes more than a byte can do so by half: then it is the next one */
+    if (mode == MODE_COUNT || (mode == MODE_ENOSPC  ? number < c->target || !room
+                               : mode == MODE_SHORT ? number < c->target || !divides
+                                                    : number != c->target))
         return 0;
     if (atomic_exchange(&c->fired, 1))
         return 0;
     snprintf(c->where, sizeof(c->where), "%s %s", call, path);
+    if (mode == MODE_SHORT)
+        return SHORT;
     if (mode == MODE_EIO || mode == MODE_ENOSPC)
         return mode == MODE_EIO ? EIO : ENOSPC;
     if (mode == MODE_KILL)
@@ -215,7 +221,7 @@ static void note_renamed(const char *from, const char *to)
 /* Takes what a call comes to when it is to fail. */
 #define FAIL_IF(call, path, room)                                                                                      \
     do {                                                                                                               \
-        int error = fault(call, path, room);                                                                           \
+        int error = fault(call, path, room, false);                                                                         \
         if (error) {                                                                                                   \
             errno = error;                                                                                             \
             return -1;                                                                                                 \
@@ -237,7 +243,12 @@ ssize_t write(int fd, const void *data, size_t len)
     REAL(write);
 
     if (begin(fd, path)) {
-        FAIL_IF("write", path, true);
+        int error = fault("write", path, true, len > 1);
+        if (error > 0) {
+            errno = error;
+            return -1;
+        }
+        len = error == SHORT ? 1 : len;
         note_dirty(path);
     }
     return real(fd, data, len);
