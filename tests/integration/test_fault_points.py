@@ -78,7 +78,6 @@ def points(change, calls, kind):
 @pytest.mark.parametrize("change", ["push", "update"])
 def test_one_of_old_and_new_runs(boxes, change, works, kind):
     boxes = boxes[change]
-    boxes = boxes[change]
     injected, wrong, logs = 0, [], []
     for number in points(change, boxes.count(works), kind):
         where, what = boxes.get().change(kind, number, works)

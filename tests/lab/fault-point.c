@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers, or into secboxctl, by fault_point.py. Counts the calls that change what a box keeps
- * below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those
- * that only change rights or owners), in all its processes, and at one of them does what the control file says: the call
+/* Preloaded into mgmt-agent and its workers, or into a script of ours and all that it starts, by fault_point.py. Counts the calls that change what a box keeps below
+ * SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those that
+ * only change rights or owners), in all its processes together, and at one of them does what the control file says: the call
  * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. */
 
 #include <dirent.h>
@@ -62,17 +62,17 @@ static Control *control(void)
     return mapped;
 }
 
+/* A script of ours is many programs: then all of them count. */
 static bool is_program_of_ours(void)
 {
-    return strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
-           strcmp(program_invocation_short_name, "mgmt-agent") == 0 ||
-           strcmp(program_invocation_short_name, "secboxctl") == 0;
+    return getenv("SECBOX_FAULT_NAMESPACE") || strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
+           strcmp(program_invocation_short_name, "mgmt-agent") == 0;
 }
 
 /* Whether it is state of the box, and not podman's or a log. */
 static bool is_state(const char *path)
 {
-    static const char *const folders[] = { "/etc/", "/var/", "/run/", "/opt/" };
+    static const char *const folders[] = { "/etc/", "/var/", "/run/" };
     const char *root = getenv("SECBOX_FAULT_ROOT");
     size_t len = root ? strlen(root) : 0;
 
@@ -97,9 +97,13 @@ static bool path_of(int fd, char path[static PATH_MAX])
 
 static void kill_all(void)
 {
-    char path[64], name[32] = "";
+    const char *outside = getenv("SECBOX_FAULT_NAMESPACE");
+    char path[64], name[32] = "", namespace[64] = "";
     int fd;
 
+    /* never where it could be the whole machine */
+    if (outside && readlink("/proc/self/ns/pid", namespace, sizeof(namespace) - 1) > 0 && strcmp(outside, namespace) != 0)
+        kill(-1, SIGKILL);
     snprintf(path, sizeof(path), "/proc/%d/comm", (int) getppid());
     fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && read(fd, name, sizeof(name) - 1) > 0 && strcmp(name, "mgmt-agent\n") == 0)
@@ -302,6 +306,16 @@ int rename(const char *from, const char *to)
     return r;
 }
 
+/* what mv(1) calls */
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    REAL(renameat2);
+
+    if (to_folder == AT_FDCWD && is_state(to))
+        FAIL_IF("renameat2", to, true);
+    return real(from_folder, from, to_folder, to, flags);
+}
+
 int unlink(const char *path)
 {
     bool ours = is_state(path);
@@ -377,4 +391,19 @@ int open64(const char *path, int flags, ...)
     mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
     va_end(ap);
     return open_as("open64", path, flags, mode);
+}
+
+/* what a shell's redirections, touch(1) and cp(1) call; paths that begin elsewhere are none of state */
+int openat(int folder, const char *path, int flags, ...)
+{
+    va_list ap;
+    mode_t mode;
+    REAL(openat);
+
+    va_start(ap, flags);
+    mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    if ((flags & O_CREAT) && is_state(path))
+        FAIL_IF("openat", path, true);
+    return real(folder, path, flags, mode);
 }

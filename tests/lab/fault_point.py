@@ -15,7 +15,8 @@ MODES = {name: number for number, name in enumerate(
 class FaultPoint:
     """`env` goes to mgmt-agent. Faults hit what lies below `root`; nothing happens until one is armed."""
 
-    def __init__(self, folder, root):
+    def __init__(self, folder, root, script=False):
+        """script: they hit all programs, which then are in a namespace of their own for processes."""
         path, shadow = os.path.join(folder, "fault-control"), os.path.join(folder, "fault-shadow")
         os.makedirs(shadow, exist_ok=True)
         size = struct.calcsize(FORMAT)
@@ -25,6 +26,8 @@ class FaultPoint:
             self.map = mmap.mmap(f.fileno(), size)
         self.env = {**preloaded("fault-point", folder), "SECBOX_FAULT_CONTROL": path, "SECBOX_FAULT_ROOT": root,
                     "SECBOX_FAULT_SHADOW": shadow}
+        if script:
+            self.env["SECBOX_FAULT_NAMESPACE"] = os.readlink("/proc/self/ns/pid")
 
     def arm(self, mode, number=0, lazy=""):
         """At the call with that number from now on. Paths with the text `lazy` are never synced."""
