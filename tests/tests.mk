@@ -74,12 +74,16 @@ camera-faults: deps all ## the tests of cameras with a Frigate that hangs, too, 
 	$(Q)CAMERA_FAULTS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_cameras.py
 
+# Of package updates, which take seconds each, one point in so many; of the allocations of a push or an update so many.
 FAULT_EVERY = 1
-check-faults: deps all ## one fault at each call of a push that changes what the box keeps, and at each allocation of parsers
+FAULT_PACKAGES_EVERY = 5
+FAULT_ALLOCATIONS = 100
+check-faults: deps all ## faults at each call of a push, an image update and an agent's update, and at each allocation of parsers
 	$(Q)FAULT_EVERY=$(FAULT_EVERY) BUILD=$(BUILD) $(TEST_PYTHON) tests/run.py starved
-	$(Q)FAULT_EVERY=$(FAULT_EVERY) ALLOC_EVERY=$(FAULT_EVERY) SECBOX_BIN=$(abspath $(BUILD))/bin \
+	$(Q)FAULT_EVERY=$(FAULT_EVERY) FAULT_PACKAGES_EVERY=$(FAULT_PACKAGES_EVERY) ALLOC_EVERY=$(FAULT_EVERY) \
+	  ALLOC_POINTS=$(FAULT_ALLOCATIONS) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
-	  tests/integration/test_fault_points.py tests/system/test_alloc_points.py
+	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py
 .PHONY: check-faults
 
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times

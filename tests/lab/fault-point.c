@@ -2,7 +2,8 @@
 /* Preloaded into mgmt-agent and its workers, or into a script of ours and all that it starts, by fault_point.py. Counts the calls that change what a box keeps below
  * SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those that
  * only change rights or owners), in all its processes together, and at one of them does what the control file says: the call
- * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. */
+ * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. Or it counts their
+ * allocations, and one of them fails. */
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -22,7 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_SHORT, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES };
+enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_SHORT, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES,
+       MODE_COUNT_MEMORY, MODE_MEMORY };
 
 /* fault_point.py has the same. */
 typedef struct Control {
@@ -130,7 +132,11 @@ static void cut_power(uint64_t mode)
 static int fault(const char *call, const char *path, bool room, bool divides)
 {
     Control *c = control();
-    uint64_t mode = c->mode, number = atomic_fetch_add(&c->count, 1) + 1;
+    uint64_t mode = c->mode, number;
+
+    if (mode >= MODE_COUNT_MEMORY)
+        return 0;
+    number = atomic_fetch_add(&c->count, 1) + 1;
 
     /* what needs no room has it, and only what writes more than a byte can do so by half: then it is the next one */
     if (mode == MODE_COUNT || (mode == MODE_ENOSPC  ? number < c->target || !room
@@ -406,4 +412,42 @@ int openat(int folder, const char *path, int flags, ...)
     if ((flags & O_CREAT) && is_state(path))
         FAIL_IF("openat", path, true);
     return real(folder, path, flags, mode);
+}
+
+/* Memory: below a sanitizer, which has its own, nothing is counted. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+static bool is_starved(size_t size)
+{
+    Control *c = control();
+    int saved = errno;
+    uint64_t number;
+
+    if (!c || c->mode < MODE_COUNT_MEMORY || !is_program_of_ours())
+        return false;
+    number = atomic_fetch_add(&c->count, 1) + 1;
+    if (c->mode != MODE_MEMORY || number != c->target || atomic_exchange(&c->fired, 1)) {
+        errno = saved;
+        return false;
+    }
+    snprintf(c->where, sizeof(c->where), "%s: %zu bytes", program_invocation_short_name, size);
+    errno = ENOMEM;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return is_starved(size) ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return is_starved(n * size) ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+    return is_starved(size) ? NULL : __libc_realloc(p, size);
 }

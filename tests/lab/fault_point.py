@@ -9,7 +9,8 @@ from .preload import preloaded
 # as in fault-point.c: the whole record; and count, fired
 FORMAT = "QQQQ256s256s"
 MODES = {name: number for number, name in enumerate(
-    ("off", "count", "eio", "enospc", "short", "kill", "crash", "power-data", "power-names"))}
+    ("off", "count", "eio", "enospc", "short", "kill", "crash", "power-data", "power-names",
+     "count-memory", "memory"))}
 
 
 class FaultPoint:
