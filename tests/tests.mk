@@ -84,7 +84,10 @@ check-faults: deps all ## faults at each call of a push, an image update and an 
 	  ALLOC_POINTS=$(FAULT_ALLOCATIONS) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
 	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py
-.PHONY: check-faults
+POWER_CUTS = 1000
+power-cuts: deps all ## cut the power of a box in user-mode Linux POWER_CUTS times while it is pushed to: old or new, as it says
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_cuts $(POWER_CUTS) $(POWER_SEED)
+.PHONY: check-faults power-cuts
 
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
@@ -160,7 +163,8 @@ $(addprefix $(BUILD)/bin/fuzz-,sync gate camera matches media): TEST_LIBS = $(SE
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o $(BUILD)/obj/tests/fuzz/starve.o | $$(TEST_LIBS)
-	$(call link_test,$(BUILD)/obj/tests/fuzz/starve.o -fsanitize=fuzzer -Wl$(comma)--wrap=LLVMFuzzerTestOneInput -Wl$(comma)--wrap=abort)
+	$(call link_test,$(BUILD)/obj/tests/fuzz/starve.o -fsanitize=fuzzer \
+	  -Wl$(comma)--wrap=LLVMFuzzerTestOneInput -Wl$(comma)--wrap=abort)
 
 check-compilers: ## all of it built with gcc and with clang
 	$(TEST_RUN) compilers

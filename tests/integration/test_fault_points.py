@@ -2,7 +2,8 @@
 """A push of two services and an update of their image, each one that works and one that is rolled back, with one fault: at each
 call by which mgmt-agent and its workers change what they keep, from the receipt of the order to its end, that call fails (EIO,
 ENOSPC), writes one byte only (short), its process is killed, all processes are (crash), or the power is cut: data that was not
-synced is lost (power-data), or names that were not (power-names). Afterwards exactly one of old and new runs, and the journal, the answer, the history and secboxctl status say which.
+synced is lost (power-data), or names that were not (power-names). Afterwards exactly one of old and new runs, and the journal, the
+answer, the history and secboxctl status say which.
 
 FAULT_EVERY=1 takes all points, as `make check-faults` does; without it a few are taken, spread over the whole change."""
 # pylint: disable=redefined-outer-name

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An update of an agent's package, with one fault: at each call by which the script, apt and dpkg change what is below /var/lib, in
-the order, in its confirmation and in its way back, that call fails (EIO, ENOSPC), writes one byte only (short), its process is killed,
-or all are and the machine is started anew (crash). What follows is what a box does. Afterwards dpkg has exactly one of old and new,
-whole, and the journal says which.
+the order, in its confirmation and in its way back, that call fails (EIO, ENOSPC), writes one byte only (short), its process is
+killed, or all are and the machine is started anew (crash). What follows is what a box does. Afterwards dpkg has exactly one of old
+and new, whole, and the journal says which.
 
 FAULT_PACKAGES_EVERY=1 takes all points, `make check-faults` one in five; without it a few are taken."""
 # pylint: disable=redefined-outer-name,unused-import

@@ -82,8 +82,9 @@ class Machine:
         mounts = " && ".join(f"mount --bind {self.folder}{path} {path}" for path in FOLDERS)
         env = {"PATH": f"{self.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **(env or {})}
         # the shell waits for it: when it has ended, nothing that it started goes on
-        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", f'{mounts} && {{ "$@"; exit $?; }}', "sh", *argv],
-                              env=env, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=check)
+        script = f'{mounts} && {{ "$@"; exit $?; }}'
+        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", *argv], env=env, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=check)
 
     def install(self, name, version, check=True):
         return self.run("dpkg", "-i", f"{self.repository.apt}/pool/{name}_{version}_all.deb", check=check)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers, or into a script of ours and all that it starts, by fault_point.py. Counts the calls that change what a box keeps below
- * SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those that
- * only change rights or owners), in all its processes together, and at one of them does what the control file says: the call
- * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. Or it counts their
- * allocations, and one of them fails. */
+/* Preloaded into mgmt-agent and its workers, or into a script of ours and all that it starts, by fault_point.py. Counts the calls
+ * that change what a box keeps below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, renameat2, unlink, unlinkat, mkdir,
+ * ftruncate, open and openat that make a file; not those that only change rights or owners), in all its processes together, and at
+ * one of them does what the control file says: the call fails, or the processes are killed, or the power is cut, which loses what
+ * that process has not synced. memory-point.c is for their allocations. */
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -23,18 +23,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_SHORT, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES,
-       MODE_COUNT_MEMORY, MODE_MEMORY };
-
-/* fault_point.py has the same. */
-typedef struct Control {
-    uint64_t mode;
-    _Atomic uint64_t count;
-    uint64_t target;
-    _Atomic uint64_t fired;
-    char where[256]; /* which call it was */
-    char lazy[256];  /* whose path holds this text is never really synced: a fault of ours, which must be found */
-} Control;
+#include "tests/lab/fault-control.h"
 
 #define SHORT (-1)
 #define PENDING_MAX 64
@@ -48,28 +37,6 @@ static Name names[PENDING_MAX];
 static size_t n_names;
 static char dirty[PENDING_MAX][PATH_MAX];
 static size_t n_dirty;
-
-static Control *control(void)
-{
-    static Control *mapped;
-    const char *path = mapped ? NULL : getenv("SECBOX_FAULT_CONTROL");
-    int fd = path ? (int) syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
-    void *p;
-
-    if (fd < 0)
-        return mapped;
-    p = mmap(NULL, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    mapped = p == MAP_FAILED ? NULL : p;
-    return mapped;
-}
-
-/* A script of ours is many programs: then all of them count. */
-static bool is_program_of_ours(void)
-{
-    return getenv("SECBOX_FAULT_NAMESPACE") || strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
-           strcmp(program_invocation_short_name, "mgmt-agent") == 0;
-}
 
 /* Whether it is state of the box, and not podman's or a log. */
 static bool is_state(const char *path)
@@ -104,7 +71,8 @@ static void kill_all(void)
     int fd;
 
     /* never where it could be the whole machine */
-    if (outside && readlink("/proc/self/ns/pid", namespace, sizeof(namespace) - 1) > 0 && strcmp(outside, namespace) != 0)
+    if (outside && readlink("/proc/self/ns/pid", namespace, sizeof(namespace) - 1) > 0 &&
+        strcmp(outside, namespace) != 0)
         kill(-1, SIGKILL);
     snprintf(path, sizeof(path), "/proc/%d/comm", (int) getppid());
     fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -231,7 +199,7 @@ static void note_renamed(const char *from, const char *to)
 /* Takes what a call comes to when it is to fail. */
 #define FAIL_IF(call, path, room)                                                                                      \
     do {                                                                                                               \
-        int error = fault(call, path, room, false);                                                                         \
+        int error = fault(call, path, room, false);                                                                    \
         if (error) {                                                                                                   \
             errno = error;                                                                                             \
             return -1;                                                                                                 \
@@ -412,42 +380,4 @@ int openat(int folder, const char *path, int flags, ...)
     if ((flags & O_CREAT) && is_state(path))
         FAIL_IF("openat", path, true);
     return real(folder, path, flags, mode);
-}
-
-/* Memory: below a sanitizer, which has its own, nothing is counted. */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-
-static bool is_starved(size_t size)
-{
-    Control *c = control();
-    int saved = errno;
-    uint64_t number;
-
-    if (!c || c->mode < MODE_COUNT_MEMORY || !is_program_of_ours())
-        return false;
-    number = atomic_fetch_add(&c->count, 1) + 1;
-    if (c->mode != MODE_MEMORY || number != c->target || atomic_exchange(&c->fired, 1)) {
-        errno = saved;
-        return false;
-    }
-    snprintf(c->where, sizeof(c->where), "%s: %zu bytes", program_invocation_short_name, size);
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t size)
-{
-    return is_starved(size) ? NULL : __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return is_starved(n * size) ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    return is_starved(size) ? NULL : __libc_realloc(p, size);
 }

@@ -6,7 +6,7 @@ import struct
 
 from .preload import preloaded
 
-# as in fault-point.c: the whole record; and count, fired
+# as in fault-control.h: the whole record; and count, fired
 FORMAT = "QQQQ256s256s"
 MODES = {name: number for number, name in enumerate(
     ("off", "count", "eio", "enospc", "short", "kill", "crash", "power-data", "power-names",
@@ -16,8 +16,9 @@ MODES = {name: number for number, name in enumerate(
 class FaultPoint:
     """`env` goes to mgmt-agent. Faults hit what lies below `root`; nothing happens until one is armed."""
 
-    def __init__(self, folder, root, script=False):
-        """script: they hit all programs, which then are in a namespace of their own for processes."""
+    def __init__(self, folder, root, script=False, memory=False):
+        """script: they hit all programs, which then are in a namespace of their own for processes. memory: allocations are counted,
+        too, and can be hit; not of programs with AddressSanitizer, which has a malloc() of its own."""
         path, shadow = os.path.join(folder, "fault-control"), os.path.join(folder, "fault-shadow")
         os.makedirs(shadow, exist_ok=True)
         size = struct.calcsize(FORMAT)
@@ -25,7 +26,8 @@ class FaultPoint:
             f.write(bytes(size))
             f.flush()
             self.map = mmap.mmap(f.fileno(), size)
-        self.env = {**preloaded("fault-point", folder), "SECBOX_FAULT_CONTROL": path, "SECBOX_FAULT_ROOT": root,
+        more = ["memory-point"] if memory else []
+        self.env = {**preloaded("fault-point", folder, *more), "SECBOX_FAULT_CONTROL": path, "SECBOX_FAULT_ROOT": root,
                     "SECBOX_FAULT_SHADOW": shadow}
         if script:
             self.env["SECBOX_FAULT_NAMESPACE"] = os.readlink("/proc/self/ns/pid")

@@ -12,9 +12,10 @@ from .util import wait_until
 
 class FaultyBox:
     """Pushes the one of two versions that does not run."""
+    seconds = 600  # that a change has for its confirmation
 
-    def __init__(self, podman, folder):
-        self.faults = FaultPoint(folder, os.path.join(folder, "root"))
+    def __init__(self, podman, folder, memory=False):
+        self.faults = FaultPoint(folder, os.path.join(folder, "root"), memory=memory)
         self.box = ImitatedBox(podman, folder, self.faults.env)
         self.box.start_agent()
         self.cloud = PlayedCloud(self.box)
@@ -30,7 +31,7 @@ class FaultyBox:
         return wanted_image(3 - self.tag)
 
     def begin(self):
-        return self.cloud.begin(compose(3 - self.tag))
+        return self.cloud.begin(compose(3 - self.tag), self.seconds)
 
     def took_over(self):
         self.tag = 3 - self.tag
@@ -142,7 +143,7 @@ class ImageUpdateBox(FaultyBox):
         return image_id(f"x@{self.digest}")
 
     def begin(self):
-        return self.cloud.begin_update("registry.example/server:1", self.digest)
+        return self.cloud.begin_update("registry.example/server:1", self.digest, self.seconds)
 
     def took_over(self):
         pass
