@@ -83,7 +83,8 @@ check-faults: deps all ## faults at each call of a push, an image update and an 
 	$(Q)FAULT_EVERY=$(FAULT_EVERY) FAULT_PACKAGES_EVERY=$(FAULT_PACKAGES_EVERY) ALLOC_EVERY=$(FAULT_EVERY) \
 	  ALLOC_POINTS=$(FAULT_ALLOCATIONS) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
-	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py
+	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py \
+	  tests/integration/test_releases.py
 POWER_CUTS = 1000
 power-cuts: deps all ## cut the power of a box in user-mode Linux POWER_CUTS times while it is pushed to: old or new, as it says
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_cuts $(POWER_CUTS) $(POWER_SEED)

@@ -56,5 +56,6 @@ static inline Control *control(void)
 static inline bool is_program_of_ours(void)
 {
     return getenv("SECBOX_FAULT_NAMESPACE") || strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
-           strcmp(program_invocation_short_name, "mgmt-agent") == 0;
+           strcmp(program_invocation_short_name, "mgmt-agent") == 0 ||
+           strcmp(program_invocation_short_name, "secboxctl") == 0;
 }

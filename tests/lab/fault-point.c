@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers, or into a script of ours and all that it starts, by fault_point.py. Counts the calls
- * that change what a box keeps below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, renameat2, unlink, unlinkat, mkdir,
- * ftruncate, open and openat that make a file; not those that only change rights or owners), in all its processes together, and at
- * one of them does what the control file says: the call fails, or the processes are killed, or the power is cut, which loses what
- * that process has not synced. memory-point.c is for their allocations. */
+/* Preloaded into mgmt-agent and its workers, into secboxctl, or into a script of ours and all that it starts, by fault_point.py.
+ * Counts the calls that change what a box keeps below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, renameat2, unlink,
+ * unlinkat, mkdir, ftruncate, open and openat that make a file; not those that only change rights or owners), in all its processes
+ * together, and at one of them does what the control file says: the call fails, or the processes are killed, or the power is cut,
+ * which loses what that process has not synced. memory-point.c is for their allocations. */
 
 #include <dirent.h>
 #include <dlfcn.h>
