@@ -33,6 +33,7 @@ mount -t ext4 /dev/ubda /tmp/disk || echo "guest: wrong the disk cannot be mount
 mount -t hostfs none /tmp/kept -o {kept}
 cd {root} && SECBOX_BIN={bin} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp /usr/bin/python3 -B -m tests.soak.power_guest \
   /tmp/kept {built}
+echo "guest: wrong the guest has ended"
 while :; do sleep 60; done
 """
 
