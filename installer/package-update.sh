@@ -19,6 +19,8 @@ written=/run/secbox-package-update # the journal was written in this boot
 INSTALL_SECONDS=3600
 LOCK_SECONDS=1800
 BOOTS_MAX=3
+BACK_TRIES=3
+BACK_PAUSE=5
 NOTIFY_TRIES=10
 # apt's words for what may be well in a while, and for what is not, whatever else it says
 away='Could not (connect|resolve|get lock)|Unable to (connect|lock)|Connection (failed|refused|timed out|reset)|Temporary failure'
@@ -316,13 +318,26 @@ leave_to_others() {
     rm -f "$new"
 }
 
+# What fails once may do the next time: dpkg was killed, or the disk was full for a moment. Nobody else tries it after us, and until
+# it is done the package may be there by half.
+put_old_back() {
+    is_whole "$old" "$old_sum" || return 1
+    tries=1
+    until dpkg_in_turn -i "$old" && is_at "$from"; do
+        if is_taken_over || [ $tries -ge $BACK_TRIES ]; then return 1; fi
+        tries=$((tries + 1))
+        say "$package $from is put back once more"
+        sleep $BACK_PAUSE
+    done
+}
+
 go_back() {
     if is_taken_over; then
         leave_to_others
         return
     fi
     enter going-back $INSTALL_SECONDS
-    ! is_whole "$old" "$old_sum" || dpkg_in_turn -i "$old"
+    put_old_back || true
     if is_at "$from"; then
         restart_old_programs
         enter rolled-back 0

@@ -35,6 +35,7 @@ SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 SANITIZED = (f"SAN={SANITIZERS}", "OPT=-O1 -g")  # compiled in 0.6 of the time of -O2
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "40")  # of the clock; beside tests those runs take twice as long as alone
+STARVE_EVERY = 97  # of a fuzz target's allocations one fails in so many; `make check-faults` takes all
 # Those that take minutes begin first, or two cores wait for the last of them at the end; of the others the size tells.
 LONG = ("test_planted_faults", "test_whole_box", "test_recovery_units", "test_update_holds", "test_recovery", "test_matches")
 # A hang must not hold CI for ever; no suite comes near it.
@@ -176,20 +177,37 @@ def tidy():
     return Count(passed=1) if make(f"BUILD={BUILD}", "tidy") else Count(failed=1)
 
 
-def run_fuzz(build, source):
+def fuzz_corpus(source):
+    """A target's name, and the folder of its inputs."""
     name = os.path.basename(source)[:-2]
-    corpus = os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz-"))
+    return name, os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz-"))
+
+
+def run_starved(build, source, every):
+    """One target over its corpus, with one allocation of a run failing: the first, the one `every` later, and so on."""
+    name, corpus = fuzz_corpus(source)
+    code, out = run_and_show([os.path.join(ROOT, build, "bin", name), "-runs=0", "-timeout=60",
+                              f"-artifact_prefix={os.path.join(ROOT, build)}/{name}-", corpus],
+                             {**SANITIZER_ENV, "SECBOX_STARVE": str(every)}, quiet=True)
+    wrong = 1 if code else 0
+    print(f"  faults: memory, {name}: {first_number(r'(?m)^([0-9]+) injected', out)} injected, {wrong} wrong", flush=True)
+    return Count(failed=wrong, passed=1 - wrong)
+
+
+def run_fuzz(build, source):
+    name, corpus = fuzz_corpus(source)
     with tempfile.TemporaryDirectory(prefix="secbox-fuzz-") as found:
         code, _ = run_and_show([os.path.join(ROOT, build, "bin", name), f"-runs={FUZZ_RUNS}",
                                 f"-max_total_time={FUZZ_SECONDS}", "-timeout=60", "-rss_limit_mb=1024",
                                 f"-artifact_prefix={os.path.join(ROOT, build)}/{name}-", found, corpus],
                                SANITIZER_ENV, quiet=True)
     print(f"  {name}: {'failed' if code else 'passed'}", flush=True)
-    return Count(failed=1) if code else Count(passed=1)
+    count = Count(failed=1) if code else Count(passed=1)
+    count.add(run_starved(build, source, STARVE_EVERY))
+    return count
 
 
-def fuzz(sources=None):
-    """Each target over its corpus, and over some thousand mutations of it."""
+def fuzz_with(run, sources):
     if not shutil.which("clang"):
         print("  clang is not installed: installer/deps.sh test")
         return Count(skipped=1)
@@ -197,8 +215,18 @@ def fuzz(sources=None):
     if not make(f"BUILD={build}", "CC=clang", "WARN=-Wall -Wextra -Werror", "HARDEN=",
                 f"SAN=-fsanitize=fuzzer-no-link {SANITIZERS.removeprefix(' ')}", "fuzz-bins"):
         return Count(failed=1)
-    return sum_of(lambda source: run_fuzz(build, source),
+    return sum_of(lambda source: run(build, source),
                   sources or sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))), CORES)
+
+
+def fuzz(sources=None):
+    """Each target over its corpus, over some thousand mutations of it, and over the corpus with allocations that fail."""
+    return fuzz_with(run_fuzz, sources)
+
+
+def starved():
+    """Each target over its corpus with each allocation failing in turn, or each FAULT_EVERY-th."""
+    return fuzz_with(lambda build, source: run_starved(build, source, os.environ.get("FAULT_EVERY", "1")), None)
 
 
 def failed_cases(report):
@@ -399,10 +427,11 @@ def named_tests(name):
 
 
 SUITES = {"lint": lint, "unit": unit, "compilers": compilers, "tidy": tidy, "fuzz": fuzz, "system": system,
-          "unit-asan": unit_asan, "integration": integration, "integration-asan": integration_asan}
+          "unit-asan": unit_asan, "integration": integration, "integration-asan": integration_asan,
+          "starved": starved}
 # `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
 # are installed. Both once more would double the longest part of it.
-ON_REQUEST = {"integration"}
+ON_REQUEST = {"integration", "starved"}
 # They only compute, and tests mostly wait: they begin with the system tests, and go on beside what follows. Only the first of
 # them is waited for before: what it builds, those with sanitizers run.
 BESIDE = ("compilers", "tidy", "fuzz")

@@ -74,12 +74,21 @@ camera-faults: deps all ## the tests of cameras with a Frigate that hangs, too, 
 	$(Q)CAMERA_FAULTS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_cameras.py
 
+# Of package updates, which take seconds each, one point in so many; of the allocations of a push or an update so many.
 FAULT_EVERY = 1
-check-faults: deps all ## one fault at each call of a push that changes what the box keeps, and at each allocation of parsers
-	$(Q)FAULT_EVERY=$(FAULT_EVERY) ALLOC_EVERY=$(FAULT_EVERY) SECBOX_BIN=$(abspath $(BUILD))/bin \
+FAULT_PACKAGES_EVERY = 5
+FAULT_ALLOCATIONS = 100
+check-faults: deps all ## faults at each call of a push, an image update and an agent's update, and at each allocation of parsers
+	$(Q)FAULT_EVERY=$(FAULT_EVERY) BUILD=$(BUILD) $(TEST_PYTHON) tests/run.py starved
+	$(Q)FAULT_EVERY=$(FAULT_EVERY) FAULT_PACKAGES_EVERY=$(FAULT_PACKAGES_EVERY) ALLOC_EVERY=$(FAULT_EVERY) \
+	  ALLOC_POINTS=$(FAULT_ALLOCATIONS) SECBOX_BIN=$(abspath $(BUILD))/bin \
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q -s \
-	  tests/integration/test_fault_points.py tests/system/test_alloc_points.py
-.PHONY: check-faults
+	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py \
+	  tests/integration/test_releases.py
+POWER_CUTS = 1000
+power-cuts: deps all ## cut the power of a box in user-mode Linux POWER_CUTS times while it is pushed to: old or new, as it says
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_cuts $(POWER_CUTS) $(POWER_SEED)
+.PHONY: check-faults power-cuts
 
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
@@ -154,8 +163,9 @@ $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,sync gate camera matches media): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
-$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
-	$(call link_test,-fsanitize=fuzzer)
+$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o $(BUILD)/obj/tests/fuzz/starve.o | $$(TEST_LIBS)
+	$(call link_test,$(BUILD)/obj/tests/fuzz/starve.o -fsanitize=fuzzer \
+	  -Wl$(comma)--wrap=LLVMFuzzerTestOneInput -Wl$(comma)--wrap=abort)
 
 check-compilers: ## all of it built with gcc and with clang
 	$(TEST_RUN) compilers

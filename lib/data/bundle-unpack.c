@@ -139,17 +139,23 @@ static int unpack_entry(Unpack *u, struct archive_entry *e, Error *err)
 static int unpack_all(Unpack *u, const char *data, size_t len, Error *err)
 {
     struct archive_entry *e;
-    int r;
+    int r, failed = 0;
 
     if (archive_read_support_filter_gzip(u->from) != ARCHIVE_OK ||
         archive_read_support_format_tar(u->from) != ARCHIVE_OK ||
+        /* which archive_read_open_memory() makes, too, and then does not ask whether there was memory for it */
+        archive_read_set_callback_data(u->from, NULL) != ARCHIVE_OK ||
         archive_read_open_memory(u->from, data, len) != ARCHIVE_OK)
         return damaged(u, err);
-    while ((r = archive_read_next_header(u->from, &e)) == ARCHIVE_OK) {
-        r = unpack_entry(u, e, err);
-        if (r < 0)
-            return r;
-    }
+    /* one of ours: libarchive does not ask whether there was memory for its own */
+    e = archive_entry_new();
+    if (!e)
+        return -ENOMEM;
+    while ((r = archive_read_next_header2(u->from, e)) == ARCHIVE_OK && (failed = unpack_entry(u, e, err)) == 0)
+        ;
+    archive_entry_free(e);
+    if (failed < 0)
+        return failed;
     if (r == ARCHIVE_EOF && u->n_files == 0) /* as the beginning of one looks, too */
         return error_set(err, EBADMSG, "bundle.damaged", "the archive of files is empty, or cut off");
     return r == ARCHIVE_EOF ? 0 : damaged(u, err);

@@ -374,13 +374,20 @@ void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
     bool ended = a->ended, waited = agent_is_busy(a), stuck;
+    Journal now = {};
     int r;
 
     if (a->deploying)
         return;
+    r = journal_load(&now, &err);
+    if (r == -ENOMEM) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "What is under way is not known now, trying again");
+        agent_follow_later(a, a->recover_pause);
+        return;
+    }
     a->ended = false;
     journal_done(&a->journal);
-    r = journal_load(&a->journal, &err);
+    a->journal = now;
     if (r < 0)
         begin_journal_anew(a, &err, r);
     /* The journal tells whether a worker came any further, not how it ended: on a full disk it does its work, again and

@@ -341,10 +341,6 @@ static void handle_history(Agent *a, ControlClient *c, const cJSON *message)
 
 static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
 {
-    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
-    _cleanup_(error_done) Error err = {};
-    int r;
-
     (void) c;
     if (a->deploying || a->journal.state != DEPLOY_CONFIRMING ||
         !str_equal(a->journal.id, json_string(message, "id")) ||
@@ -359,9 +355,7 @@ static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
     }
     log_info("The cloud confirms snapshot %s", a->journal.version);
     agent_note_confirmed(a);
-    r = request ? agent_deploy(a, "commit", a->journal.id, request, a->requester, true, &err) : -ENOMEM;
-    if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit snapshot %s yet", a->journal.version);
+    agent_start_job(a, "commit", true);
 }
 
 static void handle_ack(Agent *a, ControlClient *c, const cJSON *message)

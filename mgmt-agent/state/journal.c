@@ -99,8 +99,12 @@ bool journal_is_of_selected(const Journal *j)
 int journal_add_step(Journal *j, const JournalStep *step)
 {
     JournalStep *s = json_list_add(&step_type, &j->steps, &j->n_steps);
+    int r = s ? json_copy(&step_type, step, s) : -ENOMEM;
 
-    return s ? json_copy(&step_type, step, s) : -ENOMEM;
+    /* half a step would make all of the journal one that cannot be read */
+    if (s && r < 0)
+        json_list_remove(&step_type, j->steps, &j->n_steps, j->n_steps - 1);
+    return r;
 }
 
 static void forget_failure(Journal *j)
@@ -206,6 +210,8 @@ int journal_load(Journal *ret, Error *err)
         r = json_read(o, &journal_type, &j);
     if (r == 0)
         r = check(o, &j);
+    if (r == -ENOMEM) /* there is nothing wrong with it */
+        return error_from_errno(err, r, "the journal %s cannot be read", path);
     if (r < 0)
         return error_set(err, r, "journal.corrupt",
                          "the journal %s cannot be read (%s); look at what runs, then remove it", path,

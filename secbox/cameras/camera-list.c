@@ -158,7 +158,7 @@ cJSON *camera_list_describe(const CameraList *l)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
 
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; list && i < l->n; i++) {
         const Camera *c = &l->cameras[i];
         cJSON *o = cJSON_CreateObject();
         if (!o || json_add_string(o, "name", c->name) < 0 ||
@@ -169,7 +169,7 @@ cJSON *camera_list_describe(const CameraList *l)
             cJSON_Delete(o);
             return NULL;
         }
-        if (!list || json_append(list, o) < 0)
+        if (json_append(list, o) < 0)
             return NULL;
     }
     return TAKE_PTR(list);

@@ -29,7 +29,7 @@ static void check_dotenv(const char *data, size_t size)
         return;
     }
     text = dotenv_print(e);
-    if (dotenv_parse(text, strlen(text), NULL, &again, NULL) < 0 || env_size(e) != env_size(again))
+    if (!text || dotenv_parse(text, strlen(text), NULL, &again, NULL) < 0 || env_size(e) != env_size(again))
         abort();
     for (size_t i = 0; i < env_size(e); i++)
         if (strcmp(env_value_at(e, i), env_value_at(again, i)) != 0)
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     text = env_print(e);
-    if (env_parse(text, strlen(text), NULL, &again, NULL) < 0 || env_size(e) != env_size(again))
+    if (!text || env_parse(text, strlen(text), NULL, &again, NULL) < 0 || env_size(e) != env_size(again))
         abort();
     for (size_t i = 0; i < env_size(e); i++)
         if (strcmp(env_key_at(e, i), env_key_at(again, i)) != 0 ||

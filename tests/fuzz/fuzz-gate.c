@@ -29,6 +29,8 @@ static void check(const char *typed, char *const *lines, size_t n)
     Decision d;
     size_t found = 0, used = 0, exact = 0;
 
+    if (!index || !typed)
+        return;
     for (size_t i = 0; i < n; i++) {
         if (json_parse_object(lines[i], strlen(lines[i]), &rows[used], NULL) < 0)
             continue;

@@ -19,10 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     text = json_print_canonical(value);
-    if (json_parse(text, strlen(text), &again, NULL) < 0)
+    if (!text || json_parse(text, strlen(text), &again, NULL) < 0)
         abort();
     text_again = json_print_canonical(again);
-    if (strcmp(text, text_again) != 0)
+    if (!text_again || strcmp(text, text_again) != 0)
         abort();
     return 0;
 }

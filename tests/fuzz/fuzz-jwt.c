@@ -8,6 +8,7 @@
 #include "lib/data/jwt-set.h"
 #include "lib/data/jwt.h"
 #include "lib/data/pass.h"
+#include "tests/fuzz/starve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,9 +41,9 @@ static void check_set(const char *data, size_t size, const char *text)
     _cleanup_(cJSON_Deletep) cJSON *set = NULL, *claims = NULL, *none = cJSON_CreateObject();
 
     if (json_parse_object(data, size, &set, NULL) == 0 && jwks_open(set, token, &claims, NULL) >= 0)
-        abort();
-    if (jwks_open(none, text, &claims, NULL) >= 0)
-        abort();
+        broken("a set of keys takes a token that none of them signed");
+    if (none && jwks_open(none, text, &claims, NULL) >= 0)
+        broken("a set without keys takes a token");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -53,10 +54,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     JwtClaims claims = {};
     Pass pass;
 
+    if (!text)
+        return 0;
     if (jwt_verify_device(issuer(), text, &expect, &claims, NULL) >= 0)
-        abort();
+        broken("a device's token that nobody signed is taken");
     if (pass_open(issuer(), text, &pass, NULL) >= 0)
-        abort();
+        broken("a pass that nobody signed is taken");
     if (jwt_peek(text, &claims, NULL) == 0)
         jwt_claims_done(&claims);
     check_proof(text);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     SshPublicKey key = {};
     uint8_t blob[256];
 
-    if (ssh_public_key_parse(text, &key, NULL) < 0)
+    if (!text || ssh_public_key_parse(text, &key, NULL) < 0)
         return 0;
     size_t type_len = strlen(key.type);
     if (key.fields_len > sizeof(blob) - 4 - type_len || strlen(key.fingerprint) != SSH_FINGERPRINT_SIZE - 1)

@@ -49,7 +49,7 @@ class Machine:
         self.name_source(f"file:{self.repository.apt}")
         self.install(AGENT, "1")
         self.install(RECOVERY, "1")
-        self._copy(folder, f"{folder}/fresh")
+        self.keep_as("fresh")
 
     @staticmethod
     def _copy(origin, target):
@@ -57,8 +57,14 @@ class Machine:
             shutil.rmtree(f"{target}/{name}", ignore_errors=True)
             shutil.copytree(f"{origin}/{name}", f"{target}/{name}")
 
+    def keep_as(self, name):
+        self._copy(self.folder, f"{self.folder}/{name}")
+
+    def restore(self, name):
+        self._copy(f"{self.folder}/{name}", self.folder)
+
     def make_fresh(self):
-        self._copy(f"{self.folder}/fresh", self.folder)
+        self.restore("fresh")
         for name in os.listdir(f"{self.folder}/bin"):
             if name != "systemctl":
                 os.unlink(f"{self.folder}/bin/{name}")
@@ -75,7 +81,9 @@ class Machine:
     def run(self, *argv, check=True, env=None):
         mounts = " && ".join(f"mount --bind {self.folder}{path} {path}" for path in FOLDERS)
         env = {"PATH": f"{self.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **(env or {})}
-        return subprocess.run(["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *argv], env=env, text=True,
+        # the shell waits for it: when it has ended, nothing that it started goes on
+        script = f'{mounts} && {{ "$@"; exit $?; }}'
+        return subprocess.run(["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", *argv], env=env, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, check=check)
 
     def install(self, name, version, check=True):
@@ -94,8 +102,8 @@ class Machine:
         return self.run(f"{self.folder}/lib/package-update", "run", AGENT, to, order, "7", RECOVERY, "1", "200", str(seconds),
                         check=False, **options)
 
-    def judge(self, verb):
-        p = self.run(f"{self.folder}/lib/recovery-package-update", verb, AGENT, check=False)
+    def judge(self, verb, **options):
+        p = self.run(f"{self.folder}/lib/recovery-package-update", verb, AGENT, check=False, **options)
         return p.returncode, p.stdout
 
     def journal(self):

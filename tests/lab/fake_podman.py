@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -135,6 +136,8 @@ class BoxPodman:
                 return 500, {"message": self.refusals.pop(0).format(id=c["Id"])}
             c["State"].update(Status="running", ExitCode=0, Pid=os.getpid())
         elif verb == "rename":
+            if self.find(query["name"][0]) not in (None, c):
+                return 500, {"message": "the container name is already in use"}
             c["Name"] = query["name"][0]
         elif verb == "logs":
             return 200, ""
@@ -146,14 +149,15 @@ class BoxPodman:
 class FakePodman:
     """`program` goes in the place of /usr/bin/podman, `compose` is its podman-compose; box(root) is a box's notebook."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, built=None):
+        """built: a program that compile_program() made for this folder, and which is copied."""
         self.control = os.path.join(folder, "podman.sock")
         self.program = os.path.join(folder, "podman")
         self.compose = os.path.join(folder, "podman-compose")
-        p = subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static",
-                            f'-DCONTROL="{self.control}"', "-o", self.program, SOURCE], capture_output=True, text=True, check=False)
-        if p.returncode:
-            raise LabError(f"{SOURCE} does not compile: {p.stderr}")
+        if built:
+            shutil.copy(built, self.program)
+        else:
+            self.compile_program(folder, self.program)
         os.link(self.program, self.compose)
         self.boxes = {}
         self.mounted = False
@@ -165,6 +169,14 @@ class FakePodman:
         self._listening.listen(512)
         self._listening.setblocking(False)
         asyncio.run_coroutine_threadsafe(self._accept(), self._loop)
+
+    @staticmethod
+    def compile_program(folder, target):
+        """For a FakePodman in that folder."""
+        p = subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static",
+                            f'-DCONTROL="{folder}/podman.sock"', "-o", target, SOURCE], capture_output=True, text=True, check=False)
+        if p.returncode:
+            raise LabError(f"{SOURCE} does not compile: {p.stderr}")
 
     def mount(self):
         """In this mount namespace only."""

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers, or into secboxctl, by fault_point.py. Counts the calls that change what a box keeps
- * below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, unlink, unlinkat, mkdir, ftruncate, open that makes a file; not those
- * that only change rights or owners), in all its processes, and at one of them does what the control file says: the call
- * fails, or the processes are killed, or the power is cut, which loses what that process has not synced. */
+/* Preloaded into mgmt-agent and its workers, into secboxctl, or into a script of ours and all that it starts, by fault_point.py.
+ * Counts the calls that change what a box keeps below SECBOX_FAULT_ROOT (write, fsync, fdatasync, rename, renameat2, unlink,
+ * unlinkat, mkdir, ftruncate, open and openat that make a file; not those that only change rights or owners), in all its processes
+ * together, and at one of them does what the control file says: the call fails, or the processes are killed, or the power is cut,
+ * which loses what that process has not synced. memory-point.c is for their allocations. */
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -22,18 +23,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MODE_OFF, MODE_COUNT, MODE_EIO, MODE_ENOSPC, MODE_KILL, MODE_CRASH, MODE_POWER_DATA, MODE_POWER_NAMES };
+#include "tests/lab/fault-control.h"
 
-/* fault_point.py has the same. */
-typedef struct Control {
-    uint64_t mode;
-    _Atomic uint64_t count;
-    uint64_t target;
-    _Atomic uint64_t fired;
-    char where[256]; /* which call it was */
-    char lazy[256];  /* whose path holds this text is never really synced: a fault of ours, which must be found */
-} Control;
-
+#define SHORT (-1)
 #define PENDING_MAX 64
 
 /* What a power cut would undo: a name that was given or taken, until its folder is synced; data, until the file is. */
@@ -46,32 +38,10 @@ static size_t n_names;
 static char dirty[PENDING_MAX][PATH_MAX];
 static size_t n_dirty;
 
-static Control *control(void)
-{
-    static Control *mapped;
-    const char *path = mapped ? NULL : getenv("SECBOX_FAULT_CONTROL");
-    int fd = path ? (int) syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
-    void *p;
-
-    if (fd < 0)
-        return mapped;
-    p = mmap(NULL, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    mapped = p == MAP_FAILED ? NULL : p;
-    return mapped;
-}
-
-static bool is_program_of_ours(void)
-{
-    return strcmp(program_invocation_short_name, "mgmt-worker") == 0 ||
-           strcmp(program_invocation_short_name, "mgmt-agent") == 0 ||
-           strcmp(program_invocation_short_name, "secboxctl") == 0;
-}
-
 /* Whether it is state of the box, and not podman's or a log. */
 static bool is_state(const char *path)
 {
-    static const char *const folders[] = { "/etc/", "/var/", "/run/", "/opt/" };
+    static const char *const folders[] = { "/etc/", "/var/", "/run/" };
     const char *root = getenv("SECBOX_FAULT_ROOT");
     size_t len = root ? strlen(root) : 0;
 
@@ -96,9 +66,14 @@ static bool path_of(int fd, char path[static PATH_MAX])
 
 static void kill_all(void)
 {
-    char path[64], name[32] = "";
+    const char *outside = getenv("SECBOX_FAULT_NAMESPACE");
+    char path[64], name[32] = "", namespace[64] = "";
     int fd;
 
+    /* never where it could be the whole machine */
+    if (outside && readlink("/proc/self/ns/pid", namespace, sizeof(namespace) - 1) > 0 &&
+        strcmp(outside, namespace) != 0)
+        kill(-1, SIGKILL);
     snprintf(path, sizeof(path), "/proc/%d/comm", (int) getppid());
     fd = (int) syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && read(fd, name, sizeof(name) - 1) > 0 && strcmp(name, "mgmt-agent\n") == 0)
@@ -120,18 +95,27 @@ static void cut_power(uint64_t mode)
     kill_all();
 }
 
-/* The error that the call is to fail with, or 0. `room`: it may need room on the disk. */
-static int fault(const char *call, const char *path, bool room)
+/* The error that the call is to fail with, or 0, or SHORT. `room`: it may need room on the disk; `divides`: it writes more than one
+ * byte. */
+static int fault(const char *call, const char *path, bool room, bool divides)
 {
     Control *c = control();
-    uint64_t mode = c->mode, number = atomic_fetch_add(&c->count, 1) + 1;
+    uint64_t mode = c->mode, number;
 
-    /* what needs no room has it: then it is the next one that does */
-    if (mode == MODE_COUNT || (mode == MODE_ENOSPC ? number < c->target || !room : number != c->target))
+    if (mode >= MODE_COUNT_MEMORY)
+        return 0;
+    number = atomic_fetch_add(&c->count, 1) + 1;
+
+    /* what needs no room has it, and only what writes more than a byte can do so by half: then it is the next one */
+    if (mode == MODE_COUNT || (mode == MODE_ENOSPC  ? number < c->target || !room
+                               : mode == MODE_SHORT ? number < c->target || !divides
+                                                    : number != c->target))
         return 0;
     if (atomic_exchange(&c->fired, 1))
         return 0;
     snprintf(c->where, sizeof(c->where), "%s %s", call, path);
+    if (mode == MODE_SHORT)
+        return SHORT;
     if (mode == MODE_EIO || mode == MODE_ENOSPC)
         return mode == MODE_EIO ? EIO : ENOSPC;
     if (mode == MODE_KILL)
@@ -215,7 +199,7 @@ static void note_renamed(const char *from, const char *to)
 /* Takes what a call comes to when it is to fail. */
 #define FAIL_IF(call, path, room)                                                                                      \
     do {                                                                                                               \
-        int error = fault(call, path, room);                                                                           \
+        int error = fault(call, path, room, false);                                                                    \
         if (error) {                                                                                                   \
             errno = error;                                                                                             \
             return -1;                                                                                                 \
@@ -237,7 +221,12 @@ ssize_t write(int fd, const void *data, size_t len)
     REAL(write);
 
     if (begin(fd, path)) {
-        FAIL_IF("write", path, true);
+        int error = fault("write", path, true, len > 1);
+        if (error > 0) {
+            errno = error;
+            return -1;
+        }
+        len = error == SHORT ? 1 : len;
         note_dirty(path);
     }
     return real(fd, data, len);
@@ -289,6 +278,16 @@ int rename(const char *from, const char *to)
     else
         note_renamed(from, to);
     return r;
+}
+
+/* what mv(1) calls */
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    REAL(renameat2);
+
+    if (to_folder == AT_FDCWD && is_state(to))
+        FAIL_IF("renameat2", to, true);
+    return real(from_folder, from, to_folder, to, flags);
 }
 
 int unlink(const char *path)
@@ -366,4 +365,19 @@ int open64(const char *path, int flags, ...)
     mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
     va_end(ap);
     return open_as("open64", path, flags, mode);
+}
+
+/* what a shell's redirections, touch(1) and cp(1) call; paths that begin elsewhere are none of state */
+int openat(int folder, const char *path, int flags, ...)
+{
+    va_list ap;
+    mode_t mode;
+    REAL(openat);
+
+    va_start(ap, flags);
+    mode = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    if ((flags & O_CREAT) && is_state(path))
+        FAIL_IF("openat", path, true);
+    return real(folder, path, flags, mode);
 }

@@ -6,16 +6,19 @@ import struct
 
 from .preload import preloaded
 
-# as in fault-point.c: the whole record; and count, fired
+# as in fault-control.h: the whole record; and count, fired
 FORMAT = "QQQQ256s256s"
 MODES = {name: number for number, name in enumerate(
-    ("off", "count", "eio", "enospc", "kill", "crash", "power-data", "power-names"))}
+    ("off", "count", "eio", "enospc", "short", "kill", "crash", "power-data", "power-names",
+     "count-memory", "memory"))}
 
 
 class FaultPoint:
     """`env` goes to mgmt-agent. Faults hit what lies below `root`; nothing happens until one is armed."""
 
-    def __init__(self, folder, root):
+    def __init__(self, folder, root, script=False, memory=False):
+        """script: they hit all programs, which then are in a namespace of their own for processes. memory: allocations are counted,
+        too, and can be hit; not of programs with AddressSanitizer, which has a malloc() of its own."""
         path, shadow = os.path.join(folder, "fault-control"), os.path.join(folder, "fault-shadow")
         os.makedirs(shadow, exist_ok=True)
         size = struct.calcsize(FORMAT)
@@ -23,8 +26,11 @@ class FaultPoint:
             f.write(bytes(size))
             f.flush()
             self.map = mmap.mmap(f.fileno(), size)
-        self.env = {**preloaded("fault-point", folder), "SECBOX_FAULT_CONTROL": path, "SECBOX_FAULT_ROOT": root,
+        more = ["memory-point"] if memory else []
+        self.env = {**preloaded("fault-point", folder, *more), "SECBOX_FAULT_CONTROL": path, "SECBOX_FAULT_ROOT": root,
                     "SECBOX_FAULT_SHADOW": shadow}
+        if script:
+            self.env["SECBOX_FAULT_NAMESPACE"] = os.readlink("/proc/self/ns/pid")
 
     def arm(self, mode, number=0, lazy=""):
         """At the call with that number from now on. Paths with the text `lazy` are never synced."""

@@ -128,9 +128,16 @@ class PlayedCloud:
 
     def begin(self, text, seconds=600, **members):
         """Sends a push; returns its id."""
+        return self._begin("compose.snapshot", seconds, compose=text, **members)
+
+    def begin_update(self, image, digest, seconds=600):
+        """Of the services that run the image by that name."""
+        return self._begin("image.update", seconds, image=image, digest=digest)
+
+    def _begin(self, kind, seconds, **members):
         self.version += 1
         self.order = {"id": str(uuid.uuid4()), "version": str(self.version), "nonce": uuid.uuid4().hex}
-        self.send({"type": "compose.snapshot", "deviceId": self.box.agent_env["DEVICE_ID"], "compose": text,
+        self.send({"type": kind, "deviceId": self.box.agent_env["DEVICE_ID"],
                    "issuedAt": "2026-01-02T03:04:05.678Z", "confirmDeadlineSeconds": seconds, **self.order, **members})
         return self.order["id"]
 

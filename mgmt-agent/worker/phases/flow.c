@@ -20,13 +20,19 @@
 #include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/phases/stage.h"
 
+/* What may be well the next time. */
+static bool is_passing(const Error *err, int r)
+{
+    return r == -ENOMEM || str_starts(error_id(err), "podman.");
+}
+
 int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *failed_phase)
 {
     _cleanup_(error_done) Error err = {};
     int r = deploy_roll_back(d, &err);
 
-    if (r < 0 && str_starts(error_id(&err), "podman.") && d->journal.tries < ROLLBACK_TRIES_MAX) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back while podman does not answer, trying again");
+    if (r < 0 && is_passing(&err, r) && d->journal.tries < ROLLBACK_TRIES_MAX) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back now, trying again");
         return EXIT_TRY_AGAIN;
     }
     if (r < 0) {

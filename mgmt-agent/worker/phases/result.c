@@ -19,6 +19,8 @@
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
 
+#define RESULT_TRIES_MAX 3
+
 /* First fitting row wins: an id or its prefix, or a phase. */
 int deploy_status_for(const char *phase, const Error *err)
 {
@@ -163,7 +165,7 @@ static cJSON *failure_to_json(const Journal *j, const DeployProof *proof, const 
     return TAKE_PTR(o);
 }
 
-static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
+static cJSON *build_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
     bool failed = str_equal(outcome, "failed");
@@ -188,6 +190,16 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
     if (d->journal.updates && json_add_item(m, "updates", journal_updates_to_json(&d->journal)) < 0)
         return NULL;
     return TAKE_PTR(m);
+}
+
+/* Everybody waits for it: what there was no memory for may have some now. */
+static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
+{
+    cJSON *m = NULL;
+
+    for (int tries = 0; !m && tries < RESULT_TRIES_MAX; tries++)
+        m = build_result(d, outcome, status, failure, r);
+    return m;
 }
 
 void deploy_answer(Deploy *d, const char *outcome, int status, const Error *failure, int r)
