@@ -13,6 +13,7 @@
 #include "gateway/communities/api-import.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
+#include "gateway/communities/faces.h"
 #include "gateway/communities/media-revocations.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
@@ -99,6 +100,7 @@ struct Gateway {
     BoxCameras *cameras;
     BoxRecordings *recordings;
     MediaRevocations *media_revocations;
+    Faces *faces;
     SignInApi *sign_ins;
     GatewayFiles *files;
     GatewayLease *lease;

@@ -305,7 +305,8 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->cameras = box_cameras_new(g->store, g->requests, g->conns, g->registry);
     g->recordings = box_recordings_new(g->store, g->conns, g->registry);
     g->media_revocations = media_revocations_new(g->store, g->conns, g->registry);
-    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras &&
+    g->faces = faces_new(g->store, g->conns, &g->community_events);
+    return g->faces && g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras &&
                    g->recordings && g->media_revocations
                ? 0
                : -ENOMEM;
@@ -376,6 +377,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { box_routes, &g->box_api },
         { webhook_routes, g->webhooks },
         { photo_routes, g->photos },
+        { face_routes, g->faces },
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
         { recording_routes, &g->community_events },
@@ -469,6 +471,7 @@ Gateway *gateway_free(Gateway *g)
     box_cameras_free(g->cameras);
     camera_tickets_free(g->tickets_api.tickets);
     box_recordings_free(g->recordings);
+    faces_free(g->faces);
     media_revocations_free(g->media_revocations);
     sign_ins_free(g->sign_ins);
     community_sync_free(g->community_sync);

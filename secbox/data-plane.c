@@ -12,6 +12,7 @@
 #include "lib/tunnel/message.h"
 #include "secbox/control/control.h"
 #include "secbox/control/verbs.h"
+#include "secbox/faces/faces.h"
 #include "secbox/health/data-health.h"
 #include "secbox/lan/lan.h"
 #include "secbox/matches/matches.h"
@@ -37,6 +38,7 @@ struct DataPlane {
     ControlParts parts;
     Cameras *cameras; /* NULL: there is no Frigate */
     Matches *matches; /* the same */
+    Faces *faces;     /* NULL: there is no Frigate, or no database */
     UplinkBudget media_bound;
     PhotoStore *photos;
     PhotoSender *photo_sender;
@@ -97,6 +99,7 @@ static void on_change(Replica *r, void *userdata)
 
     if (d->parts.queue && at->known)
         queue_set_community(d->parts.queue, at->community);
+    faces_surroundings_changed(d->faces);
     tell_status(d);
 }
 
@@ -104,6 +107,7 @@ static void on_data(Replica *r _unused_, void *userdata)
 {
     const DataPlane *d = userdata;
 
+    faces_data_changed(d->faces);
     if (d->lan)
         lan_data_changed(d->lan);
 }
@@ -237,6 +241,7 @@ static void on_cameras(void *userdata)
 {
     const DataPlane *d = userdata;
 
+    faces_surroundings_changed(d->faces);
     if (d->matches)
         matches_cameras_changed(d->matches);
     if (d->lan)
@@ -289,6 +294,29 @@ static int start_cameras(DataPlane *d, Error *err)
     return options.url ? cameras_new(d->event, &options, &d->cameras, err) : 0;
 }
 
+static void on_faces(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    data_health_look(d->health);
+}
+
+static cJSON *describe_faces(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    return faces_describe(d->faces);
+}
+
+static int start_faces(DataPlane *d)
+{
+    const FacesParts parts = {
+        .cameras = d->cameras, .replica = d->parts.replica, .send = send_text, .on_change = on_faces, .userdata = d
+    };
+
+    return d->cameras && d->parts.replica ? faces_new(d->event, &parts, &d->faces) : 0;
+}
+
 static int start_health(DataPlane *d, Error *err)
 {
     const DataHealthParts parts = {
@@ -298,6 +326,7 @@ static int start_health(DataPlane *d, Error *err)
         .certificate_until = certificate_until,
         .old_seconds = d->config->data_old_hours * 3600ULL,
         .cameras = d->cameras,
+        .faces = describe_faces,
         .entry_camera = d->config->entry_camera,
         .send = send_copy,
         .userdata = d,
@@ -353,6 +382,9 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     r = start_matches(d, err);
     if (r < 0)
         return r;
+    r = start_faces(d);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot bring faces to Frigate");
     start_control(d, event, config);
     if (config->lan_address)
         r = start_lan(NULL, 0, d);
@@ -372,6 +404,7 @@ DataPlane *data_plane_free(DataPlane *d)
     photo_sender_free(d->photo_sender);
     photo_store_free(d->photos);
     data_health_free(d->health);
+    faces_free(d->faces);
     matches_free(d->matches);
     cameras_free(d->cameras);
     strv_free(d->revoked);
@@ -407,6 +440,7 @@ void data_plane_tunnel_up(DataPlane *d)
     if (!d->parts.replica)
         return;
     photo_sender_tunnel_up(d->photo_sender);
+    faces_tunnel_up(d->faces);
     replica_tunnel_up(d->parts.replica);
     queue_tunnel_up(d->parts.queue);
 }
@@ -415,6 +449,7 @@ void data_plane_tunnel_down(DataPlane *d)
 {
     d->tunnel_up = false;
     photo_sender_tunnel_down(d->photo_sender);
+    faces_tunnel_down(d->faces);
     data_health_tunnel_down(d->health);
     tell_status(d);
     if (!d->parts.replica)
@@ -490,6 +525,7 @@ void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
         answer_certificate(d, message);
     else if (str_equal(json_string(message, "type"), "media.revoke"))
         take_revocation(d, message);
-    else if (!data_health_take(d->health, message) && !photo_sender_take(d->photo_sender, message))
+    else if (!data_health_take(d->health, message) && !photo_sender_take(d->photo_sender, message) &&
+             !faces_take(d->faces, message))
         take_data(d, message, text);
 }

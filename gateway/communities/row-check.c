@@ -190,6 +190,8 @@ static void drop_unsaid(RowKind kind, cJSON *row)
     }
     for (size_t i = 0; i < ELEMENTSOF(answered); i++)
         cJSON_DeleteItemFromObjectCaseSensitive(row, answered[i]);
+    if (kind == ROW_USERS || kind == ROW_BANS) /* the same; a picture is given by a request of its own */
+        cJSON_DeleteItemFromObjectCaseSensitive(row, "face");
     if (kind == ROW_COMMUNITIES) /* the database puts the one of the community back */
         cJSON_DeleteItemFromObjectCaseSensitive(row, "passKey");
 }

@@ -234,6 +234,7 @@ int verb_community_rows(int argc, char **argv, void *userdata);
 int verb_community_delete(int argc, char **argv, void *userdata);
 int verb_community_boxes(int argc, char **argv, void *userdata);
 int verb_community_ban_status(int argc, char **argv, void *userdata);
+int verb_community_face(int argc, char **argv, void *userdata);
 int verb_community_photo(int argc, char **argv, void *userdata);
 int verb_community_events(int argc, char **argv, void *userdata);
 int verb_community_import(int argc, char **argv, void *userdata);

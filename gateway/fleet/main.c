@@ -151,6 +151,8 @@ static const CliVerb verbs[] = {
     { "community events", "C", 1, 1, "what its boxes have reported", verb_community_events, "after limit" },
     { "community photo", "C SHA256 FILE", 3, 3, "a photo that an event names, into a file", verb_community_photo,
       NULL },
+    { "community face", "ACTION C TABLE ID [FILE]", 4, 5, "the face of a user or a ban: set, get, remove",
+      verb_community_face, NULL },
     { "community webhook", "ACTION C [URL|NUMBER]", 2, 3, "send its events on: set, show, test, remove, dead, retry",
       verb_community_webhook, "secret-file after limit yes" },
     { "approvals list", "", 0, 0, "what waits for a second person, and what became of it", verb_approvals, NULL },

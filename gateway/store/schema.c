@@ -4,6 +4,7 @@
 #include "gateway/store/approvals-table.h"
 #include "gateway/store/audit-table.h"
 #include "gateway/store/enrolments-table.h"
+#include "gateway/store/faces-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
@@ -227,6 +228,7 @@ static const SchemaStep schema_steps[] = {
     { 29, "ALTER TABLE devices ADD COLUMN vouched jsonb, ADD COLUMN revoked_keys jsonb NOT NULL DEFAULT '[]';\n" },
     { 31, schema_events_unbound },
     { 33, "ALTER TABLE deployments ADD COLUMN project text NOT NULL DEFAULT 'secbox';\n" },
+    { 34, schema_faces },
     {},
 };
 

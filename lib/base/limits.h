@@ -61,9 +61,12 @@
 #define BRIDGE_SESSIONS_MAX 8
 #define CAMERA_STREAMS_MAX 6                          /* of one box's tunnel, beside those sessions */
 #define CAMERA_PICTURE_MAX ((size_t) 2 * 1024 * 1024) /* one JPEG */
-#define PLAYLIST_SIZE_MAX ((size_t) 1024 * 1024)      /* of a recording */
-#define MEDIA_SESSIONS_MAX 8                          /* people who see a box's recordings at the same time */
-#define RECORDING_STREAMS_MAX 6                       /* of one box's tunnel, beside those of cameras */
+/* Pictures of enrolled faces: of one, and of a part on its way to a box. */
+#define FACE_BYTES_MAX ((size_t) 512 * 1024)
+#define FACE_PART_SIZE 24576                     /* 32,768 bytes as Base64 */
+#define PLAYLIST_SIZE_MAX ((size_t) 1024 * 1024) /* of a recording */
+#define MEDIA_SESSIONS_MAX 8                     /* people who see a box's recordings at the same time */
+#define RECORDING_STREAMS_MAX 6                  /* of one box's tunnel, beside those of cameras */
 #define MEDIA_UPLINK_KBIT_DEFAULT 8000
 #define CAMERA_UPLINK_KBIT_DEFAULT 4000
 #define CAMERA_UPLINK_KBIT_MAX 1000000

@@ -9,6 +9,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/cameras/face-name.h"
 
 #define ANSWER_TIMEOUT (10 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (5 * USEC_PER_SEC)
@@ -21,6 +22,8 @@
 #define MADE_STALL (45 * USEC_PER_SEC)
 #define PICTURE_QUALITY 70
 #define COOKIE "frigate_token="
+#define JSON_TYPE "Content-Type: application/json"
+#define FORM_TYPE "Content-Type: multipart/form-data; boundary=" FRIGATE_FORM_BOUNDARY
 #define PLAYLIST_END ".m3u8"
 #define PART_END ".mp4"
 #define FRAME_END ".webp"
@@ -71,9 +74,9 @@ static bool take_moment(const char **at, double *ret)
     return true;
 }
 
-bool strip_file_parse(const char *file, StripTimes *ret)
+bool strip_file_parse(const char *file, PreviewTimes *ret)
 {
-    *ret = (StripTimes) {};
+    *ret = (PreviewTimes) {};
     if (!file || !take_moment(&file, &ret->from))
         return false;
     ret->until = ret->from;
@@ -171,6 +174,12 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
         /* 0 and 1 would leave out what somebody has, or has not, looked at */
         return str_format("%s/api/review?after=" TIME_FORMAT "&before=" TIME_FORMAT "&limit=%u&reviewed=2", f->url,
                           TIME_VALUES(get->after), TIME_VALUES(get->before), get->limit);
+    case FRIGATE_FACES:
+        return str_format("%s/api/faces", f->url);
+    case FRIGATE_FACE_REGISTER:
+        return str_format("%s/api/faces/%s/register", f->url, get->id);
+    case FRIGATE_FACE_REMOVE:
+        return str_format("%s/api/faces/%s/delete", f->url, get->id);
     case FRIGATE_SNAPSHOT:
         return str_format("%s/api/events/%s/snapshot.jpg?height=%u&quality=%d", f->url, get->id, get->height,
                           PICTURE_QUALITY);
@@ -178,10 +187,15 @@ static char *url_of(const Frigate *f, const FrigateRequest *get)
     return NULL;
 }
 
+static bool is_change(const FrigateRequest *get)
+{
+    return get->what == FRIGATE_FACE_REGISTER || get->what == FRIGATE_FACE_REMOVE;
+}
+
 static bool file_is_valid(const FrigateRequest *get)
 {
     bool part = get->what == FRIGATE_STRIP_PART;
-    StripTimes t;
+    PreviewTimes t;
 
     if (!part && get->what != FRIGATE_STRIP_FRAME)
         return get->what != FRIGATE_VOD || recording_file_is_valid(get->file);
@@ -192,6 +206,8 @@ static int check_names(const FrigateRequest *get, Error *err)
 {
     if (get->what >= FRIGATE_LATEST && !camera_name_is_valid(get->camera))
         return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
+    if (is_change(get) && (!face_name_is_ours(get->id) || !get->body))
+        return error_set(err, EINVAL, "camera.unknown", "this face is none of ours");
     if (!file_is_valid(get))
         return error_set(err, ENOENT, "camera.no-file", "a recording has no such file");
     if ((get->what == FRIGATE_SNAPSHOT || get->what == FRIGATE_EVENT_CLIP) && !frigate_id_is_valid(get->id))
@@ -225,11 +241,15 @@ int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void
                           *range = r >= 0 && range_is_plain(get->range) ? str_format("Range: %s", get->range) : NULL;
     /* its cache would tell what was true five seconds ago */
     const char *headers[] = { "X-Cache-Bypass: 1", f->bearer, NULL, NULL };
+    const char *more = get->what == FRIGATE_FACE_REGISTER ? FORM_TYPE : is_change(get) ? JSON_TYPE : range;
     static const char *const kept[] = { "X-Frigate-Offline", "Content-Length", "Content-Range", "Accept-Ranges", NULL };
     const FrigateLimits limits = frigate_limits(get);
     const HttpRequest request = {
+        .method = is_change(get) ? "POST" : NULL,
         .url = url,
         .headers = headers,
+        .body = is_change(get) ? get->body : NULL,
+        .body_len = is_change(get) ? get->body_len : 0,
         .timeout_usec = limits.whole,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .stall_usec = limits.silence,
@@ -241,7 +261,7 @@ int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void
         .userdata = get->userdata,
     };
 
-    headers[f->bearer ? 2 : 1] = range;
+    headers[f->bearer ? 2 : 1] = more;
     if (r >= 0 && !url)
         r = error_from_errno(err, -ENOMEM, "cannot ask Frigate");
     return r < 0 ? r : http_start(f->http, &request, on_done, userdata, ret, err);
@@ -265,8 +285,7 @@ bool frigate_needs_login(const Frigate *f)
 
 int frigate_login(Frigate *f, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
 {
-    static const char *const headers[] = { "Content-Type: application/json", NULL }, *const kept[] = { "Set-Cookie",
-                                                                                                       NULL };
+    static const char *const headers[] = { JSON_TYPE, NULL }, *const kept[] = { "Set-Cookie", NULL };
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(freep) char *url = str_format("%s/api/login", f->url), *body = NULL;
 

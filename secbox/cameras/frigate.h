@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What secbox asks Frigate: a closed list of GET requests, and a login. On Frigate's own port everybody is an administrator, so
+/* What secbox asks Frigate: a closed list of GET requests, a login, and the faces of the community. On Frigate's
+ * own port everybody is an administrator, so
  * nothing that somebody else has said becomes a path, but for a camera's name in the form that Frigate allows, and the name of a
  * file of a recording. */
 #pragma once
@@ -12,11 +13,18 @@
 
 typedef struct Frigate Frigate;
 
+/* Between the parts of a form (RFC 2046 §5.1.1); no JPEG holds it by chance. */
+#define FRIGATE_FORM_BOUNDARY "secbox-7c9e4f1ab03d52e86f17c0d94a6b28e5"
+
 typedef enum FrigateKind {
-    FRIGATE_CONFIG,   /* which cameras there are */
-    FRIGATE_STATS,    /* how they are */
-    FRIGATE_EVENTS,   /* what it has followed, newest first */
-    FRIGATE_REVIEWS,  /* when something happened, newest first */
+    FRIGATE_CONFIG,  /* which cameras there are */
+    FRIGATE_STATS,   /* how they are */
+    FRIGATE_EVENTS,  /* what it has followed, newest first */
+    FRIGATE_REVIEWS, /* when something happened, newest first */
+    FRIGATE_FACES,   /* whom it knows */
+    /* These two change something, of a name that is ours (face-name.h): */
+    FRIGATE_FACE_REGISTER,
+    FRIGATE_FACE_REMOVE,
     FRIGATE_SNAPSHOT, /* the best picture of what it has followed */
     /* of one camera: */
     FRIGATE_LATEST, /* one picture of a camera */
@@ -38,7 +46,9 @@ typedef struct FrigateRequest {
     FrigateKind what;
     const char *camera;   /* of those of one camera */
     unsigned height, fps; /* of its pictures of now; the height of SNAPSHOT, too */
-    const char *id;       /* of SNAPSHOT and EVENT_CLIP */
+    const char *id;       /* of SNAPSHOT and EVENT_CLIP; of FACE_REGISTER and FACE_REMOVE the face's name */
+    const char *body;     /* of FACE_REGISTER a form of one file, of FACE_REMOVE JSON */
+    size_t body_len;
     /* Since 1970: EVENTS are those that began in between, REVIEWS those that began before and ended after. */
     usec_t after, before;
     unsigned limit;
@@ -60,13 +70,13 @@ DEFINE_CLEANUP(Frigate, frigate_free)
 bool recording_file_is_valid(const char *name);
 bool recording_file_is_playlist(const char *name);
 /* When the first and the last picture were taken, seconds since 1970. */
-typedef struct StripTimes {
+typedef struct PreviewTimes {
     bool is_part; /* else a picture: both are the same */
     double from, until;
-} StripTimes;
+} PreviewTimes;
 
 /* "FROM-UNTIL.mp4", a preview of an hour or less, or "AT.webp", one picture; times have fractions, as in 1700000000.25. */
-bool strip_file_parse(const char *file, StripTimes *ret);
+bool strip_file_parse(const char *file, PreviewTimes *ret);
 /* "bytes=0-99", "bytes=100-", "bytes=-5": one range, and nothing else that a Range header may say. */
 bool range_is_plain(const char *range);
 

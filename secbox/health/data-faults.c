@@ -105,6 +105,29 @@ static int judge_entry_camera(cJSON *faults, const cJSON *cameras)
                  : 0;
 }
 
+/* Whom no camera recognises although somebody has enrolled them. */
+static int judge_faces(cJSON *faults, const cJSON *faces)
+{
+    static const struct {
+        const char *state, *sentence;
+    } known[] = {
+        { "off", "recognises no faces: switch on face_recognition in its configuration" },
+        { "refuses", "does not let FRIGATE_USER change its faces: give that user the role admin in Frigate" },
+        { "fails", "does not take the community's faces: see its log" },
+    };
+    double refused = number(faces, "refused");
+
+    for (size_t i = 0; i < ELEMENTSOF(known); i++)
+        if (str_equal(known[i].state, json_string(faces, "state")))
+            return add(faults, "cameras.faces", str_format("Frigate %s", known[i].sentence));
+    return refused > 0
+               ? add(faults, "cameras.faces",
+                     str_format("Frigate finds no face in the pictures of %.0f people: secbox's log names them, give "
+                                "others by: secbox-fleet community face set",
+                                refused))
+               : 0;
+}
+
 /* What it said of them last is old while Frigate itself is away. */
 static int judge_cameras(cJSON *faults, const cJSON *cameras)
 {
@@ -125,6 +148,8 @@ static int judge_cameras(cJSON *faults, const cJSON *cameras)
     int r = names ? add(faults, "cameras.offline", str_format("no pictures come from %s", names)) : 0;
     if (r >= 0)
         r = judge_entry_camera(faults, cameras);
+    if (r >= 0)
+        r = judge_faces(faults, find(cameras, "faces"));
     if (r < 0 || !json_bool(cameras, "unheard", false))
         return r;
     return add(faults, "cameras.unheard",

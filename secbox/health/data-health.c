@@ -155,7 +155,13 @@ static int add_cameras(const DataHealth *h, cJSON *o)
 {
     cJSON *cameras = h->parts.cameras ? cameras_describe(h->parts.cameras) : NULL;
 
+    cJSON *faces = h->parts.cameras && h->parts.faces ? h->parts.faces(h->parts.userdata) : NULL;
+
     cJSON_DeleteItemFromObjectCaseSensitive(cameras, "why");
+    if (faces && json_add_item(cameras, "faces", faces) < 0) {
+        cJSON_Delete(cameras);
+        return -ENOMEM;
+    }
     if (cameras && json_add_string(cameras, "entry", h->parts.entry_camera) < 0) {
         cJSON_Delete(cameras);
         return -ENOMEM;

@@ -20,6 +20,7 @@ typedef struct DataHealthParts {
     bool (*lan_serves)(void *userdata);            /* NULL: guards' pages are not wanted */
     uint64_t (*certificate_until)(void *userdata); /* seconds since 1970; NULL, 0: the cloud has sent none */
     const Cameras *cameras;                        /* NULL: there is no Frigate */
+    cJSON *(*faces)(void *userdata);               /* faces_describe(); NULL: there is no Frigate */
     const char *entry_camera;                      /* borrowed; NULL: none */
     uint64_t old_seconds;                          /* from what age on the community's data are a fault */
     /* To the gateway. */

@@ -6,6 +6,7 @@
 
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/cameras/face-name.h"
 
 /* 2100-01-01: what lies behind is no time of anything that was seen */
 #define SECONDS_MAX 4102444800.0
@@ -96,6 +97,7 @@ static bool take_object(const cJSON *o, const cJSON *more, ObjectNews *ret)
     if (has_face(o))
         take_reading(&ret->face, cJSON_GetObjectItemCaseSensitive(o, "sub_label"),
                      cJSON_GetObjectItemCaseSensitive(more, "sub_label_score"));
+    (void) face_name_id(ret->face.text, ret->face.text);
     take_reading(&ret->plate, cJSON_GetObjectItemCaseSensitive(more, "recognized_license_plate"),
                  cJSON_GetObjectItemCaseSensitive(more, "recognized_license_plate_score"));
     return ret->started > 0;
@@ -116,6 +118,7 @@ static bool take_update(const cJSON *o, ObjectNews *ret)
         set_reading(&ret->face, json_string(o, "name"), score);
     else if (str_equal(type, "lpr"))
         set_reading(&ret->plate, json_string(o, "plate"), score);
+    (void) face_name_id(ret->face.text, ret->face.text);
     return ret->started > 0 && (ret->face.text[0] || ret->plate.text[0]);
 }
 

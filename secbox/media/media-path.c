@@ -62,7 +62,7 @@ static bool take_seconds(const char **at, uint64_t *ret)
 /* What a strip consists of is within the window by its name. */
 static bool take_strip_file(const char *file, MediaPath *ret)
 {
-    StripTimes t;
+    PreviewTimes t;
 
     if (!strip_file_parse(file, &t))
         return false;
@@ -134,7 +134,7 @@ bool media_path_parse(const char *path, MediaPath *ret)
 bool media_path_make(const char *camera, uint64_t from, uint64_t until, const char *file, MediaPath *ret)
 {
     const char *room = rooms[0].name;
-    StripTimes t;
+    PreviewTimes t;
 
     *ret = (MediaPath) { .from = from, .until = until, .file = file };
     if (!camera_name_is_valid(camera) || !file)

@@ -14,7 +14,7 @@
 
 bool strip_file_is_within(const char *file, uint64_t from, uint64_t until)
 {
-    StripTimes t;
+    PreviewTimes t;
 
     if (!strip_file_parse(file, &t))
         return false;
@@ -44,7 +44,7 @@ static const char *frame_of(const cJSON *entry, const MediaPath *path)
     return start && name && str_starts(name, start) ? name + strlen(start) : NULL;
 }
 
-static cJSON *item_new(const char *file, const StripTimes *t)
+static cJSON *item_new(const char *file, const PreviewTimes *t)
 {
     cJSON *o = cJSON_CreateObject();
     int r = json_add_string(o, "file", file);
@@ -64,7 +64,7 @@ static int add_item(cJSON *list, const cJSON *entry, const MediaPath *path)
 {
     bool parts = path->kind == FRIGATE_STRIP;
     const char *file = parts ? part_of(entry, path) : frame_of(entry, path);
-    StripTimes t;
+    PreviewTimes t;
 
     if (!file || !strip_file_parse(file, &t) || t.is_part != parts ||
         !strip_file_is_within(file, path->from, path->until))

@@ -16,6 +16,6 @@ bool strip_file_is_within(const char *file, uint64_t from, uint64_t until);
 
 /* Whether Frigate's answer is a text that is held whole and rewritten: a playlist or a list. */
 bool media_path_is_text(const MediaPath *path);
-/* Does so: playlist_rewrite(), or for lists {"parts": [{"file", "from", "until"}]} and {"frames": [{"file", "at"}]}, in seconds since
- * 1970 with fractions, in Frigate's order. media.playlist: it is no list, or larger than PLAYLIST_SIZE_MAX. */
+/* Does so: playlist_rewrite(), or for lists {"parts": [{"file", "from", "until"}]} and {"frames": [{"file", "at"}]}, in seconds
+ * since 1970 with fractions, in Frigate's order. media.playlist: it is no list, or larger than PLAYLIST_SIZE_MAX. */
 int media_text_rewrite(const MediaPath *path, const char *text, size_t len, Buf *out, Error *err) _must_check_;

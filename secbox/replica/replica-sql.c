@@ -12,6 +12,13 @@ Statement sql_replica_cursor(void)
     };
 }
 
+Statement sql_replica_faces(int64_t limit)
+{
+    return STATEMENT("SELECT id, data->>'face' FROM users WHERE data ? 'face'"
+                     " UNION ALL SELECT id, data->>'face' FROM bans WHERE data ? 'face' LIMIT $1::bigint",
+                     sql_number(limit));
+}
+
 Statement sql_replica_unstage(void)
 {
     return (Statement) { .sql = "SELECT replica_unstage()" };

@@ -6,6 +6,8 @@
 
 /* community, epoch, version, applied, checked, bans, unconfirmed bans, seconds since applied; no row: it holds nothing. */
 Statement sql_replica_cursor(void);
+/* id, digest of the face of users and bans that have one. */
+Statement sql_replica_faces(int64_t limit);
 Statement sql_replica_unstage(void);
 /* `message` is the text of snapshot.rows. */
 Statement sql_replica_stage(const char *message);

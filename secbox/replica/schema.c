@@ -377,6 +377,8 @@ static const SchemaStep steps[] = {
     { 28, sql_swap },
     { 29, sql_seen },
     { 31, queue_schema_planned },
+    { 32, "CREATE INDEX users_face ON users(id) WHERE data ? 'face';\n"
+          "CREATE INDEX bans_face ON bans(id) WHERE data ? 'face';\n" },
     {},
 };
 

@@ -194,8 +194,8 @@ def test_preview_strips(media, frigate):
     """What Frigate lists, as far as it is within the window, in our own words; and the files by the same token or cookie."""
     root = f"/media/preview/entrada/{START}/{END}/"
     assert media.refused(root + "strip.json", media.token()) == (404, "media.none")
-    for camera, start, end in (("entrada", START + 0.5, END + 0.25), ("entrada", START - 10.5, START + 0.5), ("entrada", END - 5, END + 90)):
-        frigate.add_preview(camera, start, end)
+    for start, end in ((START + 0.5, END + 0.25), (START - 10.5, START + 0.5), (END - 5, END + 90)):
+        frigate.add_preview("entrada", start, end)
     frigate.previews.append({**frigate.previews[0], "src": "/clips/previews/../../config.mp4"})
     for at in (START - 1, START + 1.5, START + 2, END + 1):
         frigate.add_frame("entrada", at)
@@ -213,12 +213,12 @@ def test_preview_strips(media, frigate):
     status, headers, body = media.get(root + frames[0]["file"], Cookie=cookie)
     assert status == 200 and headers["Content-Type"] == "image/webp" and body[:4] == b"RIFF"
     assert media.refused(root + f"{START + 9}.0.webp", Cookie=cookie) == (404, "media.none")
-    asked = len(frigate.requests)
+    asked = len(frigate.asked("/api/preview/") + frigate.asked("/clips/"))
     for outside in (f"{START - 1}.0.webp", f"{END + 1}.0.webp", f"{START - 10}.5-{START}.5.mp4", f"{END - 5}.0-{END + 90}.0.mp4",
                     "../config.mp4", "x.webp", f"preview_entrada-{START + 2}.0.webp"):
         assert media.get(root + outside, Cookie=cookie)[0] == 404, outside
     assert media.refused(root.replace("entrada", "garagem") + f"{START + 3}.0.webp", Cookie=cookie) == (401, "media.no-token")
-    assert len(frigate.requests) == asked, "Frigate was asked for nothing of it"
+    assert len(frigate.asked("/api/preview/") + frigate.asked("/clips/")) == asked, "Frigate was asked for nothing of it"
     frigate.behave("recordings-garbage")
     assert media.refused(root + "frames.json", Cookie=cookie) == (502, "media.playlist")
 

@@ -142,7 +142,8 @@ def test_through_the_tunnel(place, folder):
     place.frigate.add_frame("entrada", START + 1)
     status, headers, body = place.through("strip.json", camera="garagem")
     assert status == 404, "nothing of another camera"
-    for file, holds in (("frames.json", b'"1700000001.0.webp"'), (f"{START + 1}.0.webp", b"RIFF"), (f"{START}.0-{END}.5.mp4", b"ftyp")):
+    for file, holds in (("frames.json", b'"1700000001.0.webp"'), (f"{START + 1}.0.webp", b"RIFF"),
+                        (f"{START}.0-{END}.5.mp4", b"ftyp")):
         status, _, body = place.through(file)
         assert status == 200 and holds in body, file
     assert place.through(f"{START - 1}.0.webp")[0] == 404, "it is not within the window"

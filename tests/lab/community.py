@@ -152,6 +152,7 @@ class CommunityServer:
         self.reject = set()
         self.photos = {}        # digest → bytes, whole ones
         self.parts = {}         # digest → (expected size, what has come)
+        self.faces = {}         # digest → JPEG, for boxes that ask
         self.takes_photos = True
         self.refuse_photo = None
         self.ack = True
@@ -205,6 +206,8 @@ class CommunityServer:
             self.go_on(int(message["index"]))
         elif kind == "events.push":
             self.take_events(message["events"])
+        elif kind == "face.want":
+            self.send_face(message)
         elif kind in ("photo.offer", "photo.part") and self.takes_photos:
             self.take_photo(message)
 
@@ -254,6 +257,12 @@ class CommunityServer:
             self.photos[digest] = data
         state = {"state": "stored"} if digest in self.photos else {"state": "wanted", "have": len(data)}
         self.send({"type": "photo.state", "sha256": digest, **state})
+
+    def send_face(self, message):
+        data, offset = self.faces.get(message["sha256"], b""), int(message["offset"])
+        assert message["community"] == self.community.id and (offset == 0 or offset < len(data))
+        part = base64.b64encode(data[offset:offset + 24576]).decode()
+        self.send({"type": "face.part", "sha256": message["sha256"], "offset": str(offset), "size": str(len(data)), "data": part})
 
     def take_events(self, events):
         self.pushed += len(events)

@@ -8,7 +8,8 @@ cache of its nginx, which keeps the JSON below /api/ for five seconds and is pas
 none, `fps=0` that ends in a 500, query parameters that it does not know and passes over (`h` is one: the height is `height`),
 recordings as HLS with fragmented MP4, whose playlists carry on the query string that they were asked with, and whose pieces answer
 206; clips, which are sent as ffmpeg makes them: in chunks, without ranges; previews, with ranges; the lists of previews of whole
-hours and of pictures of this one, and both (add_preview(), add_frame()); its WebSocket (frigate_socket.py).
+hours and of pictures of this one, and both (add_preview(), add_frame()); the
+list of faces, which can be added to and taken from; its WebSocket (frigate_socket.py).
 Pictures and recordings are real: ffmpeg makes them once, of its test source, which shows a running counter of seconds. Each picture
 says its number also in a comment segment (frame_number()), so that a test can tell two of them apart.
 It cannot: see, detect, recognise faces or plates, record; MQTT, WebRTC and go2rtc; TLS on 8971 (which Frigate can switch
@@ -21,6 +22,7 @@ none), "endless" (one picture without an end); "recordings-" before one of them 
 restart, offline.add(CAMERA) a camera that is gone.
 
 As a program: python3 -m tests.lab.frigate_stand_in [PORT [CAMERA…]]"""
+import email
 import http.server
 import json
 import os
@@ -130,7 +132,8 @@ class Thumbnail:
     def get(cls):
         with cls.lock:
             if not cls.webp:
-                cls.webp = ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=1", "-frames:v", "1", "-c:v", "libwebp", "-f", "webp", "-")
+                cls.webp = ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=1", "-frames:v", "1", "-c:v", "libwebp",
+                                  "-f", "webp", "-")
             return cls.webp
 
 
@@ -197,12 +200,39 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self.arrive():
             return
+        face = re.fullmatch(r"/api/faces/([^/]+)/(register|delete)", self.path)
         if self.path == "/api/login":
             self.login(body)
         elif not self.is_let_in():
             self.refuse(401, "Unauthorized")
+        elif face and not self.frigate.recognises_faces:
+            self.refuse(400, "Face recognition is not enabled.")
+        elif face and face.group(2) == "register":
+            self.register_face(face.group(1), body)
+        elif face:
+            gone = json.loads(body)["ids"]
+            left = [f for f in self.frigate.faces[face.group(1)] if f not in gone]
+            with self.frigate.lock:
+                self.frigate.faces[face.group(1)] = left
+                if not left:
+                    del self.frigate.faces[face.group(1)]
+            self.send(b'{"success": true, "message": "Successfully deleted faces."}')
         else:
             self.refuse(200, "done: whoever could ask this may do anything")
+
+    def register_face(self, name, body):
+        """A form with one file (RFC 7578). It sees a face in each JPEG in which nothing says that there is none."""
+        message = email.message_from_bytes(b"Content-Type: " + self.headers["Content-Type"].encode() + b"\r\n\r\n" + body)
+        part, = message.get_payload()
+        assert part.get_param("name", header="Content-Disposition") == "file" and part.get_content_type() == "image/jpeg"
+        picture = part.get_payload(decode=True)
+        if picture[:2] != b"\xff\xd8" or b"nobody" in picture:
+            self.refuse(400, "No face was detected.")
+            return
+        with self.frigate.lock:
+            self.frigate.faces.setdefault(name, []).append(f"{name}_{time.time()}.webp")
+            self.frigate.face_pictures[name] = picture
+        self.send(b'{"success": true, "message": "Successfully registered face."}')
 
     def login(self, body):
         said = json.loads(body)
@@ -244,7 +274,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         words = path.split("/")
         if path == "version":
             self.send(VERSION.encode(), "text/plain")
-        elif path in ("config", "stats", "events", "review"):
+        elif path in ("config", "stats", "events", "review", "faces"):
             self.cached(path, query)
         elif words[0] == "events" and len(words) == 3 and words[2] == "clip.mp4":
             self.event(words[1])
@@ -268,7 +298,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         match = re.fullmatch(r"([^/]+)/start/([0-9.]+)/end/([0-9.]+)(/frames)?", path)
         if match and match.group(4):
             first, last = (f"preview_{match.group(1)}-{float(match.group(n))}.webp" for n in (2, 3))
-            found = sorted(f for f in self.frigate.preview_frames if f.startswith(f"preview_{match.group(1)}-") and first <= f <= last)
+            of_camera = [f for f in self.frigate.preview_frames if f.startswith(f"preview_{match.group(1)}-")]
+            found = sorted(f for f in of_camera if first <= f <= last)
             self.send(b"[{" if self.behaviour == "garbage" else json.dumps(found).encode())
         elif match:
             start, end = float(match.group(2)), float(match.group(3))
@@ -483,6 +514,8 @@ class FrigateStandIn(FrigateTopics):
         self.offline = set()
         self.events, self.reviews = [], []
         self.previews, self.preview_frames = [], []
+        self.faces, self.face_pictures = {}, {}  # name → files; name → the picture that was registered last
+        self.recognises_faces = True
         self.tokens, self.cache = set(), {}
         self.behaviour = None
         self.requests = []       # (method, path with query, headers)
@@ -550,7 +583,8 @@ class FrigateStandIn(FrigateTopics):
     def forbidden(self):
         """Requests that nobody may make who only shows pictures."""
         with self.lock:
-            return [(method, path) for method, path, _ in self.requests if method != "GET" and path != "/api/login"]
+            return [(method, path) for method, path, _ in self.requests
+                    if method != "GET" and path != "/api/login" and not path.startswith("/api/faces/secbox_")]
 
     def asked(self, prefix):
         with self.lock:
@@ -587,6 +621,10 @@ class FrigateStandIn(FrigateTopics):
                           "record": {"enabled": True}, "zones": {}, "ffmpeg": {"inputs": [{"path": "rtsp://*:*@camera/1"}]}}
                    for name in self.cameras}
         return {"version": "0.17-0", "cameras": cameras, "mqtt": {"enabled": False}, "go2rtc": {"streams": {}}}
+
+    def get_faces(self, _query):
+        with self.lock:
+            return {name: list(files) for name, files in self.faces.items()}
 
     def get_stats(self, _query):
         cameras = {name: {"camera_fps": 0.0 if name in self.offline else 5.1, "process_fps": 5.0, "skipped_fps": 0.0,

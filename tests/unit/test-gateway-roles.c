@@ -20,6 +20,7 @@
 #include "gateway/communities/api-passes.h"
 #include "gateway/communities/api-recordings.h"
 #include "gateway/communities/box-events.h"
+#include "gateway/communities/faces.h"
 #include "gateway/communities/media-revocations.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
@@ -59,6 +60,7 @@ static const Route *const tables[] = {
     webhook_routes,    lan_certificate_routes, camera_routes,        bundle_routes,
     recording_routes,  box_recording_routes,   camera_ticket_routes, media_revocation_routes,
     trust_root_routes, approval_routes,        sign_in_routes,       bundle_key_routes,
+    face_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
