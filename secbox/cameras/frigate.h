@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What secbox asks Frigate: a closed list of GET requests, a login, and the faces of the community. On Frigate's
- * own port everybody is an administrator, so
- * nothing that somebody else has said becomes a path, but for a camera's name in the form that Frigate allows, and the name of a
- * file of a recording. */
+/* What secbox asks Frigate: a closed list of GET requests, a login, and the faces of the community. On Frigate's own port
+ * everybody is an administrator, so nothing that somebody else has said becomes a path, but for a camera's name in the form that
+ * Frigate allows, the name of a file of a recording, and that of a face in the form that is ours. */
 #pragma once
 
 #include <stdbool.h>

@@ -22,7 +22,11 @@
 #define RETRY_REFUSED (30 * USEC_PER_MINUTE)
 /* Many changes come one behind the other. */
 #define SETTLE USEC_PER_SEC
+/* Somebody may have changed something in Frigate's pages. */
+#define LOOK_AGAIN USEC_PER_HOUR
 #define MULTIPART_EXTRA 512
+/* For the file of a face that was registered a moment ago, of which only Frigate knows the name. */
+#define JUST_NOW "/"
 
 typedef enum FacesState {
     FACES_WAITS,   /* something is still to be done */
@@ -38,7 +42,8 @@ struct Faces {
     FacesState state;
     FaceEntry *wanted;
     size_t n;
-    bool read, up;                /* the rows were; the tunnel is */
+    bool read, up; /* the rows were; the tunnel is */
+    usec_t known_at;
     usec_t not_before;            /* what is not allowed is not tried all the time; 0: now */
     char community[UUID_SIZE];    /* whose they are */
     cJSON *known;                 /* NULL: Frigate is to be asked */
@@ -159,6 +164,7 @@ static void on_known(HttpCall *call _unused_, int r, const HttpResponse *respons
     Faces *f = userdata;
 
     f->call = NULL;
+    f->known_at = boottime_usec();
     if (r < 0 || response->status != 200)
         judge(f, r, response);
     else if (face_list_parse(response->body, response->body_len, &f->known, NULL) < 0)
@@ -215,7 +221,7 @@ static void on_registered(HttpCall *call _unused_, int r, const HttpResponse *re
     }
     cJSON_DeleteItemFromObjectCaseSensitive(f->known, f->name);
     files = cJSON_CreateArray();
-    if (json_append(files, cJSON_CreateString("just now")) < 0 || json_add_item(f->known, f->name, files) < 0)
+    if (json_append(files, cJSON_CreateString(JUST_NOW)) < 0 || json_add_item(f->known, f->name, files) < 0)
         cJSON_Delete(TAKE_PTR(f->known));
     log_info("Frigate knows the face %s", f->name);
     step(f);
@@ -304,6 +310,17 @@ static void begin_to_fetch(Faces *f, const FaceEntry *w)
     fetch(f);
 }
 
+static void settle(Faces *f, FacesState state)
+{
+    set_state(f, state);
+    step_in(f, LOOK_AGAIN);
+}
+
+static bool is_just_now(const cJSON *face)
+{
+    return str_equal(cJSON_GetStringValue(cJSON_GetArrayItem(face, 0)), JUST_NOW);
+}
+
 static void step(Faces *f)
 {
     const cJSON *extra;
@@ -315,18 +332,20 @@ static void step(Faces *f)
         read_rows(f);
     if (!f->read || cameras_frigate(f->parts.cameras) != FRIGATE_UP || boottime_usec() < f->not_before)
         return;
+    extra = face_list_find_extra(f->known, f->wanted, f->n);
+    if (f->known && ((extra && is_just_now(extra)) || boottime_usec() - f->known_at > LOOK_AGAIN))
+        cJSON_Delete(TAKE_PTR(f->known));
     if (!f->known) {
         call(f, &(FrigateRequest) { .what = FRIGATE_FACES }, on_known);
         return;
     }
-    extra = face_list_find_extra(f->known, f->wanted, f->n);
     missing = extra ? NULL : face_list_find_missing(f->known, f->wanted, f->n);
     if (extra)
         remove_face(f, extra);
     else if (missing && f->up)
         begin_to_fetch(f, missing);
     else
-        set_state(f, missing ? FACES_WAITS : FACES_CURRENT);
+        settle(f, missing ? FACES_WAITS : FACES_CURRENT);
 }
 
 static void take_part(Faces *f, const cJSON *m, const char *data)

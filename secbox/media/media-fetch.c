@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One request on its way to Frigate and back. A playlist, or a list of previews, is kept whole, and rewritten; anything else  is passed on
- * as it comes, and
- * Frigate is not read from while the viewer, or the bound of the uplink, does not take it. */
+/* One request on its way to Frigate and back. A playlist, or a list of previews, is kept whole, and rewritten;
+ * anything else is passed on as it comes, and Frigate is not read from while the viewer, or the bound of the uplink, does not take
+ * it. */
 #include <errno.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
 import hashlib
 import os
 import secrets
-import time
+import uuid
 
 import pytest
 
@@ -35,7 +35,7 @@ def health(box):
 @pytest.fixture
 def gate(cloud, pg):
     with FrigateStandIn() as frigate:
-        frigate.faces = {"Ana": ["by-hand.webp"], "train": []}
+        frigate.faces = {"Ana": ["by-hand.webp"], "train": [], name_of(str(uuid.uuid4()), jpeg()): ["of-before.webp"]}
         it = Gate(Place(cloud, pg), frigate)
         yield it
         assert not frigate.forbidden() and frigate.faces["Ana"] == ["by-hand.webp"], "what people have named is left alone"
@@ -60,7 +60,6 @@ def wait_known(gate, expected):
 def test_frigate_knows_the_faces_of_the_community_and_no_others(gate):
     guard, ban = {"name": "Rosa Díaz", "role": "guard"}, {"name": "Juan Pérez López", "plate": "ABO-158", "reason": "robo"}
     first, second, large = jpeg(), jpeg(), jpeg(80000)  # the last comes in four parts
-    gate.frigate.faces[name_of(gate.place.guard, jpeg())] = ["of-before.webp"]
     enrol(gate, "users", gate.place.other, guard, first)
     enrol(gate, "bans", gate.place.ban, ban, large)
     wait_known(gate, {name_of(gate.place.other, first): first, name_of(gate.place.ban, large): large})

@@ -574,8 +574,8 @@ class FrigateStandIn(FrigateTopics):
 
     def add_preview(self, camera, start, end):
         """Of an hour that is over, or less; times are floats, as in the names of its files."""
-        self.previews.append({"camera": camera, "src": f"/clips/previews/{camera}/{float(start)}-{float(end)}.mp4", "type": "video/mp4",
-                              "start": float(start), "end": float(end)})
+        src = f"/clips/previews/{camera}/{float(start)}-{float(end)}.mp4"
+        self.previews.append({"camera": camera, "src": src, "type": "video/mp4", "start": float(start), "end": float(end)})
 
     def add_frame(self, camera, at):
         self.preview_frames.append(f"preview_{camera}-{float(at)}.webp")

@@ -95,6 +95,11 @@ static void test_what_is_a_fault(void **state)
     assert_faults("{\"cameras\":{\"frigate\":\"up\",\"entry\":\"c\"," OFFLINE "}}", 86400,
                   "cameras.offline,cameras.entry");
     assert_faults("{\"cameras\":{\"frigate\":\"up\",\"entry\":\"c\",\"cameras\":[]}}", 86400, "cameras.entry");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"faces\":{\"state\":\"current\",\"wanted\":2}}}", 86400, "");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"faces\":{\"state\":\"current\",\"refused\":1}}}", 86400,
+                  "cameras.faces");
+    assert_faults("{\"cameras\":{\"frigate\":\"up\",\"faces\":{\"state\":\"off\"}}}", 86400, "cameras.faces");
+    assert_faults("{\"cameras\":{\"frigate\":\"away\",\"faces\":{\"state\":\"fails\"}}}", 86400, "cameras.frigate");
     /* what was said of cameras is old then */
     assert_faults("{\"cameras\":{\"frigate\":\"away\",\"unheard\":true," OFFLINE "}}", 86400, "cameras.frigate");
 }
