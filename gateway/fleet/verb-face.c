@@ -27,7 +27,7 @@ static char *told(const cJSON *body)
 
 static int set(Fleet *fleet, char **argv, Error *err)
 {
-    _cleanup_(freep) char *path = face_path(argv), *jpeg = NULL, *text = NULL;
+    _cleanup_(freep) char *path = face_path(argv), *jpeg = NULL;
     _cleanup_(api_reply_done) ApiReply reply = {};
     size_t len = 0;
     int r = path ? file_read_followed(argv[3], FACE_BYTES_MAX, &jpeg, &len, err) : -ENOMEM;

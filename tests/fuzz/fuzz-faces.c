@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 #include "secbox/faces/face-list.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
