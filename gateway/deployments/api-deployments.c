@@ -153,6 +153,21 @@ static int agent_read(Request *c, const cJSON *body, DeploymentRequest *request,
     return r;
 }
 
+/* Its archive is here. */
+static int release_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+{
+    int r = change_request_read_release(body, &request->target, err);
+
+    request->kind = DEPLOYMENT_RELEASE;
+    if (r >= 0)
+        r = change_read(c, body, request, err);
+    if (r >= 0)
+        r = bundle_read(c, body, request, err);
+    return r >= 0 && !request->bundle
+               ? error_set(err, EINVAL, "bundle.bad-digest", "\"bundle\" must name the archive of the release")
+               : r;
+}
+
 static void fail_not_found(Request *c, const char *id, const char *sentence)
 {
     Error err = {};
@@ -194,6 +209,11 @@ static void roll_back(Request *c)
 static void update_agent(Request *c)
 {
     change(c, agent_read);
+}
+
+static void update_release(Request *c)
+{
+    change(c, release_read);
 }
 
 static void on_list(Request *c, const StoreRows *rows)
@@ -275,6 +295,7 @@ const Route deployment_routes[] = {
     { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
     { "POST", "/v1/devices/*/rollback", ACCESS_OPERATOR, roll_back, "back to what it ran before" },
     { "POST", "/v1/devices/*/agent-update", ACCESS_OPERATOR, update_agent, "a newer version of what looks after it" },
+    { "POST", "/v1/devices/*/release", ACCESS_OPERATOR, update_release, "a release, for a box without containers" },
     { "GET", "/v1/devices/*/deployments", ACCESS_VIEWER, list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_VIEWER, show, "one deployment, live" },
     {},

@@ -7,6 +7,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/text.h"
 #include "lib/data/agent-update.h"
+#include "lib/data/release-manifest.h"
 
 #define VERSION_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 #define VERSION_SIZE_MAX 46
@@ -40,6 +41,14 @@ int change_request_read_package(const cJSON *body, const char **ret, Error *err)
     return agent_update_is_version(*ret) ? 0
                                          : error_set(err, EINVAL, "agent-update.bad-version",
                                                      "\"to\" must be the version of a package, like 1.2.0 or 1.2.0-1");
+}
+
+int change_request_read_release(const cJSON *body, const char **ret, Error *err)
+{
+    *ret = json_string(body, "to");
+    return release_version_is_valid(*ret)
+               ? 0
+               : error_set(err, EINVAL, "release.bad-version", "\"to\" must be the version of a release, like 1.2.0");
 }
 
 /* The box knows which versions there are; what no version looks like does not get there. */

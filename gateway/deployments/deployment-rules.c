@@ -80,8 +80,10 @@ cJSON *deployment_event(const cJSON *message, uint64_t seq)
 
 cJSON *deployment_local_detail(const cJSON *result)
 {
-    static const char *const members[] = { "id",          "version", "kind",    "outcome", "status", "phase",  "noop",
-                                           "failedPhase", "updates", "package", "seconds", "at",     "project" };
+    static const char *const members[] = {
+        "id",          "version", "kind",    "outcome", "status",  "phase", "noop",
+        "failedPhase", "updates", "package", "release", "seconds", "at",    "project"
+    };
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(result, "error");
     _cleanup_(cJSON_Deletep) cJSON *detail = cJSON_CreateObject();
     cJSON *why;

@@ -29,7 +29,7 @@ struct Deployment {
     DeploymentKind kind;
     char *compose;                  /* until it was sent, as the next four */
     char *image, *digest, *service; /* of an update; service may be NULL. The digest also of a compose file's files */
-    char *target;                   /* of a rollback, where it may be NULL; of an agent update */
+    char *target;                   /* of a rollback, where it may be NULL; of an agent update, of a release */
     char *project;                  /* that it is about, likewise; NULL: the box's own */
     char *envelope;                 /* what an operator has signed, as JSON, until it was sent; or NULL */
     char *rollout;                  /* that it is part of, or NULL */

@@ -38,6 +38,11 @@ static int add_content(const Deployment *d, const char *key, cJSON *m)
         return json_add_string(m, "compose", d->compose) < 0 ? -ENOMEM : add_bundle(m, d->digest, key);
     if (d->kind == DEPLOYMENT_ROLLBACK || d->kind == DEPLOYMENT_AGENT)
         return json_add_string(m, "to", d->target);
+    if (d->kind == DEPLOYMENT_RELEASE) /* what is signed is the archive's digest without its prefix */
+        return json_add_string(m, "to", d->target) < 0 || add_bundle(m, d->digest, NULL) < 0 ||
+                       json_add_string(m, "sha256", d->digest + strlen(BUNDLE_DIGEST_PREFIX)) < 0
+                   ? -ENOMEM
+                   : 0;
     return json_add_string(m, "image", d->image) < 0 || json_add_string(m, "digest", d->digest) < 0 ||
                    json_add_string(m, "service", d->service) < 0
                ? -ENOMEM
@@ -72,10 +77,9 @@ int deployments_check_key(const Deployments *ds, const DeviceConn *s, const char
 static cJSON *deployment_message(const Deployment *d, const char *key)
 {
     static const char *const types[] = {
-        [DEPLOYMENT_COMPOSE] = "compose.snapshot",
-        [DEPLOYMENT_UPDATE] = "image.update",
-        [DEPLOYMENT_ROLLBACK] = "compose.rollback",
-        [DEPLOYMENT_AGENT] = "agent.update",
+        [DEPLOYMENT_COMPOSE] = "compose.snapshot",  [DEPLOYMENT_UPDATE] = "image.update",
+        [DEPLOYMENT_ROLLBACK] = "compose.rollback", [DEPLOYMENT_AGENT] = "agent.update",
+        [DEPLOYMENT_RELEASE] = "release.update",
     };
     char now[TIMESTAMP_SIZE];
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(types[d->kind]);
@@ -165,7 +169,7 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
-    if (d->kind != DEPLOYMENT_UPDATE && d->kind != DEPLOYMENT_AGENT &&
+    if ((d->kind == DEPLOYMENT_COMPOSE || d->kind == DEPLOYMENT_ROLLBACK) &&
         !d->of_other_project) /* it was this one, or an older one */
         map_remove(ds->waiting, d->device);
     if (d->rollout)
@@ -268,6 +272,7 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         return;
     }
     AgentOrder order = request->kind == DEPLOYMENT_AGENT      ? ORDER_AGENT
+                       : request->kind == DEPLOYMENT_RELEASE  ? ORDER_RELEASE
                        : request->kind == DEPLOYMENT_ROLLBACK ? ORDER_ROLLBACK
                                                               : ORDER_BUNDLE;
     _cleanup_(freep) char *key = NULL;
@@ -316,7 +321,10 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
     Deployment *d = deployment_new(ds, order->device);
     if (!d)
         return error_from_errno(err, -ENOMEM, "opening a deployment");
-    d->kind = order->compose ? DEPLOYMENT_COMPOSE : order->target ? DEPLOYMENT_AGENT : DEPLOYMENT_UPDATE;
+    d->kind = order->compose                   ? DEPLOYMENT_COMPOSE
+              : order->target && order->digest ? DEPLOYMENT_RELEASE
+              : order->target                  ? DEPLOYMENT_AGENT
+                                               : DEPLOYMENT_UPDATE;
     d->confirm_deadline = order->confirm_deadline;
     int r = copy(order->rollout, &d->rollout);
     if (r >= 0)

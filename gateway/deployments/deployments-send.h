@@ -8,7 +8,7 @@ typedef struct DeploymentRequest {
     DeploymentKind kind; /* not DEPLOYMENT_UPDATE */
     const char *compose; /* NULL unless it is one */
     const char *bundle;  /* the digest of the files that come with it, which are here; NULL: none */
-    const char *target;  /* back to this version, or as the box decides; or the version of the packages */
+    const char *target;  /* back to this version, or as the box decides; or the version of packages or release */
     const char *project; /* that it is about; NULL: the box's own */
     const char *reason;
     const char *envelope;      /* what an operator has signed, as JSON; or NULL */
@@ -20,14 +20,14 @@ typedef struct DeploymentRequest {
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
  * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported, agent-update.unsupported,
- * bundle.unsupported, project.unsupported. */
+ * release.unsupported, bundle.unsupported, project.unsupported. */
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */
 typedef struct DeploymentOrder {
     const char *rollout, *device;
     const char *compose;                  /* a snapshot, or NULL: */
-    const char *target;                   /* the version of the packages, or NULL: */
+    const char *target;                   /* the version of the packages, or, with a digest, of a release; or NULL: */
     const char *image, *digest, *service; /* an update; service may be NULL */
     unsigned confirm_deadline;            /* seconds */
 } DeploymentOrder;

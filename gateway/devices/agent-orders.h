@@ -18,6 +18,7 @@ typedef enum AgentOrder {
     ORDER_SEALED,   /* secrets among them that are sealed */
     ORDER_TRUST,    /* trust.root */
     ORDER_PROJECT,  /* what is about a project beside the box's own, and project.order */
+    ORDER_RELEASE,  /* release.update */
     _ORDER_MAX,
 } AgentOrder;
 
@@ -30,6 +31,6 @@ typedef struct AgentOrders {
 /* From its agent.status. */
 AgentOrders agent_orders_read(const cJSON *status);
 /* Why the box cannot be sent this order, for whoever asked for it: device.agent-silent (-ENOTCONN), else rollback.unsupported,
- * doctor.unsupported, agent-update.unsupported, order.unsupported, bundle.unsupported or project.unsupported
- * (-EBADMSG). Rollouts pass over boxes that do not take theirs. */
+ * doctor.unsupported, agent-update.unsupported, release.unsupported, order.unsupported, bundle.unsupported or
+ * project.unsupported (-EBADMSG). Rollouts pass over boxes that do not take theirs. */
 int agent_orders_check(const AgentOrders *orders, AgentOrder order, const char *device, Error *err) _must_check_;

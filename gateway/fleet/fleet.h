@@ -32,6 +32,7 @@ typedef struct Fleet {
     const char *compose;          /* --compose */
     const char *service;          /* --service */
     const char *agent;            /* --agent */
+    const char *release;          /* --release */
     const char *groups;           /* --groups */
     const char *halt_at;          /* --halt-at */
     const char *soak;             /* --soak */
@@ -104,6 +105,12 @@ bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
  * none, or with --no-files. Files of secrets are sealed for these boxes, and refused where nobody knows which they are.
  * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
  * fleet_wrap_key() and api_send(). */
+/* An archive that boxes fetch, under its digest. */
+int fleet_upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err) _must_check_;
+/* The archive of a release: its version becomes the request's member `key`, and its digest is in `bundle`. What signs it signs
+ * *ret_sha256. file.*, release.bad-manifest, fleet.no-files */
+int fleet_send_release(Fleet *fleet, const char *file, const char *key, cJSON *request,
+                       char ret_sha256[static SHA256_HEX_SIZE], Error *err) _must_check_;
 int fleet_send_files(Fleet *fleet, const Gathered *g, FleetTarget to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
 
@@ -188,6 +195,7 @@ int verb_project_start(int argc, char **argv, void *userdata);
 int verb_project_restart(int argc, char **argv, void *userdata);
 int verb_project_remove(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
+int verb_release_update(int argc, char **argv, void *userdata);
 int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);

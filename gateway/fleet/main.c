@@ -24,8 +24,8 @@
 #define GRANT_OPTIONS "reason for max idle forwarding break-glass key"
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
-    "label wait confirm-deadline reason to compose agent service groups halt-at soak parallel offline-after "          \
-    "timeout no-files key for " FILE_OPTIONS
+    "label wait confirm-deadline reason to compose agent release service groups halt-at soak parallel "                \
+    "offline-after timeout no-files key for " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
     { "sign-in", "", 0, 0, "get a token by signing in with your OpenID provider, in a browser", verb_sign_in,
@@ -85,6 +85,8 @@ static const CliVerb verbs[] = {
       "project wait confirm-deadline reason timeout key for" },
     { "agent update", "DEVICE VERSION", 2, 2, "bring a box's mgmt-agent and recovery-agent to this version",
       verb_agent_update, "wait confirm-deadline reason timeout key for" },
+    { "release update", "DEVICE FILE", 2, 2, "bring a box without containers to this release of the data plane",
+      verb_release_update, "wait confirm-deadline reason timeout key for" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "project limit" },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status, "project" },
     { "apps", "DEVICE", 1, 1, "the projects of a box, their versions and services; asks it", verb_apps, NULL },
@@ -130,7 +132,7 @@ static const CliVerb verbs[] = {
     { "ssh-config", "[DEVICE…]", 0, SSH_ARGUMENTS_MAX, "lines for ~/.ssh/config, for ssh, scp, sftp and rsync",
       verb_ssh_config, "user" },
     { "support-ca", "", 0, 0, "the key that boxes trust for support staff", verb_support_ca, NULL },
-    { "rollout start", "[IMAGE]", 0, 1, "bring an image, a --compose file or --agent to boxes in groups",
+    { "rollout start", "[IMAGE]", 0, 1, "bring an image, a --compose file, --agent or --release to boxes in groups",
       verb_rollout_start, ROLLOUT_OPTIONS },
     { "rollout status", "[ID]", 0, 1, "how far a rollout is (the newest)", verb_rollout_status, "wait timeout" },
     { "rollout list", "", 0, 0, "rollouts, newest first", verb_rollout_list, "limit" },
@@ -340,6 +342,8 @@ int main(int argc, char **argv)
         { "compose", "FILE", "a compose file instead of an image", .text = &fleet.compose },
         { "agent", "VERSION", "the packages of mgmt-agent and recovery-agent instead of an image",
           .text = &fleet.agent },
+        { "release", "FILE", "a release of the data plane, for boxes without containers, instead of an image",
+          .text = &fleet.release },
         { "service", "NAME", "only this service of those that run the image", .text = &fleet.service },
         { "groups", "GROUPS", "who comes first (canary=1,5%,25%,100%)", .text = &fleet.groups },
         { "halt-at", "SHARE", "halts before more boxes than this fail (2%)", .text = &fleet.halt_at },

@@ -12,7 +12,7 @@
 #define UPLOAD_TIMEOUT (10 * USEC_PER_MINUTE)
 #define KEYS_TIMEOUT (150 * USEC_PER_SEC)
 
-static int upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err)
+int fleet_upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err)
 {
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(freep) char *path = str_format("/v1/bundles/%s", digest);
@@ -22,10 +22,10 @@ static int upload(Fleet *fleet, const char *digest, const char *data, size_t len
         r = api_send(&fleet->api, "PUT", path, "application/gzip", data, len, UPLOAD_TIMEOUT, &reply, err);
     if (r == -EREMOTEIO && (reply.status == 404 || reply.status == 405)) {
         error_done(err);
-        return error_set(
-            err, EOPNOTSUPP, "fleet.no-files",
-            "the gateway is too old to take the files that the compose file names beside itself: update it, or "
-            "put them on the box, name what `configs` have by its absolute path, and give --no-files");
+        return error_set(err, EOPNOTSUPP, "fleet.no-files",
+                         "the gateway is too old to take files that travel with an order: update it; those of a "
+                         "compose file you can "
+                         "put on the box, name what `configs` have by its absolute path, and give --no-files");
     }
     return r;
 }
@@ -63,7 +63,7 @@ static int send(Fleet *fleet, BundlePack *pack, cJSON *keys, char ret_digest[sta
     int r = bundle_pack_finish(pack, &data, &len, ret_digest, err);
 
     if (r >= 0)
-        r = upload(fleet, ret_digest, data, len, err);
+        r = fleet_upload(fleet, ret_digest, data, len, err);
     if (r >= 0 && keys)
         return upload_keys(fleet, ret_digest, keys, err);
     cJSON_Delete(keys);

@@ -31,7 +31,7 @@ typedef struct Follow {
     bool lost; /* said that the gateway does not answer */
 } Follow;
 
-/* What is changed: the text of a compose file as "compose", or a version as "to". */
+/* What is changed: the text of a compose file as "compose", or a version as "to"; key NULL: it is added later. */
 static int make_request(const Fleet *fleet, const char *key, const char *value, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
@@ -40,7 +40,8 @@ static int make_request(const Fleet *fleet, const char *key, const char *value, 
     int r = fleet_number(fleet->confirm_deadline, "confirm-deadline", 1, CONFIRM_SECONDS_MAX, 0, &confirm, err);
     if (r < 0)
         return r;
-    if (!request || json_add_string(request, key, value) < 0 || json_add_string(request, "reason", fleet->reason) < 0 ||
+    if (!request || (key && json_add_string(request, key, value) < 0) ||
+        json_add_string(request, "reason", fleet->reason) < 0 ||
         json_add_string(request, "project", fleet_project(fleet)) < 0 ||
         (confirm > 0 && json_add_int(request, "confirmDeadlineSeconds", (int) confirm) < 0))
         return error_from_errno(err, -ENOMEM, "make a request");
@@ -273,6 +274,22 @@ int verb_agent_update(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = sign_for(userdata, ORDER_KIND_AGENT_PACKAGE, argv[0], (OrderStatement) { .to = argv[1] }, request, &err);
     return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/agent-update?wait=0", request);
+}
+
+int verb_release_update(int argc, char **argv, void *userdata)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+    char sha256[SHA256_HEX_SIZE] = "";
+
+    (void) argc;
+    int r = make_request(userdata, NULL, NULL, &request, &err);
+    if (r >= 0)
+        r = fleet_send_release(userdata, argv[1], "to", request, sha256, &err);
+    const OrderStatement what = { .sha256 = sha256, .to = (char *) (uintptr_t) json_string(request, "to") };
+    if (r >= 0)
+        r = sign_for(userdata, ORDER_KIND_RELEASE, argv[0], what, request, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/release?wait=0", request);
 }
 
 int verb_rollback(int argc, char **argv, void *userdata)

@@ -65,16 +65,29 @@ static int add_agent(const Fleet *fleet, const char *image, cJSON *request, Erro
     return json_add_string(request, "agent", fleet->agent);
 }
 
-static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
+static int add_release(Fleet *fleet, const char *image, cJSON *request, char ret_sha256[static SHA256_HEX_SIZE],
+                       Error *err)
+{
+    if (image || fleet->compose || fleet->files || fleet->to || fleet->service || fleet->agent)
+        return error_set(err, EINVAL, "usage", "--release stands alone: it brings no image and no compose file");
+    return fleet_send_release(fleet, fleet->release, "release", request, ret_sha256, err);
+}
+
+/* *ret_sha256: what is signed of a compose file or a release. */
+static int add_what(Fleet *fleet, const char *image, cJSON *request, char ret_sha256[static SHA256_HEX_SIZE],
+                    Error *err)
 {
     _cleanup_(gathered_done) Gathered gathered = {};
-    char sha256[SHA256_HEX_SIZE];
 
+    if (fleet->release)
+        return add_release(fleet, image, request, ret_sha256, err);
     if (fleet->agent)
         return add_agent(fleet, image, request, err);
     if (!image == !(fleet->compose || fleet->files))
-        return error_set(err, EINVAL, "usage",
-                         "rollout start takes an image and --to DIGEST, or --compose FILE, or -f, or --agent VERSION");
+        return error_set(
+            err, EINVAL, "usage",
+            "rollout start takes an image and --to DIGEST, or --compose FILE, or -f, or --agent VERSION, or "
+            "--release FILE");
     if (!image) {
         if (fleet->to || fleet->service)
             return error_set(err, EINVAL, "usage", "--to and --service belong to an image, not to a compose file");
@@ -83,7 +96,7 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         if (r >= 0)
             r = json_add_string(request, "compose", gathered.text);
         const FleetTarget to = { .labels = cJSON_GetObjectItemCaseSensitive(request, "labels") };
-        return r < 0 ? r : fleet_send_files(fleet, &gathered, to, request, sha256, err);
+        return r < 0 ? r : fleet_send_files(fleet, &gathered, to, request, ret_sha256, err);
     }
     if (!fleet->to)
         return error_set(err, EINVAL, "usage", "say with --to which digest the image shall have, sha256:…");
@@ -93,7 +106,8 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
                : 0;
 }
 
-static int make_request(Fleet *fleet, const char *image, cJSON **ret, Error *err)
+static int make_request(Fleet *fleet, const char *image, cJSON **ret, char ret_sha256[static SHA256_HEX_SIZE],
+                        Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     cJSON *labels = cJSON_CreateObject();
@@ -106,7 +120,7 @@ static int make_request(Fleet *fleet, const char *image, cJSON **ret, Error *err
     if (r >= 0)
         r = fleet_labels(fleet->label, labels, err);
     if (r >= 0)
-        r = add_what(fleet, image, request, err);
+        r = add_what(fleet, image, request, ret_sha256, err);
     if (r >= 0)
         r = json_add_string(request, "groups", fleet->groups);
     if (r >= 0)
@@ -276,35 +290,30 @@ int fleet_find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *r
     return strv_length(*ret) > 0 ? 0 : error_set(err, ENOENT, "rollout.no-boxes", "no box has these labels");
 }
 
-static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
+static int sign(Fleet *fleet, cJSON *request, const char *sha256, ApiReply *reply, Error *err)
 {
     const char *compose = json_string(request, "compose"), *image = json_string(request, "image");
-    const char *bundle = json_string(cJSON_GetObjectItemCaseSensitive(request, "bundle"), "digest");
+    const char *release = json_string(request, "release");
     _cleanup_(strv_freep) char **devices = NULL;
-    char sha256[SHA256_HEX_SIZE];
     OrderStatement what = { .image = (char *) (uintptr_t) image,
                             .digest = (char *) (uintptr_t) json_string(request, "digest"),
                             .service = (char *) (uintptr_t) json_string(request, "service"),
-                            .to = (char *) (uintptr_t) fleet->agent };
-    int r = 0;
+                            .sha256 = compose || release ? (char *) (uintptr_t) sha256 : NULL,
+                            .to = (char *) (uintptr_t) (release ? release : fleet->agent) };
 
     if (!fleet_signs(fleet))
         return fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, 0, request, err);
-    if (compose) {
-        r = bundle_snapshot_digest(compose, bundle, sha256);
-        what.sha256 = sha256;
-    }
-    if (r >= 0)
-        r = fleet_find_boxes(fleet, cJSON_GetObjectItemCaseSensitive(request, "labels"), &devices, reply, err);
+    int r = fleet_find_boxes(fleet, cJSON_GetObjectItemCaseSensitive(request, "labels"), &devices, reply, err);
     if (r < 0)
         return r;
     api_reply_done(reply);
     *reply = (ApiReply) {};
     what.devices = devices;
     r = fleet_sign(fleet,
-                   compose ? ORDER_KIND_DEPLOYMENT
-                   : image ? ORDER_KIND_IMAGE_UPDATE
-                           : ORDER_KIND_AGENT_PACKAGE,
+                   compose   ? ORDER_KIND_DEPLOYMENT
+                   : image   ? ORDER_KIND_IMAGE_UPDATE
+                   : release ? ORDER_KIND_RELEASE
+                             : ORDER_KIND_AGENT_PACKAGE,
                    &what, ORDER_LIFETIME_ROLLOUT, request, err);
     if (r >= 0)
         fprintf(stderr, "signed for %zu box%s\n", strv_length(devices), strv_length(devices) == 1 ? "" : "es");
@@ -317,13 +326,14 @@ int verb_rollout_start(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
+    char sha256[SHA256_HEX_SIZE] = "";
     uint64_t timeout = 0;
 
     int r = timeout_of(fleet, &timeout, &err);
     if (r >= 0)
-        r = make_request(fleet, argc > 0 ? argv[0] : NULL, &request, &err);
+        r = make_request(fleet, argc > 0 ? argv[0] : NULL, &request, sha256, &err);
     if (r >= 0)
-        r = sign(fleet, request, &reply, &err);
+        r = sign(fleet, request, sha256, &reply, &err);
     if (r >= 0)
         r = fleet_ask(fleet, "POST", "/v1/rollouts", request, ROLLOUT_CALL_TIMEOUT, &reply, &err);
     if (r < 0)

@@ -31,6 +31,7 @@ static const struct {
     { "POST /v1/devices/*/compose-snapshot", SCOPE_DEVICE },
     { "POST /v1/devices/*/rollback", SCOPE_DEVICE },
     { "POST /v1/devices/*/agent-update", SCOPE_DEVICE },
+    { "POST /v1/devices/*/release", SCOPE_DEVICE },
     { "GET /v1/devices/*/deployments", SCOPE_DEVICE },
     { "GET /v1/devices/*/deployments/*", SCOPE_DEVICE },
     { "DELETE /v1/devices/*/waiting", SCOPE_DEVICE },

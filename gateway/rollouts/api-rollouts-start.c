@@ -23,6 +23,7 @@
 #include "lib/data/agent-update.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+#include "lib/data/release-manifest.h"
 
 #define HALT_AT_DEFAULT "2%"
 #define SOAK_DEFAULT 600
@@ -105,6 +106,23 @@ static int read_agent(const cJSON *body, Start *s, Error *err)
                               "\"agent\" must be the version of a package, like 1.2.0 or 1.2.0-1");
 }
 
+static int read_release(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
+{
+    s->compose = "";
+    s->target = json_string(body, "release");
+    if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "compose") ||
+        cJSON_HasObjectItem(body, "agent"))
+        return error_set(err, EINVAL, "rollout.two-things",
+                         "a rollout brings an image, a compose file, a release or packages, not several of them");
+    if (!release_version_is_valid(s->target))
+        return error_set_at(err, EINVAL, "release.bad-version", NULL, 0, "release",
+                            "\"release\" must be the version of a release, like 1.2.0");
+    int r = bundles_check(bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &s->digest, err);
+    return r >= 0 && !s->digest ? error_set_at(err, EINVAL, "bundle.bad-digest", NULL, 0, "bundle",
+                                               "\"bundle\" must name the archive of the release")
+                                : r;
+}
+
 static int read_compose(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
 {
     if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "digest"))
@@ -121,6 +139,8 @@ static int read_compose(const cJSON *body, const Bundles *bundles, Start *s, Err
 
 static int read_what(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
 {
+    if (cJSON_HasObjectItem(body, "release"))
+        return read_release(body, bundles, s, err);
     if (cJSON_HasObjectItem(body, "agent"))
         return read_agent(body, s, err);
     return cJSON_HasObjectItem(body, "compose") ? read_compose(body, bundles, s, err) : read_update(body, s, err);

@@ -126,7 +126,7 @@ bool rollout_is_sending(RolloutState state)
 static bool is_not_for_box(const char *error)
 {
     static const char *const ids[] = { "update.pinned", "update.pull-policy", "agent-update.no-package",
-                                       "agent-update.newer", "agent-update.taken-over",
+                                       "agent-update.newer", "agent-update.taken-over", "release.other-machine",
                                        /* it was away for too long, or has been told something since */
                                        "order.older", "order.expired" };
 

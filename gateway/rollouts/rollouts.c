@@ -90,8 +90,11 @@ static int check_agent(const Rollout *r, const DeviceConn *s, Error *err)
             err, EOPNOTSUPP, "rollout.old-agent",
             "the agent of this box is too old for this order or to check its signature: install a newer one");
     if (r->target)
-        return device_conn_takes(s, ORDER_AGENT)
-                   ? 0
+        return device_conn_takes(s, r->digest ? ORDER_RELEASE : ORDER_AGENT) ? 0
+               : r->digest
+                   ? error_set(
+                         err, EOPNOTSUPP, "rollout.old-agent",
+                         "this box runs its services in containers, or its agent is too old for releases from here")
                    : error_set(err, EOPNOTSUPP, "rollout.old-agent",
                                "the agents of this box are not updated from here: they are too old for it, or were not "
                                "installed from packages; update them on the box, as they were installed");

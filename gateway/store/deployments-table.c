@@ -26,10 +26,8 @@
     " FROM deployments WHERE device = $1),"
 
 static const char *const kinds[] = {
-    [DEPLOYMENT_COMPOSE] = "compose",
-    [DEPLOYMENT_UPDATE] = "update",
-    [DEPLOYMENT_ROLLBACK] = "rollback",
-    [DEPLOYMENT_AGENT] = "agent",
+    [DEPLOYMENT_COMPOSE] = "compose", [DEPLOYMENT_UPDATE] = "update",   [DEPLOYMENT_ROLLBACK] = "rollback",
+    [DEPLOYMENT_AGENT] = "agent",     [DEPLOYMENT_RELEASE] = "release",
 };
 
 static DeploymentKind deployment_kind_from(const char *name)
@@ -126,12 +124,12 @@ Statement sql_deployment_add(const NewDeployment *d)
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
         " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' WHEN 'agent' THEN 'agent.update'"
-        " ELSE 'compose.push' END, device,"
+        " WHEN 'release' THEN 'release.update' ELSE 'compose.push' END, device,"
         " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
         " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text,"
         " 'digest', $13::text, 'project', $14::text)) FROM d),"
         /* it is newer than what waited */
-        " w AS (DELETE FROM waiting_pushes WHERE $10::text <> 'agent' AND $14::text IS NULL"
+        " w AS (DELETE FROM waiting_pushes WHERE $10::text NOT IN ('agent', 'release') AND $14::text IS NULL"
         " AND device IN (SELECT device FROM d))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
@@ -142,17 +140,19 @@ Statement sql_deployment_add(const NewDeployment *d)
 
 Statement sql_deployment_has_bundle(const char *device, const char *digest)
 {
-    return STATEMENT("SELECT EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND kind = 'compose' AND digest = $2)",
+    return STATEMENT("SELECT EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND kind IN ('compose', 'release')"
+                     " AND digest = $2)",
                      sql_text(device), sql_text(digest));
 }
 
 Statement sql_bundles_wanted(void)
 {
     return (Statement) {
-        .sql = "SELECT digest FROM deployments WHERE kind = 'compose' AND state = 'open' AND digest IS NOT NULL"
+        .sql = "SELECT digest FROM deployments WHERE kind IN ('compose', 'release') AND state = 'open'"
+               " AND digest IS NOT NULL"
                " UNION SELECT bundle FROM waiting_pushes WHERE bundle IS NOT NULL"
                " UNION SELECT bundle FROM templates WHERE bundle IS NOT NULL"
-               " UNION SELECT digest FROM rollouts r WHERE kind = 'compose' AND digest IS NOT NULL"
+               " UNION SELECT digest FROM rollouts r WHERE kind IN ('compose', 'release') AND digest IS NOT NULL"
                " AND state <> 'aborted' AND (state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b"
                " WHERE b.rollout = r.id AND b.state IN ('waiting', 'offline', 'sent')))",
     };
@@ -171,7 +171,8 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
         " r.kind, r.image, r.digest, r.service, r.target, r.envelope, r.id FROM b, r RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
-        " CASE kind WHEN 'update' THEN 'image.update' WHEN 'agent' THEN 'agent.update' ELSE 'compose.push' END, device,"
+        " CASE kind WHEN 'update' THEN 'image.update' WHEN 'agent' THEN 'agent.update'"
+        " WHEN 'release' THEN 'release.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
         " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
         " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
@@ -203,7 +204,7 @@ Statement sql_deployment_end(const DeploymentEnd *e)
         " RETURNING b.rollout, b.state),"
         " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"
         " CASE kind WHEN 'update' THEN 'image.update-result' WHEN 'agent' THEN 'agent.update-result'"
-        " ELSE 'compose.result' END, $1,"
+        " WHEN 'release' THEN 'release.update-result' ELSE 'compose.result' END, $1,"
         " $10::boolean, jsonb_strip_nulls(jsonb_build_object('id', $2::text,"
         " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"
         " 'rollout', rollout, 'project', nullif(project, 'secbox'))) FROM d)"

@@ -10,6 +10,7 @@ typedef enum DeploymentKind {
     DEPLOYMENT_UPDATE,   /* a new image for what runs */
     DEPLOYMENT_ROLLBACK, /* to a snapshot that the box keeps */
     DEPLOYMENT_AGENT,    /* the packages that look after the box, to another version */
+    DEPLOYMENT_RELEASE,  /* an archive of the data plane, for a box without containers */
 } DeploymentKind;
 
 /* 0 {"deployment", "result"}, 1 its status when it has ended. */
@@ -50,8 +51,8 @@ typedef struct NewDeployment {
     const char *device, *id, *nonce;
     uint64_t version_floor; /* its version is above this */
     DeploymentKind kind;
-    const char *digest;           /* of the files that a compose file comes with; NULL: none */
-    const char *compose, *sha256; /* "" of a rollback and of an agent update */
+    const char *digest;           /* of the files that a compose file comes with; NULL: none; of a release's archive */
+    const char *compose, *sha256; /* "" of what is not a compose file */
     const char *target; /* of a rollback: the snapshot to go back to; NULL: as the box decides; else the version */
     const char *actor, *reason; /* reason may be NULL */
     const char *envelope;       /* what an operator has signed, as JSON; or NULL */

@@ -71,9 +71,10 @@ static const char add_sql[] =
 Statement sql_rollout_add(const NewRollout *n)
 {
     return STATEMENT(add_sql, sql_text(n->boxes), sql_text(n->id),
-                     sql_text(n->image    ? "update"
-                              : n->target ? "agent"
-                                          : "compose"),
+                     sql_text(n->image                 ? "update"
+                              : n->target && n->digest ? "release"
+                              : n->target              ? "agent"
+                                                       : "compose"),
                      sql_text(n->image ? n->image : ""), sql_text(n->digest ? n->digest : ""), sql_text(n->service),
                      sql_text(n->compose), sql_text(n->sha256), sql_text(n->labels), sql_text(n->groups),
                      sql_number(n->halt_at), sql_number((int64_t) n->soak_seconds), sql_number((int64_t) n->parallel),

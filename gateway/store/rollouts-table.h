@@ -7,14 +7,14 @@
 
 typedef struct NewRollout {
     const char *id;
-    const char *image, *digest, *service; /* an update; image NULL: a compose file; service may be NULL */
+    const char *image, *digest, *service; /* an update; image NULL: another kind; service may be NULL */
     const char *compose, *sha256;         /* "" for an update */
-    const char *target;                   /* an agent update: the version of the packages; NULL: it is none */
-    const char *envelope;                 /* what an operator has signed, as JSON; or NULL */
-    const char *labels;                   /* which boxes were asked for; a JSON object */
-    const char *groups;                   /* names; a JSON array */
-    const char *boxes;                    /* [{device, position, group}, …] */
-    const char *devices;                  /* the same boxes as {a,b} */
+    const char *target;   /* the version of the agents' packages, or, with a digest, of a release; NULL: neither */
+    const char *envelope; /* what an operator has signed, as JSON; or NULL */
+    const char *labels;   /* which boxes were asked for; a JSON object */
+    const char *groups;   /* names; a JSON array */
+    const char *boxes;    /* [{device, position, group}, …] */
+    const char *devices;  /* the same boxes as {a,b} */
     unsigned halt_at;
     uint64_t soak_seconds, parallel, offline_after, confirm_deadline;
     unsigned open_max; /* so many rollouts may be open, this one counted in */

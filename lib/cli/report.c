@@ -175,6 +175,12 @@ static const char *package_to(const cJSON *entry)
     return target ? target : json_string(member(entry, "package"), "to");
 }
 
+static const char *release_to(const cJSON *entry)
+{
+    const char *target = json_string(entry, "target");
+    return target ? target : json_string(member(entry, "release"), "to");
+}
+
 /* What was done, where it was no push from the cloud: "back to 7, on the box". A new string, NULL when there is nothing to say. */
 static char *what_of(const cJSON *entry)
 {
@@ -187,6 +193,8 @@ static char *what_of(const cJSON *entry)
         what = str_format("back%s%s", target ? " to " : "", target ? target : "");
     else if (str_equal(kind, "agent"))
         what = str_format("agents%s%s", package_to(entry) ? " to " : "", package_to(entry) ? package_to(entry) : "");
+    else if (str_equal(kind, "release") && release_to(entry))
+        what = str_format("release %s", release_to(entry));
     else if (image)
         what = str_format("%s to %.*s", image, DIGEST_SHOWN, digest ? digest : "-");
     else if (kind && local)

@@ -20,6 +20,9 @@ bool bundle_path_is_valid(const char *path);
 /* By which a snapshot is known: the digest of its text, or, with a bundle (NULL: none), of both. */
 int bundle_snapshot_digest(const char *text, const char *digest, char ret[static SHA256_HEX_SIZE]) _must_check_;
 
+/* The first `max` bytes, or fewer, of one file in an archive, and nothing else of it: -ENOENT, or -EBADMSG where it is none. */
+int bundle_peek(const char *data, size_t len, const char *name, size_t max, char **ret, size_t *ret_len) _must_check_;
+
 typedef struct BundlePack BundlePack; /* what is to travel */
 
 BundlePack *bundle_pack_new(void);

@@ -9,11 +9,13 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
+#include "lib/data/host-mode.h"
 #include "lib/data/seal.h"
 #include "lib/data/trust.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/package-update.h"
+#include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
 #include "mgmt-agent/state/failure-kind.h"
@@ -56,6 +58,8 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
     cJSON *pending;
 
     if (a->journal.state == DEPLOY_IDLE && !a->deploying && (pending = package_update_pending(a->packages)))
+        return json_add_item(o, "pending", pending);
+    if (a->journal.state == DEPLOY_IDLE && !a->deploying && (pending = release_update_pending(a->releases)))
         return json_add_item(o, "pending", pending);
     if (a->journal.state == DEPLOY_IDLE && !a->deploying)
         return cJSON_AddNullToObject(o, "pending") ? 0 : -ENOMEM;
@@ -112,7 +116,8 @@ static int add_accepts(cJSON *o)
                                          "secrets.sealed", "trust.root",     "project" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
-    if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
+    if (list && ((package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) ||
+                 (box_is_without_containers() && json_append(list, cJSON_CreateString("release.update")) < 0))) {
         cJSON_Delete(list);
         return -ENOMEM;
     }

@@ -20,6 +20,7 @@
 #include "mgmt-agent/agent/host-addresses-file.h"
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
+#include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
@@ -46,6 +47,7 @@ Agent *agent_free(Agent *a)
         return NULL;
     box_config_free(a->config);
     package_update_free(a->packages);
+    release_update_free(a->releases);
     pairing_free(a->pairing);
     host_health_free(a->health);
     watch_free(a->watch);
@@ -206,6 +208,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     if (!copy || !version)
         return -ENOMEM;
     r = begins_deployment(job) ? package_update_check_free(a->packages, err) : 0;
+    if (r >= 0 && begins_deployment(job))
+        r = release_update_check_free(a->releases, err);
     if (r < 0)
         return r;
     host_health_make_way(a->health);
@@ -650,6 +654,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         r = host_health_new(a, options->pace, &a->health, err);
     if (r == 0)
         r = package_update_new(a, &a->packages, err);
+    if (r == 0)
+        r = release_update_new(a, &a->releases, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(a);

@@ -36,6 +36,7 @@ typedef struct ServiceWatch ServiceWatch;
 typedef struct HostHealth HostHealth;
 typedef struct Pairing Pairing;
 typedef struct PackageUpdate PackageUpdate;
+typedef struct ReleaseUpdate ReleaseUpdate;
 typedef struct SignedOrder SignedOrder;
 
 typedef struct Agent {
@@ -70,6 +71,7 @@ typedef struct Agent {
     HostHealth *health;      /* see host-health.h */
     Pairing *pairing;        /* see pairing.h */
     PackageUpdate *packages; /* see package-update.h */
+    ReleaseUpdate *releases; /* see release-update.h */
     bool own_job;            /* the job under way is one that nobody asked for: of `services`, or after a boot */
     SignedOrder *order;      /* the signed order that is being handled; see order-admission.h */
     struct {

@@ -12,6 +12,7 @@
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reported-changes.h"
@@ -60,13 +61,15 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
     LogField fields[] = { { "SNAPSHOT", version }, { "PHASE", json_string(result, "phase") }, {} };
     const char *kind = json_string(result, "kind"), *project = json_string(result, "project");
-    bool done = str_equal(outcome, "done"), of_agent = str_equal(kind, "agent"), is_update = str_equal(kind, "update");
+    bool done = str_equal(outcome, "done"), of_agent = str_equal(kind, KIND_AGENT),
+         of_release = str_equal(kind, KIND_RELEASE), is_update = str_equal(kind, "update");
 
     log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[%s] %s %s%s%s: %s%s (%d)",
-             of_agent    ? "agent-update"
-             : is_update ? "image-update"
-                         : "compose-snapshot",
-             of_agent || is_update ? "update" : "snapshot", version, project ? " of project " : "",
+             of_agent     ? "agent-update"
+             : of_release ? "release-update"
+             : is_update  ? "image-update"
+                          : "compose-snapshot",
+             of_agent || of_release || is_update ? "update" : "snapshot", version, project ? " of project " : "",
              project ? project : "", outcome, json_bool(result, "noop", false) ? ", nothing to change" : "",
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
@@ -74,7 +77,7 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     else
         report_local_changes(a);
     control_send(requester, result);
-    if (of_agent || json_string(result, "project")) /* nothing of what the box's own project runs has changed */
+    if (of_agent || of_release || project) /* nothing of what the box's own project runs has changed */
         return;
     watch_note_result(a->watch, result);
     pairing_note_result(a->pairing, result);
@@ -438,6 +441,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.result.ack", handle_ack },
         { "compose.rollback", agent_handle_rollback },
         { "agent.update", package_update_handle },
+        { "release.update", release_update_handle },
         { "trust.root", agent_handle_trust_root },
         { "status.get", handle_status },
         { "history.get", handle_history },

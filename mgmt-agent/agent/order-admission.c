@@ -103,10 +103,9 @@ static int admit(const Agent *a, const OrderFloors *floors, const Trust *trust, 
 static const char *result_kind(OrderKind kind)
 {
     static const char *const kinds[_ORDER_KIND_MAX] = {
-        [ORDER_KIND_DEPLOYMENT] = NULL,
-        [ORDER_KIND_IMAGE_UPDATE] = KIND_UPDATE,
-        [ORDER_KIND_ROLLBACK] = KIND_ROLLBACK,
-        [ORDER_KIND_AGENT_PACKAGE] = KIND_AGENT,
+        [ORDER_KIND_DEPLOYMENT] = NULL,        [ORDER_KIND_IMAGE_UPDATE] = KIND_UPDATE,
+        [ORDER_KIND_ROLLBACK] = KIND_ROLLBACK, [ORDER_KIND_AGENT_PACKAGE] = KIND_AGENT,
+        [ORDER_KIND_RELEASE] = KIND_RELEASE,
     };
 
     return kinds[kind];
@@ -171,6 +170,11 @@ bool order_admit(Agent *a, ControlClient *c, const cJSON *message, const Message
 int order_take(Agent *a, Error *err)
 {
     return a->order ? order_floors_take(a->order->kind, &a->order->floor, err) : 0;
+}
+
+const char *order_signed_by(const Agent *a)
+{
+    return a->order ? a->order->floor.who : NULL;
 }
 
 void order_forget(Agent *a)

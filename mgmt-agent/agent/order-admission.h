@@ -9,5 +9,7 @@
 bool order_admit(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
 /* Called before the change begins: after that, no order from before it is taken. */
 int order_take(Agent *a, Error *err) _must_check_;
+/* Of the one that is being handled, by whom it is signed; NULL: nobody had to. Borrowed. */
+const char *order_signed_by(const Agent *a);
 /* The message was handled. */
 void order_forget(Agent *a);

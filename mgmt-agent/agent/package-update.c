@@ -13,6 +13,7 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update-impl.h"
+#include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/state/update-lock.h"
 
 #define LOOK_INTERVAL (5 * USEC_PER_SEC)
@@ -73,7 +74,7 @@ static int check_order(PackageUpdate *p, const cJSON *message, bool from_cloud, 
         return error_set(err, EEXIST, "update.locked", "updates are held by %s", holder);
     if (agent_is_busy(p->agent) || p->order || agent_update_is_open(&p->journal) || goes_on(&p->journal))
         return error_set(err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
-    return 0;
+    return release_update_check_free(p->agent->releases, err);
 }
 
 /* As the cloud counts its orders. Root's journal takes it as it stands. */

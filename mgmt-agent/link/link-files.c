@@ -348,7 +348,9 @@ static const char *missing_files(const cJSON *message)
     const char *digest = json_string(cJSON_GetObjectItemCaseSensitive(message, "bundle"), "digest");
     _cleanup_(freep) char *path = NULL;
 
-    if ((!str_equal(type, "compose.snapshot") && !str_equal(type, "compose.plan")) || !bundle_digest_is_valid(digest))
+    if ((!str_equal(type, "compose.snapshot") && !str_equal(type, "compose.plan") &&
+         !str_equal(type, "release.update")) ||
+        !bundle_digest_is_valid(digest))
         return NULL; /* mgmt-agent says what is wrong with it */
     path = path_of(digest);
     if (path && is_archive(path, digest)) {

@@ -7,7 +7,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
-#include "mgmt-agent/secboxctl/release.h"
+#include "lib/data/host-mode.h"
 
 const DoctorCheck doctor_checks[] = {
     { "agent", check_agent, false },

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "env/env-file.h"
+#include "lib/base/find-program.h"
 #include "lib/base/paths.h"
 #include "lib/cli/finding.h"
 #include "mgmt-agent/host/podman-user.h"
@@ -67,8 +68,6 @@ void check_services(Doctor *d, Finding *f);
 void check_images(Doctor *d, Finding *f);
 
 /* doctor-run.c */
-/* The first executable of that name in PATH: a new string or NULL. */
-char *find_program(const char *name);
 /* Runs a command of the system as ourselves; its first line of stdout, or of stderr when it failed, is a new string in *ret
  * (may be NULL). Whether it ended well. */
 bool run_quietly(const char *const *argv, char **ret);

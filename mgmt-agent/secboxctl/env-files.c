@@ -9,8 +9,8 @@
 #include "env/env-tunnel.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/host-mode.h"
 #include "mgmt-agent/host/podman-user.h"
-#include "mgmt-agent/secboxctl/release.h"
 
 char *env_files_path(EnvFileKind kind)
 {

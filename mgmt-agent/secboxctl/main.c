@@ -77,6 +77,8 @@ static const CliVerb verbs[] = {
     { "release rollback", "", 0, 0, "go back to the release before", verb_release_rollback, "deadline timeout" },
     { "release finish", "", 0, 0, "carry out what was brought, or take back what was interrupted", verb_release_finish,
       NULL },
+    { "release order", "", 0, 0, "bring the release that the cloud has ordered: for mgmt-agent", verb_release_order,
+      NULL },
     { "release prepare", "", 0, 0, "what has to be so before secbox starts", verb_release_prepare, NULL },
     { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor, NULL },
     CLI_COMPLETION_VERB,

@@ -114,6 +114,26 @@ int release_archive_get(const char *name, ReleaseInput *ret, Error *err)
     return 0;
 }
 
+int release_archive_get_fetched(const char *sha256, ReleaseInput *ret, Error *err)
+{
+    _cleanup_(freep) char *below = str_format(LINK_BUNDLES_DIR "/%s", sha256),
+                          *path = below ? path_in_root(below) : NULL;
+    _cleanup_(release_archive_done) ReleaseInput a = {};
+    char hex[SHA256_HEX_SIZE];
+    int r = path ? file_read(path, BUNDLE_SIZE_MAX, &a.data, &a.len, err) : -ENOMEM;
+
+    if (r < 0)
+        return error_from_errno(err, r, "the archive of the release did not come");
+    r = sha256_hex(a.data, a.len, hex);
+    if (r >= 0 && !str_equal(hex, sha256))
+        r = error_set(err, EBADMSG, "release.bad-content", "what came is not the archive that was ordered");
+    if (r < 0)
+        return r;
+    *ret = a;
+    a = (ReleaseInput) {};
+    return 0;
+}
+
 /* What the order has to be about. */
 static cJSON *content_of(const ReleaseInput *a)
 {

@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "lib/base/find-program.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
-#include "mgmt-agent/secboxctl/doctor.h"
 #include "mgmt-agent/secboxctl/release.h"
 
-/* by `systemctl enable`; podman may be there for something else */
-#define ENABLED_UNIT "/etc/systemd/system/multi-user.target.wants/" RELEASE_UNIT
 #define ASK_TIMEOUT (20 * USEC_PER_SEC)
 /* TimeoutStopSec= and TimeoutStartSec= of the units, and some room */
 #define CHANGE_TIMEOUT (120 * USEC_PER_SEC)
-
-static bool is_link(const char *path)
-{
-    _cleanup_(freep) char *link = path_in_root(path);
-    struct stat st;
-
-    return link && lstat(link, &st) == 0 && S_ISLNK(st.st_mode);
-}
-
-bool box_is_without_containers(void)
-{
-    _cleanup_(freep) char *podman = find_program("podman");
-
-    return is_link(RELEASE_DIR "/current") && (!podman || is_link(ENABLED_UNIT));
-}
 
 static bool run(const char *const *argv, usec_t timeout, ProcessResult *result)
 {

@@ -15,13 +15,12 @@ typedef struct ReleaseInput {
 /* Of a file, or of an https URL; http where signers are pinned, whose signatures say then what it is. release.unreachable,
  * release.plain-http, http.*, file.* */
 int release_archive_get(const char *name, ReleaseInput *ret, Error *err) _must_check_;
+/* Of what mgmt-link has fetched; -EBADMSG release.bad-content when it is another one. */
+int release_archive_get_fetched(const char *sha256, ReleaseInput *ret, Error *err) _must_check_;
 void release_archive_done(ReleaseInput *a);
 /* Whether this box takes it: where signers are pinned, enough of them have to have signed it. *ret_who: their names, NULL where
  * nobody is pinned. -EACCES release.unsigned, order.*, and what trust_load() says */
 int release_archive_admit(const ReleaseInput *a, char **ret_who, Error *err) _must_check_;
-
-/* The package secbox is here, and its unit is switched on, or there is no podman. */
-bool box_is_without_containers(void);
 
 /* release-units.c: what systemd and secbox say. All within seconds. */
 bool release_unit_runs(const char *unit);

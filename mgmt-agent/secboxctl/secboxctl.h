@@ -108,6 +108,7 @@ int verb_trust_root(int argc, char **argv, void *userdata);
 int verb_release_apply(int argc, char **argv, void *userdata);
 int verb_release_status(int argc, char **argv, void *userdata);
 int verb_release_rollback(int argc, char **argv, void *userdata);
+int verb_release_order(int argc, char **argv, void *userdata);
 int verb_release_finish(int argc, char **argv, void *userdata);
 int verb_release_prepare(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "env/env-rules.h"
 #include "lib/base/encode.h"
@@ -15,7 +16,9 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
+#include "lib/data/json-fields.h"
 #include "lib/data/release-folder.h"
+#include "lib/data/release-order.h"
 #include "mgmt-agent/secboxctl/release.h"
 
 #define FINISH_UNIT "secbox-release.service"
@@ -33,14 +36,12 @@ static int read_seconds(const Secboxctl *ctl, unsigned *ret, Error *err)
     return 0;
 }
 
-/* What there is before, with which it will be compared. */
-static int begin_record(const Secboxctl *ctl, ReleaseRecord *record, Error *err)
+/* What there is before, with which it will be compared. `id` NULL: a new one. */
+static int begin_record(const char *id, ReleaseRecord *record, Error *err)
 {
     unsigned char random[ID_BYTES];
-    int r = read_seconds(ctl, &record->seconds, err);
+    int r = release_current(&record->from, err);
 
-    if (r >= 0)
-        r = release_current(&record->from, err);
     if (r >= 0 && !release_unit_runs(RELEASE_UNIT))
         r = error_set(
             err, ESRCH, "release.not-running",
@@ -49,25 +50,23 @@ static int begin_record(const Secboxctl *ctl, ReleaseRecord *record, Error *err)
     if (r < 0)
         return r;
     random_bytes(random, sizeof(random));
-    record->id = hex_encode(random, sizeof(random));
+    record->id = id ? strdup(id) : hex_encode(random, sizeof(random));
     record->relay = release_unit_runs(RELEASE_RELAY_UNIT);
     record->tunnel = release_tunnel_is_up();
     return record->id ? 0 : -ENOMEM;
 }
 
 /* The release is there, and nothing has changed. */
-static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
+static int stage_content(const ReleaseInput *archive, const char *version, ReleaseRecord *record, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseInput archive = {};
     _cleanup_(release_manifest_done) ReleaseManifest m = {};
-    int r = release_archive_get(name, &archive, err);
+    int r = release_unpack(archive->data, archive->len, &m, err);
 
-    if (r >= 0)
-        r = release_archive_admit(&archive, &record->who, err);
-    if (r >= 0)
-        r = release_unpack(archive.data, archive.len, &m, err);
     if (r < 0)
         return r;
+    if (version && !str_equal(version, m.version))
+        return error_set(err, EBADMSG, "release.bad-manifest", "the archive is release %s, and %s was ordered",
+                         m.version, version);
     record->to = release_target(m.version);
     if (!record->to)
         return -ENOMEM;
@@ -75,6 +74,27 @@ static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
         return error_set(err, EEXIST, "release.runs-already",
                          "%s runs already, and nothing was changed; another content needs another version", m.version);
     return release_place(m.version, err);
+}
+
+static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
+{
+    _cleanup_(release_archive_done) ReleaseInput archive = {};
+    int r = release_archive_get(name, &archive, err);
+
+    if (r >= 0)
+        r = release_archive_admit(&archive, &record->who, err);
+    return r < 0 ? r : stage_content(&archive, NULL, record, err);
+}
+
+/* mgmt-agent has judged the order; the archive lies in a folder that mgmt-link may write to, and is what was ordered or nothing. */
+static int stage_ordered(const ReleaseOrder *order, ReleaseRecord *record, Error *err)
+{
+    _cleanup_(release_archive_done) ReleaseInput archive = {};
+    int r = release_archive_get_fetched(order->sha256, &archive, err);
+
+    if (r >= 0)
+        r = json_set(&record->who, order->who);
+    return r < 0 ? r : stage_content(&archive, order->to, record, err);
 }
 
 static int stage_before(ReleaseRecord *record, Error *err)
@@ -95,10 +115,12 @@ static int stage_before(ReleaseRecord *record, Error *err)
 static int stage(const Secboxctl *ctl, const char *archive, ReleaseRecord *record, Error *err)
 {
     _cleanup_(closep) int lock = release_lock(err);
-    int r = lock < 0 ? lock : release_finish_for_another(err);
+    int r = lock < 0 ? lock : read_seconds(ctl, &record->seconds, err);
 
     if (r >= 0)
-        r = begin_record(ctl, record, err);
+        r = release_finish_for_another(err);
+    if (r >= 0)
+        r = begin_record(NULL, record, err);
     if (r >= 0)
         r = archive ? stage_archive(archive, record, err) : stage_before(record, err);
     return r < 0 ? error_from_errno(err, r, "cannot bring a release")
@@ -226,6 +248,56 @@ int verb_release_finish(int argc, char **argv, void *userdata)
         r = lock = release_lock(&err);
     if (r >= 0)
         r = release_finish(&err);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : EXIT_OK;
+}
+
+/* What nothing was begun of is a refusal; the record of the last release stays. */
+static int bring_ordered(const ReleaseOrder *order, Error *err)
+{
+    _cleanup_(release_record_done) ReleaseRecord record = {}, last = {};
+    _cleanup_(error_done) Error why = {};
+    int r = release_record_load(&last, err);
+
+    if (r < 0)
+        return r;
+    if (str_equal(last.id, order->id)) /* we were killed behind that */
+        return 0;
+    record.seconds = order->seconds;
+    r = release_finish_for_another(&why);
+    if (r >= 0)
+        r = begin_record(order->id, &record, &why);
+    if (r >= 0)
+        r = stage_ordered(order, &record, &why);
+    if (r < 0) {
+        error_from_errno(&why, r, "cannot bring a release");
+        return release_refusal_save(order->id, &why, r, err);
+    }
+    return release_record_enter(&record, RELEASE_STAGED, err);
+}
+
+int verb_release_order(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(release_order_done) ReleaseOrder order = {};
+    _cleanup_(error_done) Error err = {};
+    int r = secboxctl_need_root(ctl, &err), lock = -1;
+
+    (void) argc;
+    (void) argv;
+    log_open(PROGRAM);
+    if (r >= 0)
+        r = release_order_load(&order, &err);
+    if (r >= 0 && !order.id)
+        r = error_set(&err, ENOENT, "release.no-order", "the cloud has ordered no release");
+    if (r >= 0)
+        r = lock = release_lock(&err);
+    if (r >= 0)
+        r = bring_ordered(&order, &err);
+    if (lock >= 0)
+        close(lock);
+    if (r >= 0 && !release_unit_do("start", FINISH_UNIT))
+        r = error_set(&err, EHOSTUNREACH, "release.no-unit",
+                      "systemd does not start secbox-release.service: `systemctl status secbox-release`");
     return r < 0 ? secboxctl_fail(ctl, &err, r) : EXIT_OK;
 }
 

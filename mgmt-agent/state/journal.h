@@ -12,7 +12,8 @@
 
 /* Journal.kind; a push has none. */
 #define KIND_UPDATE "update"
-#define KIND_AGENT "agent" /* of the packages that look after the box */
+#define KIND_AGENT "agent"     /* of the packages that look after the box */
+#define KIND_RELEASE "release" /* of the data plane without containers */
 #define KIND_RECREATE "recreate"
 
 /* Journal.taken_back_by */

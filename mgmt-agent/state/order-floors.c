@@ -22,6 +22,7 @@ static const JsonType floor_type = JSON_TYPE(OrderFloor, floor_fields);
 static const JsonField fields[] = {
     { JSON_OBJECT_FIELD(OrderFloors, services, "services", &floor_type) },
     { JSON_OBJECT_FIELD(OrderFloors, packages, "packages", &floor_type) },
+    { JSON_OBJECT_FIELD(OrderFloors, releases, "releases", &floor_type) },
     { JSON_REST_FIELD(OrderFloors, rest) },
     {},
 };
@@ -41,7 +42,7 @@ void order_floors_done(OrderFloors *f)
 
 const OrderFloor *order_floors_of(const OrderFloors *f, OrderKind kind)
 {
-    return kind == ORDER_KIND_AGENT_PACKAGE ? f->packages : f->services;
+    return kind == ORDER_KIND_AGENT_PACKAGE ? f->packages : kind == ORDER_KIND_RELEASE ? f->releases : f->services;
 }
 
 int order_floors_take(OrderKind kind, const OrderFloor *floor, Error *err)
@@ -56,7 +57,7 @@ int order_floors_take(OrderKind kind, const OrderFloor *floor, Error *err)
         free(copy);
         return error_from_errno(err, r, "cannot note which order was taken");
     }
-    place = kind == ORDER_KIND_AGENT_PACKAGE ? &f.packages : &f.services;
+    place = kind == ORDER_KIND_AGENT_PACKAGE ? &f.packages : kind == ORDER_KIND_RELEASE ? &f.releases : &f.services;
     if (*place)
         json_done(&floor_type, *place);
     free(*place);
@@ -78,6 +79,7 @@ int order_floors_describe(cJSON *result)
     if (id)
         floor = f.services && str_equal(f.services->id, id)   ? f.services
                 : f.packages && str_equal(f.packages->id, id) ? f.packages
+                : f.releases && str_equal(f.releases->id, id) ? f.releases
                                                               : NULL;
     return floor ? json_add_string(o, "signedBy", floor->who) < 0 || json_add_u64(o, "serial", floor->serial) < 0
                        ? -ENOMEM

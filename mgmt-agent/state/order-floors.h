@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The last signed orders that this box took: orders.json. What runs on the box and the packages that look after it are counted
- * apart, so that an order about one of them that comes late is not stopped by one about the other. */
+/* The last signed orders that this box took: orders.json. What runs on the box, the packages that look after it and releases are
+ * counted apart, so that an order about one of them that comes late is not stopped by one about the other. */
 #pragma once
 
 #include "lib/data/order.h"
@@ -15,7 +15,7 @@ typedef struct OrderFloor {
 } OrderFloor;
 
 typedef struct OrderFloors {
-    OrderFloor *services, *packages; /* NULL: none yet; owned */
+    OrderFloor *services, *packages, *releases; /* NULL: none yet; owned */
     cJSON *rest;
 } OrderFloors;
 

@@ -2,6 +2,7 @@
 """The data plane without containers, from its units, on a Debian 12 with systemd as process 1; and releases of it that are good,
 bad, killed while they prove themselves, and cut by a reboot. `make host-mode`."""
 # pylint: disable=redefined-outer-name
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from tests.lab import program_image
 from tests.lab.release_box import make_release
 from tests.lab.util import ROOT, LabError, make_words, program, read_text, wait_until
+from tests.lab.bundles import bring
 from tests.lab.gateway import Gateway
 from tests.lab.installer import Repository
 from tests.lab.self_signed import make_certificate
@@ -101,6 +103,22 @@ def test_releases(whole):
     assert p.returncode == 1 and "rolled-back" in p.stdout, p
     assert runs(whole) == "/opt/tucomunidad/releases/2/bin/secbox"
     wait_until(lambda: connected(whole), "the tunnel is back")
+
+
+def test_a_release_from_the_cloud(whole):
+    """From mgmt-agent's sandbox, by a unit of systemd's."""
+    gateway, box = whole.gateway, whole.box
+    with open(box.host.seen(release(whole, "3.1", *real())), "rb") as f:
+        data = f.read()
+    name = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert bring(gateway, name, data)[0] == 200
+    box.run("systemctl", "enable", "--now", "mgmt-link")
+    gateway.wait_reported(DEVICE)
+    answer = gateway.request("POST", f"/v1/devices/{DEVICE}/release", {"to": "3.1", "bundle": {"digest": name}}, timeout=300)
+    assert answer.status == 200 and answer.json["result"]["release"]["to"] == "3.1", f"{answer}\n{box.log()}"
+    assert runs(whole) == "/opt/tucomunidad/releases/3.1/bin/secbox" and status(whole)["current"] == "releases/3.1"
+    p = box.run("secboxctl", "release", "rollback", "--deadline", "60")
+    assert "releases/3.1 -> releases/2: confirmed" in p.stdout, p
 
 
 def begin(whole, version):

@@ -48,13 +48,17 @@ static void test_packages_are_counted_apart(void **state)
     assert_authority("d1", "{\"unsigned\":true}");
     take(ORDER_KIND_DEPLOYMENT, 5000000, "d1", "ana");
     take(ORDER_KIND_AGENT_PACKAGE, 4000000, "p1", "berta");
+    take(ORDER_KIND_RELEASE, 3000000, "r1", "carla");
     take(ORDER_KIND_ROLLBACK, 6000000, "d2", "ana, berta");
     assert_int_equal(order_floors_load(&f, NULL), 0);
     for (OrderKind kind = 0; kind < _ORDER_KIND_MAX; kind++)
-        assert_string_equal(order_floors_of(&f, kind)->id, kind == ORDER_KIND_AGENT_PACKAGE ? "p1" : "d2");
+        assert_string_equal(order_floors_of(&f, kind)->id, kind == ORDER_KIND_AGENT_PACKAGE ? "p1"
+                                                           : kind == ORDER_KIND_RELEASE     ? "r1"
+                                                                                            : "d2");
     assert_int_equal(order_floors_of(&f, ORDER_KIND_ROLLBACK)->serial, 6000000);
     assert_authority("d2", "{\"signedBy\":\"ana, berta\",\"serial\":\"6000000\"}");
     assert_authority("p1", "{\"signedBy\":\"berta\",\"serial\":\"4000000\"}");
+    assert_authority("r1", "{\"signedBy\":\"carla\",\"serial\":\"3000000\"}");
     assert_authority("d1", "{\"unsigned\":true}");
 }
 

@@ -119,6 +119,7 @@ static void which_agents_an_order_can_be_sent_to(void **state _unused_)
         { "{\"accepts\":[\"image.update\"]}", ORDER_UPDATE, 0, NULL },
         { "{\"accepts\":[\"updates.halted\"]}", ORDER_HALTED, 0, NULL },
         { "{\"accepts\":[\"image.update\"]}", ORDER_AGENT, -EBADMSG, "agent-update.unsupported" },
+        { "{\"accepts\":[\"image.update\"]}", ORDER_RELEASE, -EBADMSG, "release.unsupported" },
         { "{\"accepts\":[\"agent.update\"]}", ORDER_AGENT, 0, NULL },
         { "{\"accepts\":[\"agent.update\"]}", ORDER_BUNDLE, -EBADMSG, "bundle.unsupported" },
         { "{\"accepts\":[\"bundle\"]}", ORDER_BUNDLE, 0, NULL },

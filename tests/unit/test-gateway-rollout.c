@@ -93,6 +93,7 @@ static void test_what_a_result_means(void **state)
         { "failed", 422, ROLLOUT_BOX_SKIP, "update.pull-policy" },
         { "failed", 422, ROLLOUT_BOX_SKIP, "agent-update.no-package" },
         { "failed", 422, ROLLOUT_BOX_SKIP, "agent-update.newer" },
+        { "failed", 422, ROLLOUT_BOX_SKIP, "release.other-machine" },
         { "failed", 422, ROLLOUT_BOX_SKIP, "agent-update.taken-over" },
         { "failed", 422, ROLLOUT_BOX_FAIL, "agent-update.refused" },
         { "failed", 503, ROLLOUT_BOX_RETRY, "agent-update.repository" },

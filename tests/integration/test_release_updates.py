@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Releases that the cloud orders: secbox-fleet, a gateway, mgmt-link and mgmt-agent are real, and the box without containers is
+that of release_box.py."""
+# pylint: disable=redefined-outer-name
+import json
+import os
+import subprocess
+import types
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.box import Box
+from tests.lab.fleet import Fleet
+from tests.lab.gateway import Gateway
+from tests.lab.release_box import DIES, ReleaseBox
+from tests.lab.util import program, wait_until
+
+DEVICE = "caseta5"
+UNIT = "etc/systemd/system/multi-user.target.wants/secbox.service"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    require_programs("secbox-gateway", "secbox-fleet", "mgmt-agent", "mgmt-link", "secboxctl")
+    with Gateway(str(tmp_path_factory.mktemp("cloud"))) as it:
+        yield it
+
+
+class CloudBox(ReleaseBox):
+    def __init__(self, folder, gateway):
+        super().__init__(folder)
+        os.makedirs(os.path.dirname(os.path.join(self.root, UNIT)))
+        os.symlink("/lib/systemd/system/secbox.service", os.path.join(self.root, UNIT))
+        lab = types.SimpleNamespace(env=self.env, user="root", remove_all=lambda: None)
+        self.gateway = gateway
+        self.agents = Box(lab, folder, gateway.enroll(DEVICE))
+        self.fleet = Fleet(gateway.url, gateway.token, folder)
+        self.switch_on()
+        self.agents.start()
+        gateway.wait_reported(DEVICE)
+
+    def update(self, path, *args):
+        return self.fleet.run("release", "update", DEVICE, path, "--confirm-deadline", "5", "--wait", *args)
+
+    def last(self):
+        return self.gateway.request("GET", f"/v1/devices/{DEVICE}/deployments?limit=1").json["deployments"][0]
+
+    def close(self):
+        self.agents.stop()
+        super().close()
+
+
+@pytest.fixture
+def box(folder, gateway):
+    it = CloudBox(folder, gateway)
+    yield it
+    it.close()
+
+
+def test_an_order_is_proved_like_a_push(box):
+    p = box.update(box.archive("2"), "--reason", "the new app")
+    assert p.returncode == 0 and box.runs() == "2", p
+    last = box.last()
+    assert (last["kind"], last["target"], last["outcome"], last["noop"]) == ("release", "2", "done", False)
+    assert "stage" in p.stdout and "release 2" in box.fleet.run("history", DEVICE).stdout
+    again = box.update(box.archive("2"))
+    assert again.returncode == 0 and box.last()["noop"] is True, again
+    p = box.update(box.archive("3", DIES))
+    assert p.returncode == 1 and box.runs() == "2", p
+    last = box.last()
+    assert (last["outcome"], last["error"]["id"], last["failedPhase"]) == ("rolled-back", "release.rolled-back", "prove")
+    p = box.update(box.archive("4", arch="pdp11"))
+    assert p.returncode == 1 and box.last()["error"]["id"] == "release.other-machine", p
+    assert (box.current(), box.runs()) == ("releases/2", "2")
+    audit = [e["action"] for e in box.gateway.request("GET", "/v1/audit?limit=200").json["entries"]]
+    assert audit.count("release.update") >= 4 and audit.count("release.update-result") >= 4
+
+
+def test_an_agent_that_is_started_anew_tells_the_end(box):
+    p = box.fleet.run("release", "update", DEVICE, box.archive("2"), "--confirm-deadline", "30")
+    assert p.returncode == 0, p
+    wait_until(lambda: box.record()["state"] == "proving", "it proves itself")
+    box.agents.agent.kill()
+    wait_until(lambda: box.record()["state"] == "confirmed", "it is over")
+    box.agents.start_agent()
+    wait_until(lambda: box.last()["state"] == "done", "the cloud hears of it")
+    assert box.runs() == "2"
+
+
+def test_a_rollout_brings_it_with_signed_orders(box):
+    key = os.path.join(box.folder, "ana")
+    box.fleet.run("keygen", key, check=0)
+    assert box.ctl("trust", "add", f"{key}.pub").returncode == 0
+    box.agents.link.stop()
+    box.agents.start_link()
+    box.gateway.wait_reported(DEVICE)
+    path = box.archive("2")
+    p = box.update(path)
+    assert p.returncode == 1 and box.last()["error"]["id"] == "order.unsigned" and box.runs() == "1", p
+    words = ["rollout", "start", "--release", path, "--groups", "100%", "--soak", "0", "--confirm-deadline", "5", "--wait"]
+    p = box.fleet.run(*words, "--key", key)
+    assert p.returncode == 0 and "signed for" in p.stderr and box.runs() == "2", p
+    shown = json.loads(box.fleet.run("rollout", "list", "--json").stdout)["rollouts"][0]
+    assert (shown["kind"], shown["target"]) == ("release", "2")
+    assert box.record()["signedBy"] == "ana"
+
+
+def test_a_box_with_containers_takes_none(box):
+    box.agents.stop()
+    os.unlink(os.path.join(box.root, UNIT))
+    os.unlink(os.path.join(box.opt, "current"))
+    box.agents.start()
+    path = box.archive("2")
+    p = wait_until(lambda: (lambda p: p if "too old" in p.stderr else None)(box.update(path)), "its agent says what it takes")
+    assert p.returncode == 1 and "push a compose file" in p.stderr, p
+    p = subprocess.run([program("secbox-fleet"), "rollout", "start", "--release", path, "x"], env=box.fleet.env, text=True,
+                       capture_output=True, check=False)
+    assert p.returncode == 2, p
