@@ -439,7 +439,7 @@ static void on_query_message(Runner *r, const cJSON *message, void *userdata)
     if (str_equal(type, "compose.progress"))
         return;
     if (str_equal(type, "worker.status")) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(json_string(q->request, WORKER_PROJECT));
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(json_string(q->request, WORKER_PROJECT));
         _cleanup_(cJSON_Deletep) cJSON *report = agent_make_report(a, q->id, message);
 
         if (report)

@@ -200,7 +200,7 @@ void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
     _cleanup_(error_done) Error err = {};
     int r = agent_project_of(message, &project, &err);
-    _cleanup_(project_leave) ProjectScope scope = project_enter(project);
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
 
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */

@@ -327,7 +327,7 @@ static void handle_history(Agent *a, ControlClient *c, const cJSON *message)
     cJSON *entries = NULL;
     const char *project = NULL;
     int r = agent_project_of(message, &project, &err);
-    _cleanup_(project_leave) ProjectScope scope = project_enter(project);
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
 
     (void) a;
     if (json_u64(message, "limit", &limit) == -EINVAL || limit > STORE_HISTORY_MAX)

@@ -36,7 +36,7 @@ int agent_look_in_histories(const char *id, size_t limit, cJSON **ret, Error *er
 
     *ret = NULL;
     for (size_t i = 0; r >= 0 && !*ret && i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
         _cleanup_(cJSON_Deletep) cJSON *history = NULL;
 
         r = store_load_history(limit, &history, err);
@@ -49,7 +49,7 @@ int agent_look_in_histories(const char *id, size_t limit, cJSON **ret, Error *er
 
 static int describe(cJSON *list, const char *name)
 {
-    _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
     _cleanup_(current_freep) Current *current = NULL;
     cJSON *o = cJSON_CreateObject();
     char at[TIMESTAMP_SIZE];

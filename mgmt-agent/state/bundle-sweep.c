@@ -139,7 +139,7 @@ static int want_all(Wanted *w)
     int r = project_list(&others);
 
     for (size_t i = 0; r == 0 && i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
 
         r = want_of_project(w);
     }

@@ -29,7 +29,7 @@ bool root_podman_is_used(void)
     if (project_list(&others) < 0)
         return false;
     for (size_t i = 0; !used && i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
         _cleanup_(current_freep) Current *current = NULL;
 
         used = current_load(&current, NULL) == 0 && has_container_of_root(current);

@@ -28,7 +28,7 @@ static void test_names(void **state)
             fail_msg("%s is refused", good[i]);
     for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
         _cleanup_(error_done) Error err = {};
-        _cleanup_(project_leave) ProjectScope scope = project_enter(bad[i]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(bad[i]);
 
         assert_int_equal(project_name_check(bad[i], &err), -EINVAL);
         assert_string_equal(err.id, "project.bad-name");
@@ -43,7 +43,7 @@ static void test_places(void **state)
     assert_path("current.json", AGENT_STATE_DIR "/current.json");
     assert_path("snapshots/7.json", AGENT_STATE_DIR "/snapshots/7.json");
     {
-        _cleanup_(project_leave) ProjectScope scope = project_enter("blog");
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
         _cleanup_(freep) char *policy = project_policy_path(), *wanted = path_in_root(ETC_DIR "/policy.d/blog.json");
 
         assert_path("current.json", AGENT_STATE_DIR "/projects/blog/current.json");
@@ -74,7 +74,7 @@ static void test_each_remembers_for_itself(void **state)
     assert_int_equal(store_save_floor(3, NULL), 0);
     assert_false(project_is_known("blog"));
     {
-        _cleanup_(project_leave) ProjectScope scope = project_enter("blog");
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
 
         assert_int_equal(project_make_folder(NULL), 0);
         assert_int_equal(store_load_floor(&floor, NULL), 0);
@@ -92,7 +92,7 @@ static void test_each_remembers_for_itself(void **state)
     assert_string_equal(names[0], "blog");
     assert_true(project_is_known("blog") && project_is_known("secbox") && !project_is_known("../etc"));
     {
-        _cleanup_(project_leave) ProjectScope scope = project_enter("blog");
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
         _cleanup_(cJSON_Deletep) cJSON *snapshot = cJSON_CreateObject();
 
         assert_int_equal(store_save_snapshot("8", snapshot, NULL), 0);
@@ -114,7 +114,7 @@ static void test_the_journal_names_its_project(void **state)
     assert_int_equal(journal_save(&j, NULL), 0);
     assert_int_equal(journal_load(&again, NULL), 0);
     {
-        _cleanup_(project_leave) ProjectScope scope = project_enter("blog");
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
 
         assert_true(journal_is_of_selected(&again));
     }

@@ -96,7 +96,7 @@ int job_start(Deploy *d, const cJSON *request)
     if (project_list(&others) < 0)
         return EXIT_TRY_AGAIN;
     for (size_t i = 0; i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
         _cleanup_(deploy_done) Deploy one = { .options = d->options };
 
         if (!project_is_stopped() && start_project(&one) != 0)

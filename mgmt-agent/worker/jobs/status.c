@@ -68,7 +68,7 @@ static int add_podman(Deploy *d, cJSON *o)
 /* The others: what runs of each, in short. */
 static int add_project(Deploy *d, cJSON *list, const char *name)
 {
-    _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
     _cleanup_(current_freep) Current *current = NULL;
     cJSON *o = cJSON_CreateObject(), *services = cJSON_CreateArray();
     ObservedContainer *all = NULL;

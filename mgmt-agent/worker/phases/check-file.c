@@ -146,7 +146,7 @@ int deploy_load_policy(ComposePolicy **ret, Error *err)
     int r = load_policy(&policy, err);
 
     if (r == 0 && !project_is_own()) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(NULL);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(NULL);
 
         r = load_policy(&of_box, err);
         if (r == 0)

@@ -89,7 +89,7 @@ static int keep_of_others(Podman *podman, Report *report, char ***keep)
 
         if (str_equal(name, project_selected()))
             continue;
-        _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
         r = current_load(&current, NULL);
         if (r == 0 && current)
             r = keep_images(podman, current, NULL, report, keep);

@@ -124,7 +124,7 @@ static int find_needed(Podman *podman, const char *project, char ***keep)
     if (r == 0)
         r = project_list(&others);
     for (size_t i = 0; r == 0 && i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope = project_enter(i == 0 ? NULL : others[i - 1]);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
 
         r = find_remembered(keep);
     }

@@ -74,7 +74,7 @@ int other_projects_check_ports(const ComposeService *s, Error *err)
 
         if (str_equal(name, project_selected()))
             continue;
-        _cleanup_(project_leave) ProjectScope scope = project_enter(name);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
         /* what cannot be read says nothing against a push of another project */
         if (current_load(&current, NULL) == 0)
             r = check_beside(s, current, name, err);
