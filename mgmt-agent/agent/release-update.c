@@ -132,7 +132,7 @@ static int make_words(char ***argv)
         "--service-type=oneshot",
         "--property=TimeoutStartSec=10min",
         "--property=UMask=0022",
-        "--unit=" ORDER_UNIT,
+        ("--unit=" ORDER_UNIT),
         "--description=SecBox: a release that the cloud has ordered",
         "--",
         SECBOXCTL,

@@ -54,7 +54,7 @@ static void test_places(void **state)
         assert_path("order-floors.json", AGENT_STATE_DIR "/order-floors.json");
         assert_string_equal(policy, wanted);
         {
-            _cleanup_(project_leave) ProjectScope inner = project_enter(PROJECT_OWN_DEFAULT);
+            _cleanup_(project_leave) ProjectScope inner _unused_ = project_enter(PROJECT_OWN_DEFAULT);
 
             assert_true(project_is_own());
         }

@@ -15,6 +15,7 @@
 #include "gateway/store/grants-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/rollouts-table.h"
+#include "gateway/store/schema.h"
 #include "gateway/store/sessions-table.h"
 #include "gateway/store/sign-ins-table.h"
 #include "gateway/store/tokens-table.h"
@@ -142,12 +143,22 @@ static void test_no_parameters(void **state _unused_)
     assert_int_equal(st.n, 0);
 }
 
+/* The second of two steps with one number would never be carried out. */
+static void test_steps_ascend(void **state _unused_)
+{
+    const SchemaStep *step = gateway_schema.steps;
+    assert_int_equal(step->version, 1);
+    for (; step[1].version > 0; step++)
+        assert_true(step[1].version > step->version);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_parameter_is_named),
         cmocka_unit_test(test_parameters_as_text),
         cmocka_unit_test(test_no_parameters),
+        cmocka_unit_test(test_steps_ascend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
