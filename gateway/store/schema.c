@@ -229,7 +229,7 @@ static const SchemaStep schema_steps[] = {
     { 31, schema_events_unbound },
     { 33, "ALTER TABLE deployments ADD COLUMN project text NOT NULL DEFAULT 'secbox';\n" },
     { 34, schema_faces },
-    { 34,
+    { 35,
       "ALTER TABLE deployments"
       " DROP CONSTRAINT deployments_kind_check,"
       " ADD CONSTRAINT deployments_kind_check CHECK (kind IN ('compose', 'update', 'rollback', 'agent', 'release'));\n"
