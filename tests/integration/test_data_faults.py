@@ -7,7 +7,6 @@ import datetime
 import json
 import os
 import random
-import subprocess
 import threading
 
 import pytest
@@ -17,6 +16,7 @@ from tests.integration.test_replica_kill import Reader, Writer, state_of
 from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
 from tests.lab.preload import preloaded
+from tests.lab.small_disk import small_disk
 from tests.lab.util import wait_until
 
 CRASHES = int(os.environ.get("DATA_CRASHES", "3"))
@@ -90,17 +90,13 @@ def test_a_killed_database_loses_nothing_that_was_confirmed(cloud, pg):
         assert_whole(box, writer.confirmed)
 
 
-@pytest.fixture
-def small_disk(folder):
-    """A folder with little room, and what takes the rest of it until it is removed."""
+@pytest.fixture(name="disk")
+def small_disk_fixture(folder):
     place = os.path.join(folder, "disk")
     os.mkdir(place)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}m,mode=755", "none", place], capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("a small file system wants root")
     os.chmod(folder, 0o755)
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    with small_disk(place, f"{ROOM}m") as it:
+        yield it
 
 
 def take_all_room(place):
@@ -111,13 +107,13 @@ def take_all_room(place):
     return path
 
 
-def test_a_full_disk_has_a_name_and_passes(cloud, pg, small_disk):
+def test_a_full_disk_has_a_name_and_passes(cloud, pg, disk):
     c = Community(pg)
     fill(c, 100)
-    with Postgres(data=os.path.join(small_disk, "data")) as own, a_box(cloud, c, own) as box:
+    with Postgres(data=os.path.join(disk, "data")) as own, a_box(cloud, c, own) as box:
         box.start()
         box.wait_applied(c.version)
-        ballast, refused, confirmed = take_all_room(small_disk), None, set()
+        ballast, refused, confirmed = take_all_room(disk), None, set()
         note = "x" * 6000
         while not refused:
             answer = box.ask("queue.put", kind="visit.entry", data={"note": note[len(confirmed) % 7:]})

@@ -21,6 +21,7 @@ import pytest
 from tests.integration.data_box import DataBox, cloud, pg
 from tests.lab.community import Community, CommunityServer
 from tests.lab.passes import PassKey
+from tests.lab.small_disk import small_disk
 from tests.lab.util import PATIENCE_SECONDS, ROOT, free_port, read_text, wait_until
 
 PIN = "471108152"
@@ -389,6 +390,24 @@ def test_photos_follow_their_entry(place):
     assert tablet.get(photo).raw == data, "guards go on seeing it"
     name, = os.listdir(os.path.join(place.box.env["SECBOX_STATE"], "photos"))
     assert name == f"{place.community.id}-{digest}.sent"
+
+
+def test_photos_wait_at_the_tablet_while_the_disk_is_full(place):
+    """The entry is taken all the same."""
+    tablet, data, folder = place.logged_in(), jpeg(100000), os.path.join(place.box.env["SECBOX_STATE"], "photos")
+    digest = hashlib.sha256(data).hexdigest()
+
+    def send():
+        return tablet.ask("POST", "/api/lan/photos", data, {"Content-Type": "image/jpeg"})
+
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    with small_disk(folder, "64k"):
+        refused = send()
+        assert (refused.status, refused.json["error"]["id"]) == (503, "file.write"), refused.raw
+        assert tablet.post("/api/lan/entries", {"kind": "enter", "name": "Sin Foto", "photos": [digest]}).status == 201
+        assert os.listdir(folder) == [], "nothing is left of it"
+    assert send().status == 201
+    wait_until(lambda: place.box.server.photos.get(digest) == data, "the cloud has it", place.box.alive)
 
 
 def test_a_lookup_reads_a_large_community_by_its_indexes(place):
