@@ -118,7 +118,8 @@ static int not_vouched(Error *err)
     return error_set(
         err, EACCES, "claim.not-vouched",
         "this key waits until mgmt-agent of its box has vouched for it, which it does by itself: mgmt-agent"
-        " has to be connected, and secbox and recovery-agent have to be as new as it is");
+        " has to be connected, secbox and recovery-agent have to be as new as it is, and secbox's service has to mount"
+        " /run/tucomunidad/secbox as /run/secbox");
 }
 
 static void claim_refuse_unvouched(KeyClaim *k)

@@ -75,7 +75,7 @@ class Gate:
         self.postgres.start()
         env = {**(story.box.secbox_env() or {}), "PATH": os.environ["PATH"], "DATABASE_URL": self.postgres.url(),
                "LAN_LISTEN": "127.0.0.1:8443", "SECBOX_STATE": os.path.join(self.folder, "state"),
-               "SECBOX_RUN": os.path.join(self.folder, "run")}
+               "SECBOX_RUN": os.path.join(story.box.root, "run/tucomunidad/secbox")}
         story.terminal.env["GATE"] = "https://localhost:8443"
         story.terminal.type("secbox &")
         self.secbox = Daemon("secbox", [program("secbox")], os.path.join(self.folder, "secbox.log"), env)
