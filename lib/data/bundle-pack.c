@@ -38,7 +38,8 @@ BundlePack *bundle_pack_free(BundlePack *p)
 {
     for (size_t i = 0; p && i < p->n; i++) {
         free(p->files[i].path);
-        secret_free(p->files[i].content);
+        explicit_bzero(p->files[i].content, p->files[i].len);
+        free(p->files[i].content);
     }
     if (p)
         free(p->files);
