@@ -339,11 +339,15 @@ def again_alone(tests, total, running, reports, env):
 
 
 def sanitizer_reports(folder):
-    """One failure for each program that the sanitizers had something to say of."""
+    """One failure for each program that the sanitizers had something to say of. A look for leaks that SIGKILL has cut off says nothing
+    of leaks."""
     count = Count()
     for path in sorted(glob.glob(os.path.join(folder, "report.*"))):
         with open(path, encoding="utf-8", errors="replace") as f:
-            print(f"  {os.path.basename(path)}:\n{f.read()[:8000]}")
+            text = f.read()
+        if re.fullmatch(r"(==[\w.-]+==\d+==Unable to get registers from thread \d+\.\n)+", text):
+            continue
+        print(f"  {os.path.basename(path)}:\n{text[:8000]}")
         count.failed += 1
     return count
 

@@ -160,7 +160,7 @@ fuzz-bins: $(FUZZ_BINS)
 # what the agent, the gateway and recovery-agent alone parse
 $(addprefix $(BUILD)/bin/fuzz-,podman watch health): TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
-$(addprefix $(BUILD)/bin/fuzz-,sync gate camera matches media): TEST_LIBS = $(SECBOX_LIB) $(LIB)
+$(addprefix $(BUILD)/bin/fuzz-,sync gate camera faces matches media): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o $(BUILD)/obj/tests/fuzz/starve.o | $$(TEST_LIBS)

@@ -50,9 +50,10 @@ static bool is_under_way(const ReleaseUpdate *u)
     return u && u->order.id && !u->order.told;
 }
 
-/* It is stored before it is said; a power cut between the two has it said again, which changes nothing. */
-static void tell_end(ReleaseUpdate *u, cJSON *result)
+/* It is stored before it is said; a power cut between the two has it said again, which changes nothing. Takes the result. */
+static void tell_end(ReleaseUpdate *u, cJSON *ended)
 {
+    _cleanup_(cJSON_Deletep) cJSON *result = ended;
     _cleanup_(cJSON_Deletep) cJSON *before = agent_find_result(u->order.id);
     _cleanup_(error_done) Error err = {};
     int r = result ? store_save_unacked(result, &err) : -ENOMEM;
@@ -64,7 +65,8 @@ static void tell_end(ReleaseUpdate *u, cJSON *result)
         r = release_order_save(&u->order, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "How the release ended cannot be stored; it is said again");
-    agent_deliver_result(u->agent, result, true, NULL);
+    if (result)
+        agent_deliver_result(u->agent, result, true, NULL);
     agent_tell_cloud(u->agent);
 }
 

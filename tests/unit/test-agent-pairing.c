@@ -3,6 +3,7 @@
 #include "tests/unit/agent-root.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -42,12 +43,12 @@ static bool may_change(void)
 
 int rename(const char *from, const char *to)
 {
-    return may_change() ? (int) syscall(SYS_rename, from, to) : -1;
+    return may_change() ? (int) syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to) : -1;
 }
 
 int unlink(const char *path)
 {
-    return may_change() ? (int) syscall(SYS_unlink, path) : -1;
+    return may_change() ? (int) syscall(SYS_unlinkat, AT_FDCWD, path, 0) : -1;
 }
 
 static char *read_env(void)

@@ -57,9 +57,12 @@ async function readSightings() {
   changed();
 }
 
+// Who has logged out while the box was away is logged out before anything else is asked of it.
+const endPending = async () => (await store.getValue("endSession")) && endSession();
+
 export async function readSession() {
   try {
-    if (await store.getValue("endSession")) await endSession();
+    await endPending();
     state.session = (await request("GET", "/api/lan/session")).guard;
     await store.setValue("session", state.session);
   } catch (e) {
@@ -70,6 +73,7 @@ export async function readSession() {
 }
 
 export async function guards() {
+  await endPending();
   return (await request("GET", "/api/lan/guards")).guards;
 }
 
@@ -89,7 +93,7 @@ async function endSession() {
   await store.setValue("endSession", false);
 }
 
-// While the box is away it cannot be told; it is, before anything else is asked of it.
+// While the box is away it cannot be told: endPending().
 export async function logOut() {
   await store.setValue("endSession", true);
   await store.setValue("session", null);
