@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds the Debian packages for another processor, and runs the unit tests of that build by qemu, in a Debian of its own: the libraries
-# for two processors cannot all be on one machine (libpq-dev). That is made once, by debootstrap, outside of the tree.
+# Builds the Debian packages for another processor, and runs the unit tests of that build by qemu, in a Debian of its own: the
+# libraries for two processors cannot all be on one machine (libpq-dev). That is made once, by debootstrap, outside of the tree.
 #   installer/cross.sh ARCH FOLDER       as root; the packages are in FOLDER/deb
 set -eu
 umask 022
