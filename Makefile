@@ -21,7 +21,7 @@ if_known = $(shell for word in $(1); do $(CC) -Werror $$word -E -x c /dev/null >
 ZERO := -ftrivial-auto-var-init=zero
 ZERO_OF_OLD_CLANG := -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
 SOME_WARN := $(call if_known,-Wtrampolines -Wbidi-chars=any)
-SOME_HARDEN := $(call if_known,-fstack-clash-protection -fcf-protection=full $(ZERO))
+SOME_HARDEN := $(call if_known,-fstack-clash-protection -fcf-protection=full -mbranch-protection=standard $(ZERO))
 ifeq ($(filter $(ZERO),$(SOME_HARDEN)),)
 SOME_HARDEN += $(ZERO) $(ZERO_OF_OLD_CLANG)
 endif

@@ -13,6 +13,10 @@ deb: $(if $(PREBUILT),all) ## the Debian packages, into build/deb; ARCH=arm64 fo
 	$(Q)$(if $(PREBUILT),SECBOX_TREE='$(CURDIR)' SECBOX_WORDS='$(MAKEOVERRIDES)') DEB_VERSION='$(DEB_VERSION)' DEB_ARCH='$(ARCH)' \
 	  installer/deb.sh $(PACKED) $(VERSION)
 
+# In a Debian of its own, which debootstrap makes the first time. Of the last commit.
+cross: ## the Debian packages for the processor ARCH (arm64) from this machine, into build/deb, and its unit tests, by qemu
+	$(Q)installer/cross.sh '$(or $(ARCH),arm64)' $(PACKED)
+
 # A signed apt repository of what is in build/deb. REPO_KEY: the key, by its id in gpg's keyring; without one a key for tests is
 # made. CHANNEL: what the suite is called. CLOUD: the address that the installer is told; without one the gateway fills it in.
 REPO_KEY =
@@ -35,4 +39,4 @@ else
 	$(Q)installer/bundle.sh $(PACKED) $(VERSION) repo
 endif
 
-.PHONY: deb repo bundle
+.PHONY: deb cross repo bundle
