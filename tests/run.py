@@ -341,8 +341,8 @@ def again_alone(tests, total, running, reports, env):
 
 
 def sanitizer_reports(folder):
-    """One failure for each program that the sanitizers had something to say of. A look for leaks that SIGKILL has cut off says nothing
-    of leaks."""
+    """One failure for each program that the sanitizers had something to say of. A look for leaks that SIGKILL has cut off says
+    nothing of leaks."""
     count = Count()
     for path in sorted(glob.glob(os.path.join(folder, "report.*"))):
         with open(path, encoding="utf-8", errors="replace") as f:
