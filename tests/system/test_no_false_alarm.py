@@ -24,14 +24,16 @@ NO_PODMAN = "/nonexistent"
 
 
 class DeviceTunnel(threading.Thread):
-    """What the container secbox does, as far as the gateway can see: it answers probes, and comes back."""
+    """What the container secbox does, as far as the gateway can see: it answers probes, and comes back. Its key is shown to the
+    box's mgmt-agent."""
 
-    def __init__(self, gateway, env):
+    def __init__(self, gateway, box, env):
         super().__init__(daemon=True)
         self.over = threading.Event()
         self.device = Device(gateway.url, lambda path, body, headers: gateway.request("POST", path, body), env["DEVICE_ID"],
                              env["BOOTSTRAP"], "device")
-        assert self.device.claim().status == 201
+        box.write("run/tucomunidad/secbox/key-offer", self.device.key.thumbprint + "\n", 0o644)
+        wait_until(lambda: self.device.claim().status == 201, "the box vouches for its key", box.agent.death)
         self.start()
 
     def run(self):
@@ -50,6 +52,7 @@ class DeviceTunnel(threading.Thread):
 def make_box(stack, lab, folder, gateway, name, process_env=None):
     env = gateway.enroll(name)
     box = stack.enter_context(Box(lab, os.path.join(folder, name), env, agent_args=["--settle", "1"], process_env=process_env))
+    os.makedirs(box.path("run/tucomunidad/secbox"), exist_ok=True)  # as a deployment makes it, and mgmt-agent then looks into it
     box.start()
     box.start_recovery(**PERIODS)
     return box
@@ -85,7 +88,7 @@ def test_an_hour_without_an_alarm(lab, gateway, folder):
         assert other.apply(compose(service("web")))["status"] == 200
         whole = make_box(stack, lab, folder, gateway, "whole")
         whole.write("run/tucomunidad/service-names", "secbox-services 1\nsecbox\nweb\n", 0o644)
-        tunnel = DeviceTunnel(gateway, {**whole.agent_env, "DEVICE_ID": "whole"})
+        tunnel = DeviceTunnel(gateway, whole, {**whole.agent_env, "DEVICE_ID": "whole"})
         stack.callback(tunnel.close)
         assert services_file(fresh) == [] and services_file(other) == ["web"]
 
