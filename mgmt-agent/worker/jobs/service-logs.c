@@ -278,6 +278,8 @@ static int unknown(const Current *c, const ObservedContainer *all, size_t n, con
     for (size_t i = 0; i < n; i++)
         if (all[i].service && !strv_contains(names, all[i].service) && strv_add(&names, all[i].service) < 0)
             return -ENOMEM;
+    if (names)
+        strv_sort(names); /* containers that are made at once have no order */
     list = names ? strv_join(names, ", ") : NULL;
     if (current_find(c, service))
         return error_set(err, ENOENT, "container.missing", "service %.64s has no container, and so no log", service);
