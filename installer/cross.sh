@@ -83,9 +83,14 @@ inside "$place" sh -euc '
     git config --global --add safe.directory /srv/secbox
     export RUN_BUILT="qemu-$2-static"
     make -s deb ARCH="$1"
-    export BUILD=build/cross UNIT_RUN="$RUN_BUILT" UNIT_MAKE="CC=$2-linux-gnu-gcc PKG_CONFIG=$2-linux-gnu-pkg-config"
-    python3 -B tests/run.py unit
 ' build "$arch" "$cpu"
 mkdir -p "$folder/deb"
 cp "$place"/srv/secbox/build/deb/*_"$arch".deb "$folder/deb/"
 say "$(find "$folder/deb" -name "*_$arch.deb" | wc -l) packages in $folder/deb"
+# shellcheck disable=SC2016
+inside "$place" sh -euc '
+    cd /srv/secbox
+    export RUN_BUILT="qemu-$2-static"
+    export BUILD=build/cross UNIT_RUN="$RUN_BUILT" UNIT_MAKE="CC=$2-linux-gnu-gcc PKG_CONFIG=$2-linux-gnu-pkg-config"
+    python3 -B tests/run.py unit
+' build "$arch" "$cpu"
