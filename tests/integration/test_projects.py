@@ -182,6 +182,22 @@ def test_stop_start_remove(box):
     assert apply(box, one(2))["outcome"] == "done", "and it can come back"
 
 
+def test_a_restart_that_is_cut_off_leaves_nothing_stopped(box):
+    assert apply(box, one(1))["outcome"] == "done"
+    box.podman.unstoppable.add("blog_web_1")
+    refusal(documents(box.ctl("restart", "--json", "blog"))[-1])
+    assert "stopped" not in apps(box)["blog"], "a boot would start it"
+    refusal(documents(box.ctl("stop", "--json", "blog"))[-1])
+    assert apps(box)["blog"]["stopped"] is True, "what is to be stopped stays so over a boot"
+
+
+def test_images_in_a_full_store_beside_podmans_own_are_no_reason_to_refuse(box):
+    """As in one that is read only (additionalimagestores): what is made goes elsewhere."""
+    box.podman.images["registry.example/blog:1"] = blog_image(1)
+    box.podman.image_store = "/proc"  # of which no byte is free
+    assert apply(box, one(1))["outcome"] == "done"
+
+
 def test_powers_are_allowed_for_each_project(box):
     power = "    cap_add: [NET_ADMIN]\n"
     box.write_policy({"services": {"web": {"allow": ["cap_add"]}}})

@@ -38,6 +38,8 @@ class BoxPodman:
         self.containers = {}  # id → inspection
         self.made = []        # image ids of the containers that were made, in order
         self.bad = set()      # ids of images whose program does not run
+        self.unstoppable = set()  # names of containers that podman does not stop
+        self.image_store = None   # where images say that they are, if they do
         self.refusals = []    # sentences, each of which refuses one start, the first one first
         self.starts = 0
         self.store = os.path.join(root, "store")
@@ -115,7 +117,9 @@ class BoxPodman:
         if verb == "untag":
             return 201, ""
         digests = [name for name, is_id in self.images.items() if is_id == found and "@" in name]
-        return 200, {"Id": found, "Digest": digests[0].split("@")[1] if digests else "", "RepoDigests": digests}
+        upper = self.image_store and f"{self.image_store}/overlay/{found}/diff"
+        return 200, {"Id": found, "Digest": digests[0].split("@")[1] if digests else "", "RepoDigests": digests,
+                     "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": upper} if upper else {}}}
 
     def answer_container(self, method, name, verb, query):
         c = self.find(name)
@@ -129,6 +133,8 @@ class BoxPodman:
         if verb == "stop":
             if c["State"]["Status"] != "running":
                 return 304, ""
+            if c["Name"] in self.unstoppable:
+                return 500, {"message": "it does not end"}
             c["State"].update(Status="exited", Pid=0)
         elif verb == "start":
             self.starts += 1

@@ -106,16 +106,20 @@ static int remove_all(Deploy *d, bool with_volumes, Error *err)
     return 0;
 }
 
+/* One that is cut off in a restart is to run: it is not noted as stopped, and the next boot starts it. */
 static int act(Deploy *d, const char *action, bool with_volumes, Error *err)
 {
-    int r;
+    int r = 0;
 
     if (str_equal(action, "remove"))
         return remove_all(d, with_volumes, err);
     if (!d->before.current)
         return error_set(err, ENOENT, "project.nothing", "nothing is deployed as project %s", project_selected());
-    r = str_equal(action, "start") ? 0 : stop(d, err);
-    return r == 0 && !str_equal(action, "stop") ? start(d, err) : r;
+    if (str_equal(action, "stop"))
+        return stop(d, err);
+    if (str_equal(action, "restart"))
+        r = stop_all(d, err);
+    return r == 0 ? start(d, err) : r;
 }
 
 static int open_all(Deploy *d, Error *err)

@@ -105,28 +105,34 @@ static char *disk_of_images(const PlanContext *p, Podman *podman)
     return podman_disk_of_image(podman, id);
 }
 
+/* What cannot be looked at has enough. */
+static int check_free(const char *path, const char *advice, Error *err)
+{
+    struct statvfs vfs;
+    unsigned long long free_bytes;
+
+    if (!path || statvfs(path, &vfs) < 0)
+        return 0;
+    free_bytes = (unsigned long long) vfs.f_bavail * vfs.f_frsize;
+    return free_bytes >= DISK_FREE_MIN_BYTES
+               ? 0
+               : error_set(err, ENOSPC, "preflight.no-space", "only %llu MiB are free at %s, %llu are needed; %s",
+                           free_bytes >> 20, path, DISK_FREE_MIN_BYTES >> 20, advice);
+}
+
+/* The image may be in a store beside podman's own, which is full as it is meant to be: podman is asked before that is refused. */
 static int check_disk(const PlanContext *p, Podman *podman, Error *err)
 {
+    static const char podman_advice[] = "see what takes the room as the podman user: podman system df -v";
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR), *store = disk_of_images(p, podman);
-    const char *paths[] = { store, state };
-    static const char *const advice[] = { "see what takes the room as the podman user: podman system df -v",
-                                          "see what grew: du -xh --max-depth=2 /var | sort -h" };
-    int r = store ? 0 : podman_graphroot(podman, &paths[0], err);
+    const char *root = NULL;
+    int r = 0;
 
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
-        struct statvfs vfs;
-        unsigned long long free_bytes;
-
-        if (!paths[i] || statvfs(paths[i], &vfs) < 0)
-            continue;
-        free_bytes = (unsigned long long) vfs.f_bavail * vfs.f_frsize;
-        if (free_bytes < DISK_FREE_MIN_BYTES)
-            return error_set(err, ENOSPC, "preflight.no-space", "only %llu MiB are free at %s, %llu are needed; %s",
-                             free_bytes >> 20, paths[i], DISK_FREE_MIN_BYTES >> 20, advice[i]);
-    }
-    return 0;
+    if (!store || check_free(store, podman_advice, NULL) < 0)
+        r = podman_graphroot(podman, &root, err);
+    if (r == 0)
+        r = check_free(root, podman_advice, err);
+    return r < 0 ? r : check_free(state, "see what grew: du -xh --max-depth=2 /var | sort -h", err);
 }
 
 /* "ADDRESS:PORT/PROTO" → a socket that can be bound there, 0; -EADDRINUSE when somebody listens. Other failures (an
