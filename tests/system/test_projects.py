@@ -77,7 +77,7 @@ def test_what_is_one_project_s_is_not_the_other_s(box, lab):
     assert apply(box, text(1, published))["outcome"] == "done"
     assert order(box, "stop", "blog")["ok"]
     own = box.apply(text(1, "ports:\n  - '127.0.0.1:18080:8080'\n"))
-    assert own["error"]["id"] == "preflight.port-in-use" and "project blog" in own["error"]["message"], own
+    assert own["error"]["id"] == "preflight.port-in-use" and "take that one from project blog" in own["error"]["message"], own
     named = "volumes:\n  kept:\n    name: blog_kept\n"
     alone = compose(service("web", "server:1", "volumes:\n  - kept:/kept\n"))
     taken = box.apply(alone + named)

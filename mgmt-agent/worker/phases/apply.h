@@ -13,7 +13,7 @@ typedef struct ApplyContext {
     DeployProof *proof; /* of services that others wait for */
     Report *report;
     Journal *journal;
-    unsigned parallel; /* podman-compose runs at the same time */
+    unsigned parallel; /* containers that are made at the same time */
 } ApplyContext;
 
 int deploy_apply(const ApplyContext *a, Error *err) _must_check_;

@@ -58,8 +58,9 @@ static int check_beside(const ComposeService *s, const Current *current, const c
             for (char *const *ours = s->host_ports; ours && *ours; ours++)
                 if (ports_meet(*ours, *theirs))
                     return error_set_at(err, EADDRINUSE, "preflight.port-in-use", NULL, s->line, s->name,
-                                        "service %s wants port %s, which service %s of project %s has", s->name, *ours,
-                                        current->services[i].name, project);
+                                        "service %s wants port %s, which service %s of project %s has, whether it runs "
+                                        "or not; give it another port, or take that one from project %s",
+                                        s->name, *ours, current->services[i].name, project, project);
     return 0;
 }
 
