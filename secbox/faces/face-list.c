@@ -70,11 +70,13 @@ const cJSON *face_list_find_extra(const cJSON *list, const FaceEntry *wanted, si
 
 FaceEntry *face_list_find_missing(const cJSON *list, FaceEntry *wanted, size_t n)
 {
+    FaceEntry *found = NULL;
+
     for (size_t i = 0; i < n; i++) {
         /* a folder without a picture is a registration that was cut off */
         const cJSON *files = cJSON_GetObjectItemCaseSensitive(list, wanted[i].name);
-        if (!wanted[i].refused && cJSON_GetArraySize(files) == 0)
-            return &wanted[i];
+        if (!wanted[i].refused && cJSON_GetArraySize(files) == 0 && (!found || wanted[i].tries < found->tries))
+            found = &wanted[i];
     }
-    return NULL;
+    return found;
 }

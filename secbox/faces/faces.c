@@ -111,7 +111,10 @@ static void take_rows(Faces *f, const StoreRows *rows)
             continue;
         memcpy(w->sha256, sha256, SHA256_HEX_SIZE);
         for (size_t old = 0; old < f->n; old++)
-            w->refused = w->refused || (f->wanted[old].refused && str_equal(f->wanted[old].name, w->name));
+            if (str_equal(f->wanted[old].name, w->name)) {
+                w->refused = f->wanted[old].refused;
+                w->tries = f->wanted[old].tries;
+            }
         kept++;
     }
     free(f->wanted);
@@ -301,12 +304,14 @@ static void fetch(Faces *f)
     step_in(f, f->parts.retry); /* if no answer comes */
 }
 
-static void begin_to_fetch(Faces *f, const FaceEntry *w)
+static void begin_to_fetch(Faces *f, FaceEntry *w)
 {
+    w->tries++;
     memcpy(f->name, w->name, FACE_NAME_SIZE);
     memcpy(f->sha256, w->sha256, SHA256_HEX_SIZE);
     buf_clear(&f->jpeg);
-    set_state(f, FACES_WAITS);
+    if (f->state != FACES_FAILS) /* that is over when all of them went well */
+        set_state(f, FACES_WAITS);
     fetch(f);
 }
 
@@ -324,16 +329,21 @@ static bool is_just_now(const cJSON *face)
 static void step(Faces *f)
 {
     const cJSON *extra;
-    const FaceEntry *missing;
+    FaceEntry *missing;
+    usec_t now = boottime_usec();
 
     if (f->query || f->call || f->sha256[0])
         return;
     if (!f->read)
         read_rows(f);
-    if (!f->read || cameras_frigate(f->parts.cameras) != FRIGATE_UP || boottime_usec() < f->not_before)
+    if (!f->read || cameras_frigate(f->parts.cameras) != FRIGATE_UP)
         return;
+    if (now < f->not_before) {
+        step_in(f, f->not_before - now); /* what was changed meanwhile had the timer */
+        return;
+    }
     extra = face_list_find_extra(f->known, f->wanted, f->n);
-    if (f->known && ((extra && is_just_now(extra)) || boottime_usec() - f->known_at > LOOK_AGAIN))
+    if (f->known && ((extra && is_just_now(extra)) || now - f->known_at > LOOK_AGAIN))
         cJSON_Delete(TAKE_PTR(f->known));
     if (!f->known) {
         call(f, &(FrigateRequest) { .what = FRIGATE_FACES }, on_known);

@@ -14,8 +14,9 @@ Statement sql_replica_cursor(void)
 
 Statement sql_replica_faces(int64_t limit)
 {
-    return STATEMENT("SELECT id, data->>'face' FROM users WHERE data ? 'face'"
-                     " UNION ALL SELECT id, data->>'face' FROM bans WHERE data ? 'face' LIMIT $1::bigint",
+    return STATEMENT("SELECT id, face FROM (SELECT 0 AS rank, id, data->>'face' AS face FROM bans WHERE data ? 'face'"
+                     " UNION ALL SELECT 1, id, data->>'face' FROM users WHERE data ? 'face') AS enrolled"
+                     " ORDER BY rank, id LIMIT $1::bigint",
                      sql_number(limit));
 }
 

@@ -6,7 +6,7 @@
 
 /* community, epoch, version, applied, checked, bans, unconfirmed bans, seconds since applied; no row: it holds nothing. */
 Statement sql_replica_cursor(void);
-/* id, digest of the face of users and bans that have one. */
+/* id, digest of the face of bans and users that have one: where there are more, bans count, and the same ones each time. */
 Statement sql_replica_faces(int64_t limit);
 Statement sql_replica_unstage(void);
 /* `message` is the text of snapshot.rows. */

@@ -69,6 +69,12 @@ static void test_lists(void **state)
     wanted[1].refused = true;
     assert_null(face_list_find_missing(list, wanted, 2));
     assert_ptr_equal(face_list_find_missing(NULL, wanted, 2), &wanted[0]);
+    /* one that cannot be registered keeps none back, and is tried again behind them */
+    wanted[1].refused = false;
+    wanted[0].tries = 1;
+    assert_ptr_equal(face_list_find_missing(NULL, wanted, 2), &wanted[1]);
+    wanted[1].tries = 1;
+    assert_ptr_equal(face_list_find_missing(NULL, wanted, 2), &wanted[0]);
     assert_true(face_list_parse("[]", 2, &list, NULL) < 0 && face_list_parse("{", 1, &list, NULL) < 0);
 }
 
