@@ -64,7 +64,8 @@ static size_t print_push(Queue *q, const StoreRows *rows, Buf *b, int64_t after[
 
 bool queue_is_drained(const Queue *q)
 {
-    return q->drained && q->tunnel_up && q->in_flight == 0 && !q->select && q->gathering.n == 0 && q->writing.n == 0;
+    return q->drained && q->tunnel_up && q->in_flight == 0 && !q->select && !q->gather_timer && q->gathering.n == 0 &&
+           q->writing.n == 0;
 }
 
 /* What is known to wait goes on at once, what may have been written meanwhile soon. */
