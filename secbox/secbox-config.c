@@ -186,8 +186,8 @@ int config_load(const char *env_file, Config *ret, Error *err)
         return error_from_errno(err, r, "cannot take MEDIA_ORIGIN");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
-                            SOURCE
-                            " lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device");
+                            "%s lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device",
+                            env_file ? env_file : SOURCE);
     warn_of_what_has_no_effect(&c);
     *ret = c;
     c = (Config) {};

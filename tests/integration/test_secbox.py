@@ -212,6 +212,10 @@ def test_a_configuration_that_ends_it_is_told(box):
     assert box.run("--check", DEVICE_GATEWAY_URL=None).returncode == 1 and not os.path.exists(fault)
     assert box.run(DEVICE_GATEWAY_URL=None).returncode == 1
     assert json.loads(read_text(fault))["error"]["id"] == "config.no-gateway"
+    said = os.path.join(box.folder, "box.env")
+    write_file(said, "DEVICE_ID=caseta5\n")
+    missing = box.run("--check", "--env-file", said, DEVICE_GATEWAY_URL=None)
+    assert missing.returncode == 1 and f"{said} lacks DEVICE_GATEWAY_URL" in missing.stdout, missing
 
 
 def test_check(box):
