@@ -151,7 +151,7 @@ static void tell(void)
 int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static unsigned long every, first;
-    unsigned long step;
+    unsigned long step, spread;
 
     if (!every) {
         const char *text = getenv("SECBOX_STARVE");
@@ -165,9 +165,12 @@ int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return __real_LLVMFuzzerTestOneInput(data, size);
     /* what libraries make once, some for ever after a failure, is there before */
     (void) run_with(0, data, size);
+    if (count == 0)
+        return 0;
     step = every + count * count / WORK_MAX;
-    /* another one first with each input, so that few inputs that are alike reach most of them */
-    for (unsigned long number = 1 + first++ % step; run_with(number, data, size); number += step)
+    spread = count < step ? count : step;
+    /* another one first with each input, so that few inputs that are alike reach most of them, and one of those that there are */
+    for (unsigned long number = 1 + first++ % spread; run_with(number, data, size); number += step)
         injected++;
     return 0;
 }
