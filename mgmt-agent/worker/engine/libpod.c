@@ -51,8 +51,6 @@ static int stage(const EngineContext *w, const ComposeService *s, Error *err)
     return r < 0 ? r : engine_check_definitions(w->project, s, err);
 }
 
-typedef int (*describe_t)(const ComposeProject *p, const cJSON *definition, cJSON **ret, Error *err);
-
 /* A service that is started in the same breath has seen to it already. */
 static bool is_made(const EngineJob *before, size_t n, bool volumes, const char *key)
 {
