@@ -14,6 +14,7 @@
 #include "mgmt-agent/state/change-guard.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/worker-request.h"
+#include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/reader-watch.h"
@@ -110,7 +111,7 @@ int main(int argc, char **argv)
     if (opt_root)
         paths_set_root(opt_root);
     if (str_to_u64(opt_settle, 0, 3600, &settle) < 0 || str_to_u64(opt_pull_timeout, 1, 86400, &pull_timeout) < 0 ||
-        str_to_u64(opt_parallel, 1, 32, &parallel) < 0 || str_to_u64(opt_pace, 1, 1000, &pace) < 0) {
+        str_to_u64(opt_parallel, 1, ENGINE_PARALLEL_MAX, &parallel) < 0 || str_to_u64(opt_pace, 1, 1000, &pace) < 0) {
         fprintf(stderr, "mgmt-worker: --settle, --pull-timeout, --parallel and --guard-pace take whole numbers\n");
         return EXIT_USAGE;
     }

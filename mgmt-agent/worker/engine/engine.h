@@ -9,6 +9,8 @@
 #include "mgmt-agent/worker/podman/podman-compose.h"
 #include "mgmt-agent/worker/podman/podman.h"
 
+#define ENGINE_PARALLEL_MAX 32
+
 /* What a deployment lends to its engines. */
 typedef struct EngineContext {
     Podman *podman;
@@ -17,7 +19,7 @@ typedef struct EngineContext {
     const ComposeProject *project;
     const char *version; /* of the snapshot */
     const char *folder;  /* of the podman user, for files that it reads */
-    unsigned parallel;
+    unsigned parallel;   /* containers that are made at the same time, at most ENGINE_PARALLEL_MAX */
     const char *(*image)(const char *service, void *userdata); /* its id */
     const char *(*bind)(const char *source, void *userdata);   /* the host path to mount for a source */
     void *userdata;

@@ -14,8 +14,6 @@
 #include "mgmt-agent/worker/podman/podman-create.h"
 #include "mgmt-agent/worker/podman/podman-stale.h"
 
-#define ENGINE_PARALLEL_MAX 8
-
 static int find_device(const char *path, SpecDevice *ret, void *userdata _unused_, Error *err)
 {
     _cleanup_(freep) char *real = realpath(path, NULL);
