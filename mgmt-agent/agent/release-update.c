@@ -21,8 +21,8 @@
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/release-result.h"
+#include "mgmt-agent/agent/update-result.h"
 #include "mgmt-agent/agent/worker-unit.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/update-lock.h"
 
 #define ORDER_UNIT "secbox-release-order.service"
@@ -56,12 +56,9 @@ static bool is_under_way(const ReleaseUpdate *u)
 static void tell_end(ReleaseUpdate *u, cJSON *ended)
 {
     _cleanup_(cJSON_Deletep) cJSON *result = ended;
-    _cleanup_(cJSON_Deletep) cJSON *before = agent_find_result(u->order.id);
     _cleanup_(error_done) Error err = {};
-    int r = result ? store_save_unacked(result, &err) : -ENOMEM;
+    int r = result ? update_result_store(result, true, &err) : -ENOMEM;
 
-    if (r >= 0 && !before)
-        r = store_add_history(result, &err);
     u->order.told = true; /* also where that cannot be written down: a new mgmt-agent says it again */
     if (r >= 0)
         r = release_order_save(&u->order, &err);
@@ -292,13 +289,7 @@ static int check_order(const ReleaseUpdate *u, const cJSON *message, int *ret_st
 
 static int take_order(ReleaseUpdate *u, const cJSON *message, Error *err)
 {
-    uint64_t seconds = CONFIRM_SECONDS_DEFAULT;
-    ReleaseOrder order = { .at = realtime_usec() };
-
-    if (json_u64(message, "confirmDeadlineSeconds", &seconds) < 0 || seconds < CONFIRM_SECONDS_MIN ||
-        seconds > CONFIRM_SECONDS_MAX)
-        seconds = CONFIRM_SECONDS_DEFAULT;
-    order.seconds = (unsigned) seconds;
+    ReleaseOrder order = { .at = realtime_usec(), .seconds = update_confirm_seconds(message) };
     int r = json_set(&order.id, json_string(message, "id"));
     if (r >= 0)
         r = json_set(&order.number, json_string(message, "version"));
