@@ -2,16 +2,12 @@
 #include "lib/data/release-order.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
-#include "lib/base/strv.h"
-#include "lib/data/json-fields.h"
+#include "lib/data/release-file.h"
 
 #define ORDER_PATH RELEASE_STATE_DIR "/order.json"
 #define REFUSAL_PATH RELEASE_STATE_DIR "/refused.json"
-#define FILE_MAX (64 * 1024)
 
 static const JsonField order_fields[] = {
     { JSON_FIELD(ReleaseOrder, id, "id") },        { JSON_FIELD(ReleaseOrder, number, "version") },
@@ -30,42 +26,10 @@ static const JsonField refusal_fields[] = {
 };
 static const JsonType refusal_type = JSON_TYPE(ReleaseRefusal, refusal_fields);
 
-static int load(const char *below, const JsonType *type, void *ret, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(below), *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    _cleanup_(error_done) Error why = {};
-    size_t len = 0;
-    int r = path ? file_read(path, FILE_MAX, &text, &len, &why) : -ENOMEM;
-
-    if (r == -ENOENT)
-        return 0;
-    if (r >= 0)
-        r = json_parse_object(text, len, &o, &why);
-    if (r >= 0)
-        r = json_read(o, type, ret);
-    if (r >= 0)
-        return 0;
-    json_done(type, ret);
-    return error_set(err, r, "release.damaged", "%s cannot be read: %s", path ? path : below, error_message(&why, r));
-}
-
-static int save(const char *below, const JsonType *type, const void *value, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(below), *folder = path_in_root(RELEASE_STATE_DIR), *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = json_write(type, value);
-    int r = path && folder && o && (text = json_print(o)) ? 0 : -ENOMEM;
-
-    if (r >= 0)
-        r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
-    return r < 0 ? error_from_errno(err, r, "cannot note what was ordered")
-                 : file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
-}
-
 int release_order_load(ReleaseOrder *ret, Error *err)
 {
     *ret = (ReleaseOrder) {};
-    int r = load(ORDER_PATH, &order_type, ret, err);
+    int r = release_file_load(ORDER_PATH, &order_type, ret, err);
 
     if (r >= 0 && ret->id && (!ret->number || !ret->to || !ret->sha256)) {
         release_order_done(ret);
@@ -76,7 +40,7 @@ int release_order_load(ReleaseOrder *ret, Error *err)
 
 int release_order_save(const ReleaseOrder *o, Error *err)
 {
-    return save(ORDER_PATH, &order_type, o, err);
+    return release_file_save(ORDER_PATH, &order_type, o, err);
 }
 
 void release_order_done(ReleaseOrder *o)
@@ -87,7 +51,7 @@ void release_order_done(ReleaseOrder *o)
 int release_refusal_load(ReleaseRefusal *ret, Error *err)
 {
     *ret = (ReleaseRefusal) {};
-    return load(REFUSAL_PATH, &refusal_type, ret, err);
+    return release_file_load(REFUSAL_PATH, &refusal_type, ret, err);
 }
 
 int release_refusal_save(const char *id, const Error *why, int r, Error *err)
@@ -96,7 +60,7 @@ int release_refusal_save(const char *id, const Error *why, int r, Error *err)
                                .error = (char *) (uintptr_t) error_id(why),
                                .text = (char *) (uintptr_t) error_message(why, r) };
 
-    return save(REFUSAL_PATH, &refusal_type, &f, err);
+    return release_file_save(REFUSAL_PATH, &refusal_type, &f, err);
 }
 
 void release_refusal_done(ReleaseRefusal *f)

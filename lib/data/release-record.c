@@ -7,14 +7,11 @@
 #include <sys/file.h>
 
 #include "lib/base/boot-id.h"
-#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
-#include "lib/base/strv.h"
-#include "lib/data/json-fields.h"
+#include "lib/data/release-file.h"
 
 #define RECORD_PATH RELEASE_STATE_DIR "/record.json"
 #define LOCK_PATH RELEASE_STATE_DIR "/lock"
-#define RECORD_MAX (64 * 1024)
 
 static const char *const states[_RELEASE_STATES + 1] = {
     [RELEASE_NONE] = "none",
@@ -65,72 +62,34 @@ cJSON *release_record_describe(const ReleaseRecord *r)
 }
 
 /* A record that is open has to say what it is about. */
-static int check(const ReleaseRecord *r, const char *path, Error *err)
-{
-    return release_record_is_open(r) && (!r->from || !r->to || !r->id)
-               ? error_set(err, EBADMSG, "release.damaged", "%s does not say which release is under way: remove it",
-                           path)
-               : 0;
-}
-
 int release_record_load(ReleaseRecord *ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(RECORD_PATH), *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    _cleanup_(error_done) Error why = {};
-    size_t len = 0;
-    int r = path ? file_read(path, RECORD_MAX, &text, &len, &why) : -ENOMEM;
-
     *ret = (ReleaseRecord) {};
-    if (r == -ENOENT)
-        return 0;
-    if (r >= 0)
-        r = json_parse_object(text, len, &o, &why);
-    if (r < 0)
-        return error_set(err, r, "release.damaged", "%s cannot be read: %s", path ? path : RECORD_PATH,
-                         error_message(&why, r));
-    r = json_read(o, &type, ret);
-    if (r == -EINVAL)
-        r = error_set(err, EBADMSG, "release.damaged", "%s has a member of the wrong kind: remove it", path);
-    if (r >= 0)
-        r = check(ret, path, err);
-    if (r < 0)
+    int r = release_file_load(RECORD_PATH, &type, ret, err);
+
+    if (r >= 0 && release_record_is_open(ret) && (!ret->from || !ret->to || !ret->id)) {
         release_record_done(ret);
-    return r < 0 ? error_from_errno(err, r, "cannot read which release there is") : 0;
-}
-
-static int make_folder(Error *err)
-{
-    _cleanup_(freep) char *folder = path_in_root(RELEASE_STATE_DIR);
-
-    return folder ? dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err)
-                  : error_from_errno(err, -ENOMEM, "cannot look after releases");
+        r = error_set(err, EBADMSG, "release.damaged",
+                      RECORD_PATH " does not say which release is under way: remove it");
+    }
+    return r;
 }
 
 int release_record_enter(ReleaseRecord *record, ReleaseState state, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(RECORD_PATH), *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    int r = path ? make_folder(err) : -ENOMEM;
-
     free(record->boot);
     record->boot = boot_id_read();
     record->state = (int) state;
     record->at = realtime_usec();
-    o = json_write(&type, record);
-    text = o ? json_print(o) : NULL;
-    if (r >= 0 && (!text || !record->boot))
-        r = -ENOMEM;
-    if (r < 0)
-        return error_from_errno(err, r, "cannot note what is done with a release");
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    return record->boot ? release_file_save(RECORD_PATH, &type, record, err)
+                        : error_from_errno(err, -ENOMEM, "cannot note what is done with a release");
 }
 
 int release_lock(Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(LOCK_PATH);
     _cleanup_(closep) int fd = -1;
-    int r = path ? make_folder(err) : error_from_errno(err, -ENOMEM, "cannot look after releases");
+    int r = path ? release_file_make_folder(err) : error_from_errno(err, -ENOMEM, "cannot look after releases");
 
     if (r < 0)
         return r;

@@ -6,8 +6,8 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/package-update-impl.h"
-#include "mgmt-agent/state/order-floors.h"
-#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/agent/update-result.h"
+#include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/state-file.h"
 
 #define STATE_FILE "agent-update.json"
@@ -40,14 +40,6 @@ static const End *find_end(const AgentUpdate *u)
     return NULL;
 }
 
-static int add_failure(cJSON *m, const End *end, const AgentUpdate *u)
-{
-    _cleanup_(error_done) Error err = {};
-    int r = error_set(&err, end->number, end->error, "%s", u->why ? u->why : "no reason was noted");
-
-    return json_add_item(m, "error", json_from_error(&err, r));
-}
-
 static int add_package(cJSON *m, const AgentUpdate *u)
 {
     cJSON *package = cJSON_CreateObject();
@@ -58,23 +50,34 @@ static int add_package(cJSON *m, const AgentUpdate *u)
                : 0;
 }
 
+static cJSON *make_error(const End *end, const AgentUpdate *u)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = error_set(&err, end->number, end->error, "%s", u->why ? u->why : "no reason was noted");
+
+    return json_from_error(&err, r);
+}
+
 static cJSON *make_result(const AgentUpdate *u)
 {
     const End *end = find_end(u);
-    _cleanup_(cJSON_Deletep) cJSON *m = end ? message_new("compose.result") : NULL;
-    usec_t now = realtime_usec(), begun = u->began * USEC_PER_SEC;
-    char at[TIMESTAMP_SIZE];
 
-    if (!m || json_add_string(m, "id", u->id) < 0 || json_add_string(m, "kind", KIND_AGENT) < 0 ||
-        json_add_string(m, "version", u->number) < 0 || json_add_int(m, "status", end->status) < 0 ||
-        json_add_string(m, "phase", end->failed_phase ? end->failed_phase : "done") < 0 ||
-        json_add_string(m, "outcome", end->outcome) < 0 || json_add_string(m, "failedPhase", end->failed_phase) < 0 ||
-        add_package(m, u) < 0 || (package_is_from_cloud(u->number) && order_floors_describe(m) < 0) ||
-        json_add_int(m, "seconds", now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0) < 0 ||
-        json_add_string(m, "at", timestamp_format(now, at)) < 0 || (end->failed_phase && add_failure(m, end, u) < 0) ||
-        (!end->failed_phase && json_add_bool(m, "noop", str_equal(u->from, u->to)) < 0))
+    if (!end)
         return NULL;
-    return TAKE_PTR(m);
+    const UpdateEnd about = {
+        .id = u->id,
+        .kind = KIND_AGENT,
+        .number = u->number,
+        .outcome = end->outcome,
+        .failed_phase = end->failed_phase,
+        .status = end->status,
+        .noop = str_equal(u->from, u->to),
+        .from_cloud = package_is_from_cloud(u->number),
+        .began = u->began * USEC_PER_SEC,
+    };
+    _cleanup_(cJSON_Deletep) cJSON *m = update_result_make(&about, end->failed_phase ? make_error(end, u) : NULL);
+
+    return m && add_package(m, u) == 0 ? TAKE_PTR(m) : NULL;
 }
 
 bool package_is_from_cloud(const char *number)
@@ -97,18 +100,16 @@ void package_progress_tell(const PackageUpdate *p, ControlClient *to)
         [AGENT_UPDATE_GOING_BACK] = "roll-back",
     };
     const AgentUpdate *u = &p->journal;
-    _cleanup_(cJSON_Deletep) cJSON *m = u->state == AGENT_UPDATE_NONE ? NULL : message_new("compose.progress");
     _cleanup_(freep) char *text =
         str_format("%s %s -> %s: %s", u->package, u->from ? u->from : "-", u->to, u->state_name);
-    const char *phase = u->state < ELEMENTSOF(phases) ? phases[u->state] : "done";
-    char at[TIMESTAMP_SIZE];
+    const UpdateProgress progress = { .id = u->id,
+                                      .number = u->number,
+                                      .phase = u->state < ELEMENTSOF(phases) ? phases[u->state] : "done",
+                                      .text = text,
+                                      .seq = sequence(u) };
 
-    if (!m || !text || json_add_string(m, "id", u->id) < 0 || json_add_string(m, "version", u->number) < 0 ||
-        json_add_string(m, "phase", phase) < 0 || json_add_string(m, "state", "started") < 0 ||
-        json_add_string(m, "message", text) < 0 ||
-        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || json_add_int(m, "seq", sequence(u)) < 0)
-        return;
-    control_send(to, m);
+    if (u->state != AGENT_UPDATE_NONE)
+        update_progress_tell(&progress, to);
 }
 
 static int note_told(PackageUpdate *p, Error *err)
@@ -126,7 +127,7 @@ static int note_told(PackageUpdate *p, Error *err)
 void package_result_tell(PackageUpdate *p)
 {
     bool from_cloud = package_is_from_cloud(p->journal.number);
-    _cleanup_(cJSON_Deletep) cJSON *result = NULL, *before = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *result = NULL;
     _cleanup_(error_done) Error err = {};
 
     if (!p->told) {
@@ -136,10 +137,7 @@ void package_result_tell(PackageUpdate *p)
     }
     if (str_equal(p->told, p->journal.id) || !(result = make_result(&p->journal)))
         return;
-    int r = from_cloud ? store_save_unacked(result, &err) : 0;
-    before = agent_find_result(p->journal.id);
-    if (r >= 0 && !before)
-        r = store_add_history(result, &err);
+    int r = update_result_store(result, from_cloud, &err);
     if (r >= 0)
         r = note_told(p, &err);
     if (r < 0)

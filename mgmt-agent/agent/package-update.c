@@ -14,6 +14,7 @@
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update-impl.h"
 #include "mgmt-agent/agent/release-update.h"
+#include "mgmt-agent/agent/update-result.h"
 #include "mgmt-agent/state/update-lock.h"
 
 #define LOOK_INTERVAL (5 * USEC_PER_SEC)
@@ -30,16 +31,6 @@ static bool recovery_was_up(void)
     _cleanup_(freep) char *path = path_in_root(GATEWAY_TIME_PATH);
 
     return path && access(path, F_OK) == 0;
-}
-
-static uint64_t confirm_seconds(const cJSON *message)
-{
-    uint64_t seconds = CONFIRM_SECONDS_DEFAULT;
-
-    if (json_u64(message, "confirmDeadlineSeconds", &seconds) < 0 || seconds < CONFIRM_SECONDS_MIN ||
-        seconds > CONFIRM_SECONDS_MAX)
-        seconds = CONFIRM_SECONDS_DEFAULT;
-    return seconds;
 }
 
 /* Its first package is done, and the second one's turn has come. */
@@ -142,7 +133,7 @@ static void begin_order(PackageUpdate *p)
                                 .next = RECOVERY_PACKAGE,
                                 .tunnel = link_is_up(p),
                                 .plan = p->plan_status,
-                                .seconds = (unsigned) confirm_seconds(p->order) };
+                                .seconds = update_confirm_seconds(p->order) };
     int r = agent_is_busy(p->agent)
                 ? error_set(&err, EBUSY, "deploy.busy", "another change has begun; wait for its result")
                 : package_start_run(p, &run, &err);

@@ -72,8 +72,8 @@ int agent_add_projects(cJSON *o)
     cJSON *list;
     int r = project_list(&others);
 
-    if (r < 0 || !others)
-        return r;
+    if (r < 0 || !others) /* the rest of the report is true all the same */
+        return r == -ENOMEM ? r : 0;
     list = cJSON_AddArrayToObject(o, "projects");
     r = list ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && others[i]; i++)

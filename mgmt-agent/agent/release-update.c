@@ -21,8 +21,8 @@
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/release-result.h"
+#include "mgmt-agent/agent/update-result.h"
 #include "mgmt-agent/agent/worker-unit.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/update-lock.h"
 
 #define ORDER_UNIT "secbox-release-order.service"
@@ -30,6 +30,7 @@
 /* a watch may miss what happens while the folder is made */
 #define LOOK_INTERVAL (2 * USEC_PER_SEC)
 #define TRIES_MAX 3
+#define STAGED_MAX (20 * USEC_PER_SEC)
 #define START_TIMEOUT (12 * USEC_PER_MINUTE)
 
 struct ReleaseUpdate {
@@ -41,6 +42,7 @@ struct ReleaseUpdate {
     char *said;       /* its first line */
     int shown;        /* the state that the cloud was told last */
     unsigned tries;   /* to start it */
+    usec_t begun;     /* when it was started last, in time since boot */
 };
 
 static void look(ReleaseUpdate *u);
@@ -54,12 +56,9 @@ static bool is_under_way(const ReleaseUpdate *u)
 static void tell_end(ReleaseUpdate *u, cJSON *ended)
 {
     _cleanup_(cJSON_Deletep) cJSON *result = ended;
-    _cleanup_(cJSON_Deletep) cJSON *before = agent_find_result(u->order.id);
     _cleanup_(error_done) Error err = {};
-    int r = result ? store_save_unacked(result, &err) : -ENOMEM;
+    int r = result ? update_result_store(result, true, &err) : -ENOMEM;
 
-    if (r >= 0 && !before)
-        r = store_add_history(result, &err);
     u->order.told = true; /* also where that cannot be written down: a new mgmt-agent says it again */
     if (r >= 0)
         r = release_order_save(&u->order, &err);
@@ -181,6 +180,7 @@ static void begin(ReleaseUpdate *u)
     _cleanup_(error_done) Error err = {};
     int r = start(u, &err);
 
+    u->begun = boottime_usec();
     if (r < 0)
         tell_end(u, release_result_failed(&u->order, 503, &err, r));
 }
@@ -190,29 +190,41 @@ static void on_change(void *userdata)
     look(userdata);
 }
 
+static void follow(ReleaseUpdate *u, const ReleaseRecord *record)
+{
+    if (!release_record_is_open(record)) {
+        tell_end(u, release_result_ended(&u->order, record));
+        return;
+    }
+    if (record->state != u->shown) {
+        u->shown = record->state;
+        release_progress_tell(&u->order, record, control_link(u->agent->control));
+    }
+    /* whoever has brought it was killed before it had it carried out, or systemd did not start that */
+    if (record->state == RELEASE_STAGED && boottime_usec() - u->begun >= STAGED_MAX)
+        begin(u);
+}
+
 static void look_at_record(ReleaseUpdate *u)
 {
     _cleanup_(release_record_done) ReleaseRecord record = {};
     _cleanup_(release_refusal_done) ReleaseRefusal refusal = {};
     _cleanup_(error_done) Error err = {};
     int r = release_record_load(&record, &err);
+    bool ours = r >= 0 && str_equal(record.id, u->order.id);
 
-    if (r >= 0)
+    if (r >= 0 && !ours)
         r = release_refusal_load(&refusal, &err);
-    if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "How far the release is cannot be read");
-    } else if (str_equal(record.id, u->order.id)) {
-        if (!release_record_is_open(&record)) {
-            tell_end(u, release_result_ended(&u->order, &record));
-        } else if (record.state != u->shown) {
-            u->shown = record.state;
-            release_progress_tell(&u->order, &record, control_link(u->agent->control));
-        }
-    } else if (str_equal(refusal.id, u->order.id)) {
+    if (r == -ENOMEM)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "How far the release is cannot be read now");
+    else if (r < 0) /* it does not become readable by itself, and meanwhile nothing else would be begun */
+        tell_end(u, release_result_failed(&u->order, 503, &err, r));
+    else if (ours)
+        follow(u, &record);
+    else if (str_equal(refusal.id, u->order.id))
         tell_end(u, release_result_refused(&u->order, &refusal));
-    } else { /* we were started anew in between, or it could not be started */
+    else /* we were started anew in between, or it could not be started */
         begin(u);
-    }
 }
 
 static void look(ReleaseUpdate *u)
@@ -268,7 +280,8 @@ static int check_order(const ReleaseUpdate *u, const cJSON *message, int *ret_st
         return r;
     *ret_status = 503;
     r = release_record_load(&record, err);
-    if (r < 0 || !release_record_is_open(&record))
+    /* what is staged is carried out at once or never, and gives way to another one */
+    if (r < 0 || !release_record_is_open(&record) || record.state == RELEASE_STAGED)
         return r;
     *ret_status = 409;
     return error_set(err, EBUSY, "release.busy", "somebody on the box brings a release right now; wait for its end");
@@ -276,13 +289,7 @@ static int check_order(const ReleaseUpdate *u, const cJSON *message, int *ret_st
 
 static int take_order(ReleaseUpdate *u, const cJSON *message, Error *err)
 {
-    uint64_t seconds = CONFIRM_SECONDS_DEFAULT;
-    ReleaseOrder order = { .at = realtime_usec() };
-
-    if (json_u64(message, "confirmDeadlineSeconds", &seconds) < 0 || seconds < CONFIRM_SECONDS_MIN ||
-        seconds > CONFIRM_SECONDS_MAX)
-        seconds = CONFIRM_SECONDS_DEFAULT;
-    order.seconds = (unsigned) seconds;
+    ReleaseOrder order = { .at = realtime_usec(), .seconds = update_confirm_seconds(message) };
     int r = json_set(&order.id, json_string(message, "id"));
     if (r >= 0)
         r = json_set(&order.number, json_string(message, "version"));

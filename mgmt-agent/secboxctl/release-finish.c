@@ -153,6 +153,16 @@ static int note_why(ReleaseRecord *record, const char *why)
     return record->why ? 0 : -ENOMEM;
 }
 
+/* What nothing leads to any more; `before` NULL: there is no way back from here (stage_before() in verb-release.c). */
+static void sweep(const char *current, const char *before)
+{
+    _cleanup_(error_done) Error why = {};
+    int r = release_sweep(current, before, &why);
+
+    if (r < 0)
+        log_warning("old releases stay: %s", error_message(&why, r));
+}
+
 static int take_back(ReleaseRecord *record, const char *why, bool running, Error *err)
 {
     int r = record->state == RELEASE_GOING_BACK && record->why ? 0 : note_why(record, why);
@@ -164,7 +174,10 @@ static int take_back(ReleaseRecord *record, const char *why, bool running, Error
         r = put_back(record, running, err);
     if (r >= 0)
         r = release_record_enter(record, RELEASE_ROLLED_BACK, err);
-    return r < 0 ? error_from_errno(err, r, "cannot go back to %s", record->from) : 0;
+    if (r < 0)
+        return error_from_errno(err, r, "cannot go back to %s", record->from);
+    sweep(record->from, NULL);
+    return 0;
 }
 
 static int carry_out(ReleaseRecord *record, Error *err)
@@ -184,8 +197,8 @@ static int carry_out(ReleaseRecord *record, Error *err)
     if (r < 0)
         return take_back(record, error_message(&why, r), true, err);
     r = release_record_enter(record, RELEASE_CONFIRMED, err);
-    if (r >= 0 && release_sweep(record->to, record->from, &why) < 0)
-        log_warning("old releases stay: %s", error_message(&why, -EIO));
+    if (r >= 0)
+        sweep(record->to, record->from);
     return r;
 }
 
@@ -195,7 +208,11 @@ static int drop_staged(ReleaseRecord *record, const char *why, Error *err)
 {
     int r = note_why(record, why);
 
-    return r < 0 ? r : release_record_enter(record, RELEASE_FAILED, err);
+    if (r >= 0)
+        r = release_record_enter(record, RELEASE_FAILED, err);
+    if (r >= 0)
+        sweep(record->from, NULL);
+    return r;
 }
 
 static int finish(Moment moment, Error *err)

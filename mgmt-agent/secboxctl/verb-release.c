@@ -177,6 +177,15 @@ static int follow(const Secboxctl *ctl, const char *id, usec_t timeout)
     return secboxctl_fail(ctl, &err, r);
 }
 
+/* What carries out what is staged. */
+static int start_unit(Error *err)
+{
+    return release_unit_do("start", FINISH_UNIT)
+               ? 0
+               : error_set(err, EHOSTUNREACH, "release.no-unit",
+                           "systemd does not start secbox-release.service: `systemctl status secbox-release`");
+}
+
 static int change(void *userdata, const char *archive)
 {
     const Secboxctl *ctl = secboxctl_begin(userdata);
@@ -189,9 +198,8 @@ static int change(void *userdata, const char *archive)
         r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
         r = stage(ctl, archive, &record, &err);
-    if (r >= 0 && !release_unit_do("start", FINISH_UNIT))
-        r = error_set(&err, EHOSTUNREACH, "release.no-unit",
-                      "systemd does not start secbox-release.service: `systemctl status secbox-release`");
+    if (r >= 0)
+        r = start_unit(&err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, record.id, timeout);
 }
 
@@ -234,18 +242,26 @@ int verb_release_status(int argc, char **argv, void *userdata)
     return r < 0 ? secboxctl_fail(ctl, &err, r) : report_json(document, EXIT_OK);
 }
 
+/* For the verbs of units: *ret_lock is release_lock()'s, which the caller closes. */
+static int begin_locked(const Secboxctl *ctl, int *ret_lock, Error *err)
+{
+    int r = secboxctl_need_root(ctl, err);
+
+    log_open(PROGRAM);
+    if (r >= 0)
+        r = *ret_lock = release_lock(err);
+    return r < 0 ? r : 0;
+}
+
 int verb_release_finish(int argc, char **argv, void *userdata)
 {
     const Secboxctl *ctl = secboxctl_begin(userdata);
     _cleanup_(error_done) Error err = {};
     _cleanup_(closep) int lock = -1;
-    int r = secboxctl_need_root(ctl, &err);
+    int r = begin_locked(ctl, &lock, &err);
 
     (void) argc;
     (void) argv;
-    log_open(PROGRAM);
-    if (r >= 0)
-        r = lock = release_lock(&err);
     if (r >= 0)
         r = release_finish(&err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : EXIT_OK;
@@ -280,24 +296,20 @@ int verb_release_order(int argc, char **argv, void *userdata)
     const Secboxctl *ctl = secboxctl_begin(userdata);
     _cleanup_(release_order_done) ReleaseOrder order = {};
     _cleanup_(error_done) Error err = {};
-    int r = secboxctl_need_root(ctl, &err), lock = -1;
+    int lock = -1, r = begin_locked(ctl, &lock, &err);
 
     (void) argc;
     (void) argv;
-    log_open(PROGRAM);
     if (r >= 0)
         r = release_order_load(&order, &err);
     if (r >= 0 && !order.id)
         r = error_set(&err, ENOENT, "release.no-order", "the cloud has ordered no release");
     if (r >= 0)
-        r = lock = release_lock(&err);
-    if (r >= 0)
         r = bring_ordered(&order, &err);
     if (lock >= 0)
         close(lock);
-    if (r >= 0 && !release_unit_do("start", FINISH_UNIT))
-        r = error_set(&err, EHOSTUNREACH, "release.no-unit",
-                      "systemd does not start secbox-release.service: `systemctl status secbox-release`");
+    if (r >= 0)
+        r = start_unit(&err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : EXIT_OK;
 }
 
@@ -331,13 +343,10 @@ int verb_release_prepare(int argc, char **argv, void *userdata)
     const Secboxctl *ctl = secboxctl_begin(userdata);
     _cleanup_(error_done) Error err = {};
     _cleanup_(closep) int lock = -1;
-    int r = secboxctl_need_root(ctl, &err);
+    int r = begin_locked(ctl, &lock, &err);
 
     (void) argc;
     (void) argv;
-    log_open(PROGRAM);
-    if (r >= 0)
-        r = lock = release_lock(&err);
     if (r >= 0)
         r = release_finish_at_boot(&err);
     if (r == -EBUSY) {

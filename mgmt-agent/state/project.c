@@ -127,7 +127,7 @@ int project_list(char ***ret)
     _cleanup_(freep) char *path = path_in_root(PROJECTS_DIR);
     _cleanup_(strv_freep) char **names = NULL;
     DIR *dir = path ? opendir(path) : NULL;
-    int r = path ? 0 : -ENOMEM;
+    int r = !path ? -ENOMEM : dir || errno == ENOENT ? 0 : -errno;
 
     for (struct dirent *e; r == 0 && dir && (e = readdir(dir));)
         if (project_name_is_good(e->d_name) && !str_equal(e->d_name, own))

@@ -31,7 +31,8 @@ int project_make_folder(Error *err) _must_check_;
 /* What the owner of the box allows it: policy.json, or policy.d/NAME.json. As project_path(). */
 char *project_policy_path(void);
 
-/* The others, whatever became of them, by name. *ret may be NULL for none; -ENOMEM is the only failure. */
+/* The others, whatever became of them, by name. *ret may be NULL for none. Negative: which there are is not known, and nothing
+ * may be taken for one that nobody needs. */
 int project_list(char ***ret) _must_check_;
 /* Whether somebody has stopped the selected one as a whole: it stays so over a boot, until it is started or pushed. */
 bool project_is_stopped(void);

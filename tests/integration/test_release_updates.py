@@ -88,6 +88,42 @@ def test_an_agent_that_is_started_anew_tells_the_end(box):
     assert box.runs() == "2"
 
 
+def test_what_was_staged_and_not_begun_is_carried_out_later(box):
+    no_unit = box.write(os.path.join(box.folder, "no-unit"), "")
+    p = box.fleet.run("release", "update", DEVICE, box.archive("2"), "--confirm-deadline", "5")
+    assert p.returncode == 0, p
+    wait_until(lambda: box.record()["state"] == "staged", "it is brought, and systemd does not start what carries it out")
+    os.unlink(no_unit)
+    box.agents.agent.kill()
+    box.agents.start_agent()
+    wait_until(lambda: box.last()["state"] == "done", "whoever comes next has it carried out")
+    assert box.runs() == "2"
+
+
+def test_an_order_takes_the_place_of_what_was_staged_by_hand(box):
+    box.write(os.path.join(box.folder, "no-unit"), "")
+    p = box.apply(box.archive("2"))
+    assert p.returncode == 3 and "release.no-unit" in p.stderr and box.record()["state"] == "staged", p
+    os.unlink(os.path.join(box.folder, "no-unit"))
+    p = box.update(box.archive("3"))
+    assert p.returncode == 0 and box.runs() == "3", p
+    assert sorted(os.listdir(os.path.join(box.opt, "releases"))) == ["1", "3"]
+
+
+def test_a_record_that_cannot_be_read_ends_the_order(box):
+    p = box.fleet.run("release", "update", DEVICE, box.archive("2"), "--confirm-deadline", "30")
+    assert p.returncode == 0, p
+    wait_until(lambda: box.record()["state"] == "proving", "it proves itself")
+    box.agents.agent.kill()
+    wait_until(lambda: box.record()["state"] == "confirmed", "it is over")
+    path = os.path.join(box.root, "var/lib/tucomunidad/release/record.json")
+    box.write(path, "{")
+    box.agents.start_agent()
+    wait_until(lambda: box.last()["state"] == "failed", "the cloud is told that it is not known")
+    last = box.last()
+    assert last["error"]["id"] == "release.damaged" and "record.json" in last["error"]["message"], last
+
+
 def test_a_rollout_brings_it_with_signed_orders(box):
     key = os.path.join(box.folder, "ana")
     box.fleet.run("keygen", key, check=0)

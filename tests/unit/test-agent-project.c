@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "lib/base/fileio.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -65,12 +66,18 @@ static void test_places(void **state)
 
 static void test_each_remembers_for_itself(void **state)
 {
+    _cleanup_(freep) char *projects = path_in_root(AGENT_STATE_DIR "/projects");
     _cleanup_(strv_freep) char **names = NULL, **none = NULL;
     uint64_t floor = 0;
 
     (void) state;
     assert_int_equal(project_list(&none), 0);
     assert_null(none);
+    /* not to be read is not the same as empty: what the others need would be swept */
+    assert_int_equal(file_write_atomic(projects, "", 0, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(project_list(&none), -ENOTDIR);
+    assert_null(none);
+    assert_int_equal(unlink(projects), 0);
     assert_int_equal(store_save_floor(3, NULL), 0);
     assert_false(project_is_known("blog"));
     {

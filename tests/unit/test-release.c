@@ -209,6 +209,11 @@ static void what_is_written_down(void **state)
     assert_int_equal(file_write_atomic(path, "{\"state\":\"proving\"}", 19, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
     assert_true(release_record_load(&read, &err) < 0);
     assert_string_equal(err.id, "release.damaged");
+    error_done(&err);
+    assert_int_equal(file_write_atomic(path, "{\"state\":1}", 11, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(release_record_load(&read, &err), -EBADMSG);
+    assert_string_equal(err.id, "release.damaged");
+    assert_non_null(strstr(err.message, "remove it"));
     int one = release_lock(NULL);
     assert_true(one >= 0 && release_lock(NULL) == -EBUSY);
     close(one);
