@@ -193,7 +193,7 @@ static void the_program_from_before_proves_nothing(void **state)
     int status = 0;
 
     (void) state;
-    skip_if_emulated();
+    skip_if_emulated("have the kernel start it again");
     assert_non_null(mkdtemp(folder));
     copy = str_format("%s/program", folder);
     assert_non_null(copy);

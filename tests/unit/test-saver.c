@@ -66,7 +66,7 @@ static void test_in_order(void **state)
     Saver *s = NULL;
 
     (void) state;
-    skip_if_emulated();
+    skip_if_emulated("have the kernel start it again");
     memset(large, 'x', (1 << 20) - 1);
     assert_int_equal(service_loop_new(&told.event, NULL), 0);
     assert_int_equal(saver_new(told.event, "/proc/self/exe", &s, NULL), 0);
