@@ -23,7 +23,7 @@ fi
 mkdir -p "$2"
 folder=$(realpath "$2")
 
-native="build-essential crossbuild-essential-$arch debhelper dpkg-dev git make pkgconf python3 qemu-user-static"
+native="build-essential crossbuild-essential-$arch debhelper dpkg-dev git make openssl pkgconf python3 qemu-user-static"
 foreign="pkgconf:$arch"
 for name in $(installer/deps.sh -n build) libcmocka-dev; do
     case $name in *-dev) foreign="$foreign $name:$arch" ;; esac
@@ -42,6 +42,7 @@ inside() {
     unshare --mount --propagation private sh -euc '
         root=$1
         shift
+        mount --rbind "$root" "$root" # a root with a mount of its own, as every machine has
         mount -t proc none "$root/proc"
         mount --rbind /dev "$root/dev"
         exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
@@ -56,10 +57,14 @@ make_place() {
         if unshare --mount debootstrap --variant=minbase bookworm "$making" "$mirror" >"$making.log" 2>&1; then
             printf 'deb %s bookworm main\n' "$mirror" >"$making/etc/apt/sources.list"
             cp /etc/resolv.conf "$making/etc/resolv.conf"
+            printf '127.0.0.1 localhost\n::1 localhost\n' >"$making/etc/hosts"
             inside "$making" dpkg --add-architecture "$arch"
             # shellcheck disable=SC2086
             inside "$making" sh -euc 'apt-get -qq update; apt-get -qq install -y --no-install-recommends "$@"' install \
-                $native $foreign >>"$making.log" 2>&1
+                $native $foreign >>"$making.log" 2>&1 || {
+                say "not all of what a build needs can be installed there: see $making.log" >&2
+                exit 1
+            }
             mv "$making" "$place"
             return
         fi

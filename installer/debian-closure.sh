@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Fetches what a bare Debian lacks to be a box into FOLDER: the packages of `deps.sh box` with all that they depend on, of the
-# release and processor of this machine, from the sources that its apt knows, which checks them. What is there is not fetched again.
+# Fetches what a bare Debian lacks to be a box into FOLDER: the packages of `deps.sh box`, what the data plane needs where it has no
+# container, and all that these depend on, of the release and processor of this machine, from the sources that its apt knows, which
+# checks them. What is there is not fetched again.
 #   installer/debian-closure.sh FOLDER
 set -eu
 umask 022
@@ -27,14 +28,15 @@ apt() {
         -o APT::Get::AllowUnauthenticated=false --no-install-recommends "$@"
 }
 
-# shellcheck disable=SC2046
-apt -s install $(installer/deps.sh -n box) >"$temp/plan" 2>&1 || {
+wanted="$(installer/deps.sh -n box) libpq5"
+# shellcheck disable=SC2086
+apt -s install $wanted >"$temp/plan" 2>&1 || {
     tail -n 5 "$temp/plan" >&2
     fail "apt does not know all that a box needs: apt-get update"
 }
 sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1_\2_/p' "$temp/plan" | sed 's/:/%3a/g' >"$temp/wanted"
-# shellcheck disable=SC2046
-apt --download-only install $(installer/deps.sh -n box) >"$temp/said" 2>&1 || {
+# shellcheck disable=SC2086
+apt --download-only install $wanted >"$temp/said" 2>&1 || {
     tail -n 5 "$temp/said" >&2
     fail "not all of it can be fetched"
 }

@@ -128,7 +128,8 @@ def run_unit(build, env, source, tests=""):
     count = cmocka_count(code, out)
     if code == 0 and count.failed:
         sys.stdout.write(out)
-    print(f"  {name}: {count}", flush=True)
+    why = sorted(set(re.findall(r"(?m)^skipped: .*", out))) if count.skipped else []
+    print("\n    ".join([f"  {name}: {count}", *why]), flush=True)
     return count
 
 

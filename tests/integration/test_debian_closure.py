@@ -22,7 +22,7 @@ def architecture():
 
 def names():
     words = subprocess.run([f"{ROOT}/installer/deps.sh", "-n", "box"], check=True, capture_output=True, text=True).stdout
-    return sorted(set(words.split()))
+    return sorted({*words.split(), "libpq5"})  # that one is for --host-mode
 
 
 class Source:

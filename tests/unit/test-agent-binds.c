@@ -104,7 +104,7 @@ static void ways(void **state _unused_)
         bool exists;
     } cases[] = {
         { "/etc/passwd", NULL, NULL, true },
-        { "/etc/mtab", NULL, NULL, true }, /* a link at the end is the caller's to judge */
+        { "/etc/os-release", NULL, NULL, true }, /* a link at the end is the caller's to judge */
         { "/dev/null", NULL, NULL, true },
         { "/usr/not-there", NULL, NULL, false },
         { "/usr/not-there/a", "preflight.bind-missing", "/usr/not-there", false },

@@ -343,7 +343,7 @@ int main(void)
         cmocka_unit_test(test_mounts),
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_control_groups),
-        cmocka_unit_test(test_what_a_container_uses),
+        cmocka_unit_test_setup_teardown(test_what_a_container_uses, agent_root_make, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_a_machine, agent_root_make, agent_root_remove),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_smart),

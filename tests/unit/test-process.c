@@ -22,6 +22,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/event/process.h"
+#include "tests/unit/emulated.h"
 
 #define SH(script) ((const char *const[]) { "/bin/sh", "-c", (script), NULL })
 #define LONG (600 * USEC_PER_SEC)
@@ -580,7 +581,7 @@ static bool is_still_this_program(pid_t pid)
     char ours[256] = "", its[256] = "";
     _cleanup_(freep) char *path = str_format("/proc/%d/exe", (int) pid);
 
-    assert_true(readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0);
+    assert_true(readlink(KERNELS_EXE, ours, sizeof(ours) - 1) > 0);
     return readlink(path, its, sizeof(its) - 1) > 0 && str_equal(ours, its);
 }
 

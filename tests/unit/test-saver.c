@@ -17,6 +17,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/saver.h"
 #include "lib/event/daemon.h"
+#include "tests/unit/emulated.h"
 
 static char folder[] = "/tmp/test-saver-XXXXXX";
 
@@ -65,6 +66,7 @@ static void test_in_order(void **state)
     Saver *s = NULL;
 
     (void) state;
+    skip_if_emulated("have the kernel start it again");
     memset(large, 'x', (1 << 20) - 1);
     assert_int_equal(service_loop_new(&told.event, NULL), 0);
     assert_int_equal(saver_new(told.event, "/proc/self/exe", &s, NULL), 0);

@@ -22,6 +22,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/net/stream-impl.h"
+#include "tests/unit/emulated.h"
 
 static char folder[] = "/tmp/secbox-test-stream-XXXXXX";
 
@@ -415,6 +416,8 @@ static bool is_full(const Stream *s)
 static void writable(World *w)
 {
     const size_t low = 16384, most = (size_t) 64 * 1024 * 1024;
+
+    skip_if_emulated("ask how much of a socket is not sent yet");
     RUN_UNTIL(w, w->client.opened == 1 || w->client.closed);
     RUN_UNTIL(w, w->server.s && (!w->server_tls || w->server.opened));
     stream_set_unsent_max(w->client.s, low);
