@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/health/turns.h"
 #include "lib/base/clock.h"
 #include "lib/base/encode.h"
 #include "lib/base/fileio.h"
@@ -22,7 +23,8 @@
 #include "lib/net/public-address.h"
 
 #define SWEEP_INTERVAL USEC_PER_SEC
-#define CALLS_MAX 8
+/* at once; as many a second where relays answer soon, which is 19,000 boxes in ten minutes: of more, each waits for longer */
+#define CALLS_MAX TURNS_MAX
 #define CALL_TIMEOUT (20 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX ((size_t) 4096)
@@ -52,6 +54,7 @@ struct RelayChecks {
     ProxyList *networks;
     Map *boxes; /* device → Check, owned */
     unsigned calls;
+    Turns turns; /* of the round that is under way */
     sd_event_source *timer;
 };
 
@@ -163,8 +166,7 @@ static void begin(Check *c)
         .url = url,
         .ca_pem = c->owner->authorities,
         .ca_advice = "viewers' browsers refuse it, too; check the certificate at the relay, and --relay-ca where it is "
-                     "of an authority "
-                     "of your own",
+                     "of an authority of your own",
         .timeout_usec = CALL_TIMEOUT,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .response_max = ANSWER_MAX,
@@ -184,14 +186,14 @@ static Check *add(RelayChecks *checks, const char *device)
 
     if (!c)
         return NULL;
-    *c = (Check) { .owner = checks, .device = strdup(device) };
+    *c = (Check) { .owner = checks, .device = strdup(device), .due = boottime_usec() };
     if (c->device && map_put(checks->boxes, device, c) >= 0)
         return c;
     check_free(c);
     return NULL;
 }
 
-/* Another URL is another question. */
+/* Another URL is another question; it waits behind those that wait already, or a box could have itself asked all the time. */
 static int take_url(Check *c, const char *url)
 {
     if (str_equal(c->url, url))
@@ -205,7 +207,7 @@ static int take_url(Check *c, const char *url)
     c->state = STATE_WAITING;
     c->error[0] = '\0';
     c->failures = 0;
-    c->due = 0;
+    c->due = boottime_usec();
     return 0;
 }
 
@@ -223,8 +225,8 @@ static void visit(DeviceConn *s, void *userdata)
     if (!c || take_url(c, box->relay_url) < 0)
         return;
     c->seen = true;
-    if (!c->call && c->due <= boottime_usec() && checks->calls < CALLS_MAX)
-        begin(c);
+    if (!c->call && c->due <= boottime_usec())
+        turns_add(&checks->turns, CALLS_MAX - checks->calls, c, c->due);
 }
 
 static int on_time(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -233,7 +235,10 @@ static int on_time(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     const char *device;
     void *value;
 
+    checks->turns.n = 0;
     device_conns_each(checks->conns, visit, checks);
+    for (size_t i = 0; i < checks->turns.n; i++)
+        begin(checks->turns.next[i].item);
     for (size_t i = 0; map_next(checks->boxes, &i, &device, &value);) {
         Check *c = value;
 
