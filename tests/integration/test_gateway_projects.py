@@ -117,6 +117,10 @@ def test_orders_about_a_whole_project(gw, device, fleet):
         tunnel.send({"type": "project.result", "id": order["id"], "project": "shop", "ok": False,
                      "error": {"id": "project.unknown", "message": "this box has no project shop"}})
         assert p.wait() == 1 and "has no project shop" in p.stderr.read()
+    for action in ({"action": "explode"}, {"action": ["stop"]}, {}):  # the box is not asked, and nothing is written down
+        answer = gw.request("POST", f"/v1/devices/{device.id}/projects/blog", action)
+        assert (answer.status, answer.json["error"]["id"]) == (400, "project.bad-action"), answer
+    assert len([e for e in gw.audit("project.order") if e["device"] == device.id]) == 2
     entry = [e for e in gw.audit("project.order") if e["device"] == device.id][-1]
     assert entry["detail"] == {"project": "blog", "action": "remove", "volumes": True}
 
