@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.gateway_lab import COMPOSE, Push, device, error_id, gw, shared
+from tests.lab.bundles import archive, bring
 from tests.lab.fleet import Fleet
 from tests.lab.util import wait_until
 
@@ -102,6 +103,20 @@ def test_a_version_is_above_all_that_a_project_has_had(gw, device):
     assert order["version"] == "42"
     end(tunnel, device, order, project="blog")
     assert push.end().status == 200
+
+
+def test_a_release_is_the_boxs_own(gw, device):
+    tunnel = reported(gw, device, {"accepts": [*ACCEPTS["accepts"], "release.update"]})
+    data, name = archive({"bin": device.id})
+    assert bring(gw, name, data)[0] == 200
+    answer = gw.request("POST", f"/v1/devices/{device.id}/release?wait=0",
+                        {"to": "2", "bundle": {"digest": name}, "project": "blog"})
+    assert answer.status == 202, answer
+    order = tunnel.next("release.update")
+    assert order["to"] == "2" and "project" not in order
+    end(tunnel, device, order)
+    listed, = gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"]
+    assert (listed["kind"], "project" in listed) == ("release", False)
 
 
 def test_orders_about_a_whole_project(gw, device, fleet):
