@@ -110,8 +110,6 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
         return error_from_errno(err, -ENOMEM, "pushing");
     f->wait = !str_equal(wait, "0");
     r = order_body_read(body, &f->envelope, err);
-    if (r >= 0)
-        r = project_body_read(body, &request->project, err);
     if (r < 0)
         return r;
     request->envelope = f->envelope;
@@ -133,6 +131,8 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
     int r = compose_body_check(body, &request->compose, err);
     if (r >= 0)
         r = change_read(c, body, request, err);
+    if (r >= 0)
+        r = project_body_read(body, &request->project, err);
     return r < 0 ? r : bundle_read(c, body, request, err);
 }
 
@@ -140,17 +140,16 @@ static int rollback_read(Request *c, const cJSON *body, DeploymentRequest *reque
 {
     int r = change_request_read_target(body, &request->target, err);
     request->kind = DEPLOYMENT_ROLLBACK;
-    return r < 0 ? r : change_read(c, body, request, err);
+    if (r >= 0)
+        r = change_read(c, body, request, err);
+    return r < 0 ? r : project_body_read(body, &request->project, err);
 }
 
 static int agent_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     int r = change_request_read_package(body, &request->target, err);
     request->kind = DEPLOYMENT_AGENT;
-    if (r >= 0)
-        r = change_read(c, body, request, err);
-    request->project = NULL; /* packages are the box's */
-    return r;
+    return r < 0 ? r : change_read(c, body, request, err);
 }
 
 /* Its archive is here. */

@@ -220,7 +220,7 @@ static int project_order(const Request *c, const cJSON *body, cJSON **ret, Error
     const char *action = json_string(body, "action");
     int r = project_name_check(c->args[1], err);
 
-    if (r >= 0 && !action)
+    if (r >= 0 && !project_action_is_good(action))
         r = error_set(err, EINVAL, "project.bad-action", "\"action\" must be stop, start, restart or remove");
     if (r >= 0)
         r = check_project(c, c->args[1], err);

@@ -70,7 +70,8 @@ void vouchers_sweep(Vouchers *v)
         save(v, device, keys);
 }
 
-static int check(const Vouchers *v, const DeviceConn *s, const cJSON *m, Error *err)
+/* *ret_by: the thumbprint of the key that has signed it, a new string. */
+static int check(const Vouchers *v, const DeviceConn *s, const cJSON *m, char **ret_by, Error *err)
 {
     _cleanup_(freep) char *nonce = device_conn_nonce(s);
     _cleanup_(freep) char *jwk = json_print(cJSON_GetObjectItemCaseSensitive(m, "key"));
@@ -93,6 +94,7 @@ static int check(const Vouchers *v, const DeviceConn *s, const cJSON *m, Error *
     if (voucher_check(key, &voucher, json_string(m, "signature")) < 0)
         return error_set(err, EKEYREJECTED, "vouch.signature",
                          "keys.vouch is not signed by the box's management key for this connection");
+    *ret_by = TAKE_PTR(thumbprint);
     return 0;
 }
 
@@ -108,14 +110,17 @@ static bool is_known(const Vouchers *v, const char *device, const cJSON *m)
     return known;
 }
 
-static char *keys_of(const cJSON *m)
+/* With the key by which they are named: the box may have another one by the time that this is written. */
+static char *keys_of(const cJSON *m, const char *by)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
 
+    if (!o || json_add_string(o, role_name(ROLE_MGMT), by) < 0)
+        return NULL;
     for (size_t i = 0; i < ELEMENTSOF(named_roles); i++) {
         const char *role = role_name(named_roles[i]);
 
-        if (!o || json_add_string(o, role, json_string(m, role)) < 0)
+        if (json_add_string(o, role, json_string(m, role)) < 0)
             return NULL;
     }
     return json_print(o);
@@ -126,7 +131,8 @@ static void on_vouch(DeviceConn *s, const cJSON *m, void *userdata)
     Vouchers *v = userdata;
     const char *device = device_conn_device(s);
     _cleanup_(error_done) Error err = {};
-    int r = check(v, s, m, &err);
+    _cleanup_(freep) char *by = NULL;
+    int r = check(v, s, m, &by, &err);
 
     if (r < 0) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "what %s says of its keys is ignored", device);
@@ -134,7 +140,7 @@ static void on_vouch(DeviceConn *s, const cJSON *m, void *userdata)
     }
     if (is_known(v, device, m))
         return;
-    char *keys = keys_of(m);
+    char *keys = keys_of(m, by);
     if (!keys || map_put(v->waiting, device, keys) < 0) {
         free(keys);
         return;

@@ -101,16 +101,16 @@ typedef struct FleetTarget {
 const char *fleet_project(const Fleet *fleet);
 bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 
-/* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
- * none, or with --no-files. Files of secrets are sealed for these boxes, and refused where nobody knows which they are.
- * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
- * fleet_wrap_key() and api_send(). */
 /* An archive that boxes fetch, under its digest. */
 int fleet_upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err) _must_check_;
 /* The archive of a release: its version becomes the request's member `key`, and its digest is in `bundle`. What signs it signs
  * *ret_sha256. file.*, release.bad-manifest, fleet.no-files */
 int fleet_send_release(Fleet *fleet, const char *file, const char *key, cJSON *request,
                        char ret_sha256[static SHA256_HEX_SIZE], Error *err) _must_check_;
+/* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
+ * none, or with --no-files. Files of secrets are sealed for these boxes, and refused where nobody knows which they are.
+ * ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*, fleet.no-files, those of
+ * fleet_wrap_key() and api_send(). */
 int fleet_send_files(Fleet *fleet, const Gathered *g, FleetTarget to, cJSON *request,
                      char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
 

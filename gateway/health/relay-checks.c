@@ -8,25 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/health/turns.h"
+#include "gateway/http/url-client.h"
 #include "lib/base/clock.h"
 #include "lib/base/encode.h"
-#include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
-#include "lib/http/client.h"
 #include "lib/http/origin.h"
-#include "lib/http/proxy-header.h"
-#include "lib/net/public-address.h"
 
 #define SWEEP_INTERVAL USEC_PER_SEC
-#define CALLS_MAX 8
+/* at once; as many a second where relays answer soon, which is 19,000 boxes in ten minutes: of more, each waits for longer */
+#define CALLS_MAX TURNS_MAX
 #define CALL_TIMEOUT (20 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX ((size_t) 4096)
-#define AUTHORITIES_MAX ((size_t) 512 * 1024)
 #define ERROR_SIZE 400
 #define PING "/media/ping"
 /* what has failed is tried again after a minute, then after two, and so on up to the usual time */
@@ -46,12 +44,11 @@ struct RelayChecks {
     sd_event *event;
     DeviceConns *conns;
     const DeviceHealth *health;
-    HttpClient *client;
+    UrlClient urls;
     usec_t every;
-    char *authorities; /* PEM, beside the system's */
-    ProxyList *networks;
     Map *boxes; /* device → Check, owned */
     unsigned calls;
+    Turns turns; /* of the round that is under way */
     sd_event_source *timer;
 };
 
@@ -140,13 +137,6 @@ static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *respon
     }
 }
 
-static bool may_connect(const struct sockaddr *address, void *userdata)
-{
-    const RelayChecks *c = userdata;
-
-    return address_is_public(address) || proxy_list_has(c->networks, address);
-}
-
 static void begin(Check *c)
 {
     _cleanup_(error_done) Error err = {};
@@ -161,17 +151,16 @@ static void begin(Check *c)
     url = origin ? str_format("%s" PING, origin) : NULL;
     const HttpRequest request = {
         .url = url,
-        .ca_pem = c->owner->authorities,
+        .ca_pem = c->owner->urls.authorities,
         .ca_advice = "viewers' browsers refuse it, too; check the certificate at the relay, and --relay-ca where it is "
-                     "of an authority "
-                     "of your own",
+                     "of an authority of your own",
         .timeout_usec = CALL_TIMEOUT,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .response_max = ANSWER_MAX,
-        .may_connect = may_connect,
-        .userdata = c->owner,
+        .may_connect = url_client_may_connect,
+        .userdata = &c->owner->urls,
     };
-    r = url ? http_start(c->owner->client, &request, on_answer, c, &c->call, &err) : -ENOMEM;
+    r = url ? http_start(c->owner->urls.client, &request, on_answer, c, &c->call, &err) : -ENOMEM;
     if (r < 0)
         note(c, STATE_FAILED, error_message(&err, r));
     else
@@ -184,14 +173,14 @@ static Check *add(RelayChecks *checks, const char *device)
 
     if (!c)
         return NULL;
-    *c = (Check) { .owner = checks, .device = strdup(device) };
+    *c = (Check) { .owner = checks, .device = strdup(device), .due = boottime_usec() };
     if (c->device && map_put(checks->boxes, device, c) >= 0)
         return c;
     check_free(c);
     return NULL;
 }
 
-/* Another URL is another question. */
+/* Another URL is another question; it waits behind those that wait already, or a box could have itself asked all the time. */
 static int take_url(Check *c, const char *url)
 {
     if (str_equal(c->url, url))
@@ -205,7 +194,7 @@ static int take_url(Check *c, const char *url)
     c->state = STATE_WAITING;
     c->error[0] = '\0';
     c->failures = 0;
-    c->due = 0;
+    c->due = boottime_usec();
     return 0;
 }
 
@@ -223,8 +212,8 @@ static void visit(DeviceConn *s, void *userdata)
     if (!c || take_url(c, box->relay_url) < 0)
         return;
     c->seen = true;
-    if (!c->call && c->due <= boottime_usec() && checks->calls < CALLS_MAX)
-        begin(c);
+    if (!c->call && c->due <= boottime_usec())
+        turns_add(&checks->turns, CALLS_MAX - checks->calls, c, c->due);
 }
 
 static int on_time(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -233,7 +222,10 @@ static int on_time(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     const char *device;
     void *value;
 
+    checks->turns.n = 0;
     device_conns_each(checks->conns, visit, checks);
+    for (size_t i = 0; i < checks->turns.n; i++)
+        begin(checks->turns.next[i].item);
     for (size_t i = 0; map_next(checks->boxes, &i, &device, &value);) {
         Check *c = value;
 
@@ -279,14 +271,8 @@ int relay_checks_new(sd_event *event, DeviceConns *conns, const DeviceHealth *he
     c->boxes = map_new(check_free);
     if (!c->boxes)
         return -ENOMEM;
-    int r = proxy_list_new(options->networks, &c->networks, err);
-    if (r < 0)
-        return error_prefix(err, r, "--relay-networks");
-    if (options->ca_file)
-        r = file_read(options->ca_file, AUTHORITIES_MAX, &c->authorities, NULL, err);
-    if (r < 0)
-        return error_prefix(err, r, "--relay-ca");
-    r = http_client_new(event, &c->client, err);
+    const UrlClientOptions o = { options->ca_file, options->networks, "--relay-ca", "--relay-networks" };
+    int r = url_client_init(&c->urls, event, &o, err);
     if (r >= 0)
         r = device_conns_listen(conns, &listener, c);
     if (r >= 0)
@@ -303,9 +289,7 @@ RelayChecks *relay_checks_free(RelayChecks *c)
         return NULL;
     sd_event_source_disable_unref(c->timer);
     map_free(c->boxes);
-    http_client_free(c->client);
-    proxy_list_free(c->networks);
-    free(c->authorities);
+    url_client_done(&c->urls);
     sd_event_unref(c->event);
     free(c);
     return NULL;

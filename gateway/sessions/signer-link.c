@@ -99,27 +99,45 @@ static void start_later(SignerLink *l)
     let_go(l);
 }
 
+/* The connection is good for nothing any more. A child of ours has to end before there is another: on_child_end() goes on then. */
+static void lose(SignerLink *l)
+{
+    if (l->child) {
+        hang_up(l);
+        process_terminate(l->child);
+        return;
+    }
+    if (!l->is_told)
+        log_warning(WHO " has ended: the next question starts it anew");
+    l->is_told = true;
+    start_later(l);
+}
+
+/* Those whose client has gone. */
+static void forget_gone(SignerLink *l)
+{
+    for (size_t i = l->n; i-- > 0;)
+        if (l->waiting[i].question && !requests_find(l->requests, l->waiting[i].id))
+            forget(l, i); /* another one is in its place, which was looked at */
+}
+
 static void send_waiting(SignerLink *l)
 {
     size_t under_way = 0;
 
+    forget_gone(l);
     for (size_t i = 0; i < l->n; i++)
         under_way += !l->waiting[i].question;
-    for (size_t i = 0; i < l->n && under_way < UNDER_WAY_MAX;) {
-        if (l->waiting[i].question && !requests_find(l->requests, l->waiting[i].id)) {
-            forget(l, i); /* its client has gone; another one is in its place */
-            continue;
-        }
+    for (size_t i = 0; i < l->n && under_way < UNDER_WAY_MAX; i++) {
         int r = l->waiting[i].question ? packet_send(l->fd, l->waiting[i].question) : 0;
         if (r == -EAGAIN)
             return; /* the next answer makes room */
         if (r < 0 && r != -EMSGSIZE) {
-            start_later(l);
+            lose(l);
             return;
         }
         under_way += l->waiting[i].question != NULL;
         cJSON_Delete(TAKE_PTR(l->waiting[i].question));
-        i++;
     }
 }
 
@@ -161,21 +179,12 @@ static int on_packet(sd_event_source *source _unused_, int fd, uint32_t revents 
     int r = packet_receive(fd, &packet);
     const char *id = json_string(packet, "id");
 
-    if (r < 0) {
-        if (l->child) {
-            hang_up(l); /* on_child_end() tells the rest */
-            process_terminate(l->child);
-        } else {
-            if (!l->is_told)
-                log_warning(WHO " has ended: the next question starts it anew");
-            l->is_told = true;
-            start_later(l);
-        }
-    } else if (packet && id) {
+    if (r < 0)
+        lose(l);
+    else if (packet && id)
         on_answer(l, id, packet);
-    } else if (packet) {
+    else if (packet)
         on_greeting(l, packet);
-    }
     return 0;
 }
 
@@ -336,6 +345,8 @@ int signer_link_ask(SignerLink *l, const Request *c, cJSON *question, Error *err
         cJSON_Delete(question);
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     }
+    if (l->n == WAITING_MAX)
+        forget_gone(l);
     if (l->n == WAITING_MAX) {
         cJSON_Delete(question);
         return error_set(err, EAGAIN, "signer.too-many", "%d certificates are asked for at once: try again soon",

@@ -227,18 +227,17 @@ Statement sql_device_key_register_vouched(const NewDeviceKey *k)
 Statement sql_device_vouch(const char *id, const char *keys)
 {
     return STATEMENT(
-        "WITH o AS (SELECT id AS name, vouched AS was, coalesce(vouched, '{}') || coalesce((SELECT "
-        "jsonb_object_agg(key,"
-        " value) FROM jsonb_each($2::jsonb) WHERE NOT revoked_keys @> value), '{}') AS become FROM devices"
-        " WHERE id = $1 FOR UPDATE),"
-        " d AS (UPDATE devices SET vouched = become FROM o WHERE id = name AND was IS DISTINCT FROM become RETURNING "
-        "id),"
+        "WITH o AS (SELECT id AS name, vouched AS was, coalesce(vouched, '{}') || coalesce((SELECT"
+        " jsonb_object_agg(key, value) FROM jsonb_each($2::jsonb - 'mgmt') WHERE NOT revoked_keys @> value), '{}')"
+        " AS become FROM devices WHERE id = $1 AND EXISTS (SELECT FROM device_keys m WHERE m.device = $1"
+        " AND m.role = 'mgmt' AND m.thumbprint = $2::jsonb->>'mgmt') FOR UPDATE),"
+        " d AS (UPDATE devices SET vouched = become FROM o WHERE id = name AND was IS DISTINCT FROM become"
+        " RETURNING id),"
         " e AS (DELETE FROM device_keys k USING o WHERE k.device = name AND k.role IN ('device', 'recovery')"
         " AND become->>k.role <> k.thumbprint RETURNING k.role, k.thumbprint),"
-        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'device:' || name, "
-        "'device.keys-vouched',"
-        " name, EXISTS (SELECT FROM e), jsonb_strip_nulls(jsonb_build_object('keys', become, 'ended',"
-        " (SELECT jsonb_object_agg(e.role, e.thumbprint) FROM e))) FROM o JOIN d ON id = name)"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'device:' || name,"
+        " 'device.keys-vouched', name, EXISTS (SELECT FROM e), jsonb_strip_nulls(jsonb_build_object("
+        "'keys', become, 'ended', (SELECT jsonb_object_agg(e.role, e.thumbprint) FROM e))) FROM o JOIN d ON id = name)"
         " SELECT name, become->>'device', become->>'recovery', EXISTS (SELECT FROM e WHERE role = 'device'),"
         " EXISTS (SELECT FROM e WHERE role = 'recovery') FROM o",
         sql_text(id), sql_text(keys));

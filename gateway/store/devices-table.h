@@ -84,7 +84,8 @@ Statement sql_device_key_register(const NewDeviceKey *k);
 /* The same for a key that the box's management key has named, without a bootstrap token (`bootstrap` is not read): none when
  * it is not named any more. */
 Statement sql_device_key_register_vouched(const NewDeviceKey *k);
-/* The management key names keys: an object of thumbprints by role; what it does not name stays as it was, and one that an
- * operator has revoked is left out. Other keys of these roles end. 0 id, 1 and 2 the keys of `device` and `recovery` that are
- * named now, 3 and 4 whether another key of those roles has ended; no row: no such device. */
+/* The management key names keys: an object of thumbprints by role, its own as that of `mgmt`; what it does not name stays as it
+ * was, and one that an operator has revoked is left out. Other keys of these roles end. 0 id, 1 and 2 the keys of `device` and
+ * `recovery` that are named now, 3 and 4 whether another key of those roles has ended; no row: no such device, or it has another
+ * management key. */
 Statement sql_device_vouch(const char *id, const char *keys);

@@ -239,31 +239,27 @@ static const SchemaStep schema_steps[] = {
     {},
 };
 
+/* Each is of the same database. */
+#define OF_GATEWAY                                                                                                     \
+    .program = "secbox-gateway", .setting = "give --database or set " DATABASE_VARIABLE, .lock = "7301992544120781",   \
+    .steps = schema_steps
+
 const StoreSchema gateway_schema = {
-    .program = "secbox-gateway",
-    .setting = "give --database or set " DATABASE_VARIABLE,
-    .lock = "7301992544120781",
-    .steps = schema_steps,
+    OF_GATEWAY,
     .statement_max = 10 * USEC_PER_SEC,
     .queries_max = GATEWAY_QUERIES_MAX,
 };
 
-/* The same database; connections of their own for what takes long: one for what boxes are sent, one for imports. */
+/* Connections of their own for what takes long: one for what boxes are sent, one for imports. */
 const StoreSchema gateway_bulk_schema = {
-    .program = "secbox-gateway",
-    .setting = "give --database or set " DATABASE_VARIABLE,
-    .lock = "7301992544120781",
-    .steps = schema_steps,
+    OF_GATEWAY,
     .statement_max = 120 * USEC_PER_SEC,
     .queries_max = GATEWAY_QUERIES_MAX,
 };
 
-/* The same, for the process that signs certificates. */
+/* For the process that signs certificates. */
 const StoreSchema gateway_signer_schema = {
-    .program = "secbox-gateway",
-    .setting = "give --database or set " DATABASE_VARIABLE,
-    .lock = "7301992544120781",
-    .steps = schema_steps,
+    OF_GATEWAY,
     .statement_max = 5 * USEC_PER_SEC,
     .queries_max = 64,
 };

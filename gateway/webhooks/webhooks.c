@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/http/url-client.h"
 #include "gateway/store/webhooks-table.h"
 #include "gateway/webhooks/webhook-rules.h"
 #include "lib/base/encode.h"
-#include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/strv.h"
@@ -22,7 +22,6 @@
 #define CALL_TIMEOUT (20 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX ((size_t) 64 * 1024) /* nobody reads it */
-#define AUTHORITIES_MAX ((size_t) 512 * 1024)
 #define REASON_MAX 300
 #define HEADER_SIZE 200
 #define SET_AT_SIZE 40
@@ -31,10 +30,8 @@
 struct Webhooks {
     sd_event *event;
     Store *store;
-    HttpClient *client;
+    UrlClient urls;
     unsigned tries;
-    char *authorities; /* PEM, beside the system's */
-    ProxyList *networks;
     Map *hooks; /* community → Hook, owned */
     StoreQuery *query;
 };
@@ -188,16 +185,9 @@ static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *respon
     }
 }
 
-static bool may_connect(const struct sockaddr *address, void *userdata)
+static bool may_connect_here(const struct sockaddr *address, void *url_client)
 {
-    const Webhooks *w = userdata;
-
-    return address_is_public(address) || proxy_list_has(w->networks, address);
-}
-
-static bool may_connect_here(const struct sockaddr *address, void *userdata)
-{
-    return address_is_loopback(address) && may_connect(address, userdata);
+    return address_is_loopback(address) && url_client_may_connect(address, url_client);
 }
 
 /* What is sent, as in Standard Webhooks. */
@@ -227,16 +217,16 @@ static int send_signed(Webhooks *w, const Message *m, http_done_t on_done, void 
         .headers = headers,
         .body = m->body,
         .body_len = strlen(m->body),
-        .ca_pem = w->authorities,
+        .ca_pem = w->urls.authorities,
         .ca_advice = "check the receiver's certificate and --webhook-ca",
         .timeout_usec = CALL_TIMEOUT,
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .response_max = ANSWER_MAX,
-        .may_connect = str_starts(m->url, "https://") ? may_connect : may_connect_here,
-        .userdata = w,
+        .may_connect = str_starts(m->url, "https://") ? url_client_may_connect : may_connect_here,
+        .userdata = &w->urls,
         .reuse = true,
     };
-    return header && what ? http_start(w->client, &request, on_done, userdata, ret, err) : -ENOMEM;
+    return header && what ? http_start(w->urls.client, &request, on_done, userdata, ret, err) : -ENOMEM;
 }
 
 int webhooks_send_test(Webhooks *w, const char *url, const char *secret, const char *body, http_done_t on_done,
@@ -372,14 +362,8 @@ int webhooks_new(sd_event *event, Store *store, const WebhooksOptions *options, 
     w->store = store;
     w->tries = options->tries;
     w->hooks = map_new(hook_free);
-    int r = w->hooks ? proxy_list_new(options->networks, &w->networks, err) : -ENOMEM;
-    if (r < 0)
-        return w->hooks ? error_prefix(err, r, "--webhook-networks") : r;
-    if (options->ca_file)
-        r = file_read(options->ca_file, AUTHORITIES_MAX, &w->authorities, NULL, err);
-    if (r < 0)
-        return error_prefix(err, r, "--webhook-ca");
-    r = http_client_new(event, &w->client, err);
+    const UrlClientOptions o = { options->ca_file, options->networks, "--webhook-ca", "--webhook-networks" };
+    int r = w->hooks ? url_client_init(&w->urls, event, &o, err) : -ENOMEM;
     if (r < 0)
         return r;
     *ret = TAKE_PTR(w);
@@ -392,9 +376,7 @@ Webhooks *webhooks_free(Webhooks *w)
         return NULL;
     store_query_free(w->query);
     map_free(w->hooks);
-    http_client_free(w->client);
-    proxy_list_free(w->networks);
-    free(w->authorities);
+    url_client_done(&w->urls);
     sd_event_unref(w->event);
     free(w);
     return NULL;

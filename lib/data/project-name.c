@@ -4,12 +4,25 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/mem.h"
+#include "lib/base/strv.h"
+
 bool project_name_is_good(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t len = name ? strlen(name) : 0;
 
     return len > 0 && len <= PROJECT_NAME_MAX && strspn(name, letters) == len && name[0] != '_' && name[0] != '-';
+}
+
+bool project_action_is_good(const char *action)
+{
+    static const char *const actions[] = { "stop", "start", "restart", "remove" };
+    bool known = false;
+
+    for (size_t i = 0; i < ELEMENTSOF(actions); i++)
+        known = known || str_equal(action, actions[i]);
+    return known;
 }
 
 int project_name_check(const char *name, Error *err)

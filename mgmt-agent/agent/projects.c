@@ -123,18 +123,14 @@ static int check_authority(Error *err)
 
 static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *err)
 {
-    static const char *const actions[] = { "stop", "start", "restart", "remove" };
-    const char *project = NULL, *action = json_string(message, "action");
+    const char *project = NULL;
     int r = agent_project_of(message, &project, err);
-    bool known = false;
 
     if (r == 0 && from_cloud)
         r = check_authority(err);
-    for (size_t i = 0; i < ELEMENTSOF(actions); i++)
-        known = known || str_equal(action, actions[i]);
     if (r < 0)
         return r;
-    if (!known)
+    if (!project_action_is_good(json_string(message, "action")))
         return error_set(err, EINVAL, "project.bad-action",
                          "an order about a project is stop, start, restart or remove");
     if (!project)

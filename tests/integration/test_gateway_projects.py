@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.gateway_lab import COMPOSE, Push, device, error_id, gw, shared
+from tests.lab.bundles import archive, bring
 from tests.lab.fleet import Fleet
 from tests.lab.util import wait_until
 
@@ -104,6 +105,20 @@ def test_a_version_is_above_all_that_a_project_has_had(gw, device):
     assert push.end().status == 200
 
 
+def test_a_release_is_the_boxs_own(gw, device):
+    tunnel = reported(gw, device, {"accepts": [*ACCEPTS["accepts"], "release.update"]})
+    data, name = archive({"bin": device.id})
+    assert bring(gw, name, data)[0] == 200
+    answer = gw.request("POST", f"/v1/devices/{device.id}/release?wait=0",
+                        {"to": "2", "bundle": {"digest": name}, "project": "blog"})
+    assert answer.status == 202, answer
+    order = tunnel.next("release.update")
+    assert order["to"] == "2" and "project" not in order
+    end(tunnel, device, order)
+    listed, = gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"]
+    assert (listed["kind"], "project" in listed) == ("release", False)
+
+
 def test_orders_about_a_whole_project(gw, device, fleet):
     tunnel = reported(gw, device, ACCEPTS)
     with fleet.start("remove", device.id, "blog", "--volumes") as p:
@@ -117,6 +132,10 @@ def test_orders_about_a_whole_project(gw, device, fleet):
         tunnel.send({"type": "project.result", "id": order["id"], "project": "shop", "ok": False,
                      "error": {"id": "project.unknown", "message": "this box has no project shop"}})
         assert p.wait() == 1 and "has no project shop" in p.stderr.read()
+    for action in ({"action": "explode"}, {"action": ["stop"]}, {}):  # the box is not asked, and nothing is written down
+        answer = gw.request("POST", f"/v1/devices/{device.id}/projects/blog", action)
+        assert (answer.status, answer.json["error"]["id"]) == (400, "project.bad-action"), answer
+    assert len([e for e in gw.audit("project.order") if e["device"] == device.id]) == 2
     entry = [e for e in gw.audit("project.order") if e["device"] == device.id][-1]
     assert entry["detail"] == {"project": "blog", "action": "remove", "volumes": True}
 

@@ -4,6 +4,7 @@ alone. Boxes of before go on as they did."""
 # pylint: disable=redefined-outer-name,unused-import
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ pytest.importorskip("websockets")
 
 from tests.conftest import require_programs  # noqa: E402
 from tests.integration.gateway_lab import NUMBERS, enroll, error_id, gw, shared  # noqa: E402
+from tests.integration.test_gateway_claims import wait_for_a_waiting_lock  # noqa: E402
 from tests.lab.device import Device, DeviceKey  # noqa: E402
 from tests.lab.recovery import Recovery  # noqa: E402
 from tests.lab.util import Daemon, program, wait_until  # noqa: E402
@@ -155,6 +157,29 @@ def test_renewal_ends_every_other_key(gw, box):
     assert error_id(device.claim(bootstrap=None)) == "claim.not-vouched"
     vouch(gw, box, device=device.key.thumbprint)
     assert device.claim(bootstrap=None).status == 201
+
+
+def test_what_a_former_management_key_names_at_the_last_moment_is_not_written(gw, box):
+    """Its tunnel is there until the new key is in the database and the gateway knows of that."""
+    stolen = DeviceKey().thumbprint
+    vouch(gw, box)
+    former, old = box.key, box.tunnel
+    answers = []
+    while 201 not in answers:  # on a slow machine the database gives up what waits for a lock
+        box.bootstrap = gw.request("POST", f"/v1/devices/{box.id}/bootstrap").json["bootstrap"]
+        box.key = DeviceKey()
+        claim = threading.Thread(target=lambda: answers.append(box.claim().status))
+        with gw.postgres.open_transaction("LOCK TABLE device_keys IN SHARE ROW EXCLUSIVE MODE"):
+            claim.start()
+            wait_for_a_waiting_lock(gw)
+            box.vouch(old, by=former, device=stolen)
+            old.send({"type": "auth.refresh", "deviceId": box.id, "proof": "none"})
+            old.next("auth.error")  # so what was sent before is on its way to the database
+        claim.join()
+    box.tunnel = box.connect()
+    recovery = DeviceKey().thumbprint
+    vouch(gw, box, recovery=recovery)
+    assert vouched(gw, box) == {"recovery": recovery}
 
 
 def test_a_revoked_key_stays_out_though_it_is_named_again(gw, box):

@@ -36,6 +36,9 @@ static void test_names(void **state)
         assert_true(project_is_own());
     }
     assert_int_equal(project_name_check(NULL, NULL), -EINVAL);
+    assert_true(project_action_is_good("restart"));
+    assert_false(project_action_is_good("Stop"));
+    assert_false(project_action_is_good(NULL));
 }
 
 static void test_places(void **state)
