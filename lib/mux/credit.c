@@ -10,13 +10,17 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* What this stream may put on us at the most: a limit that was given is not taken back when the window shrinks. */
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What this stream may put on us at the most: a limit that was given is not taken back when the window shrinks. One that is
+ * ended keeps the least, for the stream that takes its place. */
 static size_t held(const MuxStream *s)
 {
-    uint64_t granted = s->limit - s->consumed;
-    if (s->in_ended)
-        return (size_t) (s->received - s->consumed);
-    return granted > s->window ? (size_t) granted : s->window;
+    size_t granted = (size_t) ((s->in_ended ? s->received : s->limit) - s->consumed);
+    return most(most(granted, s->in_ended ? 0 : s->window), MUX_WINDOW_MIN);
 }
 
 /* Left of the session, now and when all streams are back to their windows. Some stays for streams to come: the least
@@ -30,7 +34,7 @@ static void measure(const Mux *m, size_t *ret_now, size_t *ret_later)
             reserve += MUX_WINDOW_MIN;
         } else {
             now += held(s);
-            later += s->in_ended ? 0 : s->window;
+            later += s->in_ended ? MUX_WINDOW_MIN : most(s->window, MUX_WINDOW_MIN);
         }
     }
     size_t max = m->options.session_max > reserve ? m->options.session_max - reserve : 0;
@@ -41,14 +45,14 @@ static void measure(const Mux *m, size_t *ret_now, size_t *ret_later)
 /* Takes what is missing from the stream that has most, as long as it keeps more than the one that wants it. */
 static void borrow(Mux *m, const MuxStream *wants, size_t window, size_t missing)
 {
-    MuxStream *most = NULL;
+    MuxStream *from = NULL;
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
         MuxStream *s = m->streams[i];
-        if (s && s != wants && !s->in_ended && (!most || s->window > most->window))
-            most = s;
+        if (s && s != wants && !s->in_ended && (!from || s->window > from->window))
+            from = s;
     }
-    if (most && most->window > window)
-        most->window -= least(missing, most->window - window);
+    if (from && from->window > window)
+        from->window -= least(missing, from->window - window);
 }
 
 /* What was taken from a large stream must not grow back before the small one has it. */
@@ -91,7 +95,7 @@ void mux_window_init(MuxStream *s)
         }
     size_t reserve = (MUX_STREAMS_MAX - 1 - others) * MUX_WINDOW_MIN + used;
     size_t left = m->options.session_max > reserve ? m->options.session_max - reserve : 0;
-    s->window = least(initial, left > MUX_WINDOW_MIN ? left : MUX_WINDOW_MIN);
+    s->window = least(initial, most(left, MUX_WINDOW_MIN));
 }
 
 bool mux_credit_is_due(const MuxStream *s)

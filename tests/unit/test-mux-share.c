@@ -175,8 +175,10 @@ static size_t granted(const Mux *m)
 {
     size_t sum = 0;
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
-        if (m->streams[i])
-            sum += (size_t) (m->streams[i]->limit - m->streams[i]->consumed);
+        if (m->streams[i]) {
+            const MuxStream *s = m->streams[i];
+            sum += (size_t) ((s->in_ended ? s->received : s->limit) - s->consumed);
+        }
     return sum;
 }
 
@@ -268,6 +270,37 @@ static void test_session_is_bounded(void **state _unused_)
     pair_done(&p);
 }
 
+/* What a peer has ended holds nothing, but its place stays one that a new stream may take. */
+static void test_ended_streams_keep_their_place(void **state _unused_)
+{
+    const size_t session = 32 * 1024 * MUX_STREAMS_MAX, half = MUX_STREAMS_MAX / 2;
+    Pair p;
+    User here[MUX_STREAMS_MAX], there[MUX_STREAMS_MAX];
+    pair_init_sized(&p, 64 * 1024, 64 * 1024, session);
+    for (unsigned i = 0; i < half; i++) {
+        pair_open(&p, &here[i], &there[i]);
+        mux_stream_finish(here[i].stream);
+        pair_run(&p);
+        assert_true(there[i].stream->in_ended && !there[i].stream->is_gone);
+    }
+    for (unsigned i = half; i < MUX_STREAMS_MAX; i++)
+        pair_open(&p, &here[i], &there[i]);
+    for (unsigned i = 0; i < half; i++) {
+        mux_stream_finish(there[i].stream);
+        pair_run(&p);
+        user_done(&here[i]);
+        user_done(&there[i]);
+        pair_open(&p, &here[i], &there[i]);
+        assert_true(granted(p.box.mux) <= session);
+        assert_true(there[i].stream->window >= MUX_WINDOW_MIN);
+    }
+    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
+        user_done(&here[i]);
+        user_done(&there[i]);
+    }
+    pair_done(&p);
+}
+
 /* A peer that allows everything and confirms nothing. */
 static void test_memory_is_bounded(void **state _unused_)
 {
@@ -326,8 +359,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_keystroke_overtakes), cmocka_unit_test(test_nobody_starves),
         cmocka_unit_test(test_bulk_in_turn),          cmocka_unit_test(test_windows_grow),
-        cmocka_unit_test(test_session_is_bounded),    cmocka_unit_test(test_memory_is_bounded),
-        cmocka_unit_test(test_bursts_in_turn),        cmocka_unit_test(test_low_streams_come_last),
+        cmocka_unit_test(test_session_is_bounded),    cmocka_unit_test(test_ended_streams_keep_their_place),
+        cmocka_unit_test(test_memory_is_bounded),     cmocka_unit_test(test_bursts_in_turn),
+        cmocka_unit_test(test_low_streams_come_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
