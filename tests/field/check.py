@@ -9,6 +9,7 @@ images are one small stand-in, and so are devices that the machine lacks.
 import argparse
 import collections
 import contextlib
+import copy
 import io
 import json
 import os
@@ -68,7 +69,7 @@ def absent_devices(policies):
 
 def with_stand_ins(case):
     """The file's text and its policy, with /dev/null for devices that are not here."""
-    text, policy = case.fleet("config").stdout, case.policy()
+    text, policy = case.fleet("config").stdout, copy.deepcopy(case.policy())
     for device in absent_devices(case.expect.get("allow")):
         text = re.sub(rf"(?:(?<=- )|(?<=, )|(?<=[\"'\[])){re.escape(device)}(?=:/)", "/dev/null", text)
         text = re.sub(rf"(?:(?<=- )|(?<=, )|(?<=[\"'\[])){re.escape(device)}(?=[\s\"',\]])", f"/dev/null:{device}", text)
