@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/deployments/deployments-waiting.h"
+#include "lib/data/project-name.h"
 #include "gateway/http/compose-body.h"
 #include "gateway/http/order-body.h"
 #include "gateway/store/waiting-table.h"
@@ -124,7 +125,9 @@ static void on_cancelled(Request *c, const StoreRows *rows)
     const DeploymentsApi *api = c->module;
     cJSON *body = cJSON_CreateObject();
 
-    deployments_forget_waiting(api->deployments, c->args[0]);
+    _cleanup_(freep) char *project = http_query(c->exchange, "project");
+    if (!project)
+        deployments_forget_waiting(api->deployments, c->args[0]);
     if (store_rows_count(rows) == 0) {
         fail_with(c, ENOENT, "waiting.not-found", "no push waits for this device");
     } else if (!body || json_add_string(body, "cancelled", c->args[0]) < 0) {
@@ -138,7 +141,14 @@ static void on_cancelled(Request *c, const StoreRows *rows)
 
 static void cancel(Request *c)
 {
-    request_query(c, sql_waiting_cancel(c->args[0], c->actor), on_cancelled);
+    _cleanup_(freep) char *project = http_query(c->exchange, "project");
+    _cleanup_(error_done) Error err = {};
+    int r = project ? project_name_check(project, &err) : 0;
+
+    if (r < 0)
+        request_fail(c, r, &err);
+    else
+        request_query(c, sql_waiting_cancel(c->args[0], project, c->actor), on_cancelled);
 }
 
 const Route template_routes[] = {

@@ -35,7 +35,6 @@ struct Deployment {
     char *rollout;                  /* that it is part of, or NULL */
     char starter[RANDOM_ID_SIZE];   /* the request that asked for it, which may be gone */
     deployment_sent_t on_sent;
-    bool of_other_project;        /* known of one that was asked for here */
     bool progressed;              /* the box has spoken of it */
     bool unsent;                  /* the box is there and has not got it: to be sent when the store is back */
     bool lost;                    /* given up: to be written as unknown */

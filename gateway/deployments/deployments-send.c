@@ -169,9 +169,6 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
-    if ((d->kind == DEPLOYMENT_COMPOSE || d->kind == DEPLOYMENT_ROLLBACK) &&
-        !d->of_other_project) /* it was this one, or an older one */
-        map_remove(ds->waiting, d->device);
     if (d->rollout)
         ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
     deployment_send(d); /* never frees */
@@ -212,11 +209,12 @@ static void on_waiting(StoreQuery *q, int r, const StoreRows *rows, const Error 
     uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
     if (r >= 0 && store_rows_count(rows) > 0 &&
         (store_rows_copy(rows, 0, 1, &d->compose) < 0 || store_rows_u64(rows, 0, 2, UINT32_MAX, &deadline) < 0 ||
-         store_rows_copy(rows, 0, 3, &d->envelope) < 0 || store_rows_copy(rows, 0, 4, &d->digest) < 0))
+         store_rows_copy(rows, 0, 3, &d->envelope) < 0 || store_rows_copy(rows, 0, 4, &d->digest) < 0 ||
+         store_rows_copy(rows, 0, 5, &d->project) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "what waits for %s is not sent yet", d->device);
-    else
+    else if (store_rows_count(rows) == 0) /* else there may be more of other projects */
         map_remove(d->owner->waiting, d->device);
     d->confirm_deadline = (unsigned) deadline;
     on_stored(q, r, rows, err, userdata);
@@ -291,7 +289,6 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         d->on_sent = request->on_sent;
         d->confirm_deadline = request->confirm_deadline;
         d->kind = request->kind;
-        d->of_other_project = request->project;
         r = copy(request->compose, &d->compose);
         if (r >= 0)
             r = copy(request->project, &d->project);

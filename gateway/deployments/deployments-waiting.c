@@ -71,8 +71,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
 {
     char sha256[SHA256_HEX_SIZE] = "";
 
-    if (!request->may_wait || !request->compose || request->project ||
-        device_conn_find(ds->conns, c->args[0], ROLE_MGMT))
+    if (!request->may_wait || !request->compose || device_conn_find(ds->conns, c->args[0], ROLE_MGMT))
         return false;
     if (bundle_snapshot_digest(request->compose, request->bundle, sha256) < 0 ||
         deployments_expect_waiting(ds, c->args[0]) < 0) {
@@ -87,6 +86,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
         .actor = c->actor,
         .reason = request->reason,
         .envelope = request->envelope,
+        .project = request->project,
         .confirm_deadline = request->confirm_deadline,
     };
     request_query(c, sql_waiting_put(&row), request->on_waits);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "compose/gather/project-files.h"
+#include "lib/data/project-name.h"
 #include "gateway/fleet/gateway-client.h"
 #include "lib/cli/cli.h"
 #include "lib/data/digest.h"
@@ -15,52 +16,53 @@
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
 
 typedef struct Fleet {
-    const char *gateway;          /* --gateway */
-    const char *token_file;       /* --token-file */
-    const char *ca;               /* --ca */
-    const char *label;            /* --label */
-    const char *limit;            /* --limit */
-    const char *confirm_deadline; /* --confirm-deadline */
-    const char *reason;           /* --reason */
-    const char *timeout;          /* --timeout */
-    const char *for_time;         /* --for */
-    const char *max;              /* --max */
-    const char *idle;             /* --idle */
-    const char *to;               /* --to */
-    const char *from;             /* --from */
-    const char *event;            /* --event */
-    const char *compose;          /* --compose */
-    const char *service;          /* --service */
-    const char *agent;            /* --agent */
-    const char *release;          /* --release */
-    const char *groups;           /* --groups */
-    const char *halt_at;          /* --halt-at */
-    const char *soak;             /* --soak */
-    const char *parallel;         /* --parallel */
-    const char *offline_after;    /* --offline-after */
-    const char *grant;            /* --grant */
-    const char *way;              /* --way */
-    const char *user;             /* --user */
-    const char *known_hosts;      /* --known-hosts */
-    const char *after;            /* --after */
-    const char *svg;              /* --svg */
-    const char *qr_png;           /* --qr-png */
-    const char *selector;         /* --selector */
-    const char *since;            /* --since */
-    const char *project;          /* --project */
-    const char *secret_file;      /* --secret-file */
-    const char *tail;             /* --tail */
-    const char *boxes;            /* --boxes */
-    const char *threshold;        /* --threshold */
-    const char *root;             /* --root */
-    const char *number;           /* --number */
-    char **devices;               /* --device */
-    const char *port;             /* --port */
-    const char *oidc_ca;          /* --oidc-ca */
-    char **keys;                  /* --key */
-    char **files;                 /* --file */
-    char **profiles;              /* --profile */
-    char **env_files;             /* --env-file */
+    const char *gateway;                       /* --gateway */
+    const char *token_file;                    /* --token-file */
+    const char *ca;                            /* --ca */
+    const char *label;                         /* --label */
+    const char *limit;                         /* --limit */
+    const char *confirm_deadline;              /* --confirm-deadline */
+    const char *reason;                        /* --reason */
+    const char *timeout;                       /* --timeout */
+    const char *for_time;                      /* --for */
+    const char *max;                           /* --max */
+    const char *idle;                          /* --idle */
+    const char *to;                            /* --to */
+    const char *from;                          /* --from */
+    const char *event;                         /* --event */
+    const char *compose;                       /* --compose */
+    const char *service;                       /* --service */
+    const char *agent;                         /* --agent */
+    const char *release;                       /* --release */
+    const char *groups;                        /* --groups */
+    const char *halt_at;                       /* --halt-at */
+    const char *soak;                          /* --soak */
+    const char *parallel;                      /* --parallel */
+    const char *offline_after;                 /* --offline-after */
+    const char *grant;                         /* --grant */
+    const char *way;                           /* --way */
+    const char *user;                          /* --user */
+    const char *known_hosts;                   /* --known-hosts */
+    const char *after;                         /* --after */
+    const char *svg;                           /* --svg */
+    const char *qr_png;                        /* --qr-png */
+    const char *selector;                      /* --selector */
+    const char *since;                         /* --since */
+    const char *project;                       /* --project */
+    char stated_project[PROJECT_NAME_MAX + 1]; /* what it is by the name that the file has, where that decides */
+    const char *secret_file;                   /* --secret-file */
+    const char *tail;                          /* --tail */
+    const char *boxes;                         /* --boxes */
+    const char *threshold;                     /* --threshold */
+    const char *root;                          /* --root */
+    const char *number;                        /* --number */
+    char **devices;                            /* --device */
+    const char *port;                          /* --port */
+    const char *oidc_ca;                       /* --oidc-ca */
+    char **keys;                               /* --key */
+    char **files;                              /* --file */
+    char **profiles;                           /* --profile */
+    char **env_files;                          /* --env-file */
     bool follow;
     bool dry_run;
     bool qr, now, no_files, volumes;
@@ -99,6 +101,8 @@ typedef struct FleetTarget {
 
 /* --project where it is not the box's own, else NULL. */
 const char *fleet_project(const Fleet *fleet);
+/* Without --project, that of project_of_file(); says which, where the file has a name. Errors as of api_call(). */
+int fleet_choose_project(Fleet *fleet, const char *device, const Gathered *g, Error *err) _must_check_;
 bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 
 /* An archive that boxes fetch, under its digest. */

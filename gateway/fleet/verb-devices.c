@@ -7,6 +7,7 @@
 #include "gateway/fleet/show.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/cli/report.h"
 #include "lib/data/ssh-cert.h"
 
@@ -191,7 +192,18 @@ static char *waiting_text(const cJSON *device)
     const cJSON *waiting = cJSON_GetObjectItemCaseSensitive(device, "waiting");
     _cleanup_(freep) char *since = report_when(json_string(waiting, "createdAt"));
 
-    return since ? str_format("a push, since %s", since) : NULL;
+    if (!since)
+        return NULL;
+    const cJSON *projects = cJSON_GetObjectItemCaseSensitive(waiting, "projects"), *project;
+    _cleanup_(strv_freep) char **names = NULL;
+    cJSON_ArrayForEach(project, projects)
+        if (cJSON_IsString(project) && strv_add(&names, project->valuestring) < 0)
+            return NULL;
+    const char *one = json_string(waiting, "project");
+    if (!names && one && strv_add(&names, one) < 0)
+        return NULL;
+    _cleanup_(freep) char *all = names ? strv_join(names, ", ") : NULL, *printable = all ? text_printable(all) : NULL;
+    return printable ? str_format("a push of %s, since %s", printable, since) : str_format("a push, since %s", since);
 }
 
 /* "SHA256:… (host), SHA256:… (recovery)", as `ssh-keygen -l` shows them. */

@@ -2,7 +2,9 @@
 /* apps, stop, start, restart, remove: the projects of a box. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "compose/parse/stated-name.h"
 #include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -15,6 +17,46 @@
 const char *fleet_project(const Fleet *fleet)
 {
     return str_equal(fleet->project, PROJECT_OWN_DEFAULT) ? NULL : fleet->project;
+}
+
+/* Whether the gateway remembers pushes of it to this box. */
+static int ask_history(Fleet *fleet, const char *device, const char *name, bool *ret, Error *err)
+{
+    _cleanup_(freep) char *suffix = str_format("/deployments?limit=1&project=%s", name),
+                          *path = suffix ? fleet_device_path(device, suffix) : NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    int r = fleet_ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, err);
+
+    *ret = r >= 0 && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(reply.body, "deployments")) > 0;
+    return r;
+}
+
+int fleet_choose_project(Fleet *fleet, const char *device, const Gathered *g, Error *err)
+{
+    _cleanup_(freep) char *name = NULL, *path = NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    bool has_it = false;
+    int r = fleet->project ? 0 : compose_stated_name_of(g->text, g->len, &name);
+
+    if (r < 0 || !project_name_is_good(name) || str_equal(name, PROJECT_OWN_DEFAULT))
+        return r;
+    path = fleet_device_path(device, "");
+    r = fleet_ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, err);
+    if (r >= 0)
+        r = ask_history(fleet, device, name, &has_it, err);
+    if (r < 0)
+        return r;
+    /* a box that has nothing has no such member, whether it has ever spoken or not */
+    static const cJSON nothing = { .type = cJSON_NULL };
+    const cJSON *box = cJSON_GetObjectItemCaseSensitive(reply.body, "device"),
+                *current = cJSON_GetObjectItemCaseSensitive(box, "current");
+    if (project_of_file(name, has_it, current ? current : &nothing)) {
+        memcpy(fleet->stated_project, name, strlen(name) + 1);
+        fleet->project = fleet->stated_project;
+    }
+    if (!fleet->json)
+        fprintf(stderr, fleet->project ? PROJECT_STATED : PROJECT_KEPT, name, name);
+    return 0;
 }
 
 int verb_apps(int argc _unused_, char **argv, void *userdata)

@@ -130,5 +130,9 @@ int verb_push_cancel(int argc _unused_, char **argv, void *userdata)
 {
     static const FleetView view = { .text = cancelled_text };
 
-    return fleet_show(userdata, "DELETE", fleet_device_path(argv[0], "/waiting"), NULL, &view);
+    const Fleet *fleet = userdata;
+    _cleanup_(freep) char *name = api_encode(fleet->project ? fleet->project : ""),
+                          *suffix = name ? str_format("/waiting%s%s", *name ? "?project=" : "", name) : NULL;
+
+    return fleet_show(userdata, "DELETE", suffix ? fleet_device_path(argv[0], suffix) : NULL, NULL, &view);
 }

@@ -129,8 +129,8 @@ Statement sql_deployment_add(const NewDeployment *d)
         " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text,"
         " 'digest', $13::text, 'project', $14::text)) FROM d),"
         /* it is newer than what waited */
-        " w AS (DELETE FROM waiting_pushes WHERE $10::text NOT IN ('agent', 'release') AND $14::text IS NULL"
-        " AND device IN (SELECT device FROM d))"
+        " w AS (DELETE FROM waiting_pushes WHERE $10::text NOT IN ('agent', 'release')"
+        " AND project = coalesce($14, 'secbox') AND device IN (SELECT device FROM d))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
@@ -175,7 +175,8 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " WHEN 'release' THEN 'release.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
         " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
-        " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
+        " w AS (DELETE FROM waiting_pushes WHERE (device, project) IN"
+        " (SELECT device, project FROM d WHERE kind = 'compose'))"
         " SELECT version, envelope FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
         sql_text(rollout));

@@ -36,7 +36,10 @@ Statement sql_device(const char *id)
         " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
         " WHERE k.device = devices.id), 'vouched', vouched, 'hostKeys', NULLIF(host_keys, '{}'),"
         " 'waiting', (SELECT jsonb_build_object('sha256', w.sha256, 'requestedBy', w.requested_by, 'reason', w.reason,"
-        " 'createdAt', secbox_time(w.created_at)) FROM waiting_pushes w WHERE w.device = devices.id)"
+        " 'createdAt', secbox_time(w.created_at), 'project', nullif(w.project, 'secbox'),"
+        " 'projects', (SELECT jsonb_agg(o.project ORDER BY o.created_at) FROM waiting_pushes o"
+        " WHERE o.device = devices.id HAVING count(*) > 1))"
+        " FROM waiting_pushes w WHERE w.device = devices.id ORDER BY w.project <> 'secbox', w.created_at LIMIT 1)"
         ")) FROM devices WHERE id = $1",
         sql_text(id));
 }

@@ -236,6 +236,8 @@ static const SchemaStep schema_steps[] = {
       "ALTER TABLE rollouts"
       " DROP CONSTRAINT rollouts_kind_check,"
       " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent', 'release'));\n" },
+    { 36, "ALTER TABLE waiting_pushes ADD COLUMN project text NOT NULL DEFAULT 'secbox',"
+          " DROP CONSTRAINT waiting_pushes_pkey, ADD PRIMARY KEY (device, project);\n" },
     {},
 };
 

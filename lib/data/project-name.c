@@ -33,3 +33,12 @@ int project_name_check(const char *name, Error *err)
                      "'%.60s' is no name of a project: up to %d of a-z, 0-9, _ and -, beginning with a letter or digit",
                      name ? name : "", PROJECT_NAME_MAX);
 }
+
+const char *project_of_file(const char *name, bool has_it, const cJSON *current)
+{
+    const char *own = json_string(current, "fileName");
+
+    if (!project_name_is_good(name) || str_equal(name, PROJECT_OWN_DEFAULT) || str_equal(name, own))
+        return NULL;
+    return has_it || own || cJSON_IsNull(current) ? name : NULL;
+}

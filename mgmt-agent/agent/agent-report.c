@@ -37,7 +37,8 @@ static int add_current(cJSON *o)
         return cJSON_AddNullToObject(o, "current") ? 0 : -ENOMEM;
     short_form = cJSON_CreateObject();
     if (json_add_item(o, "current", short_form) < 0 || json_add_string(short_form, "version", current->version) < 0 ||
-        json_add_string(short_form, "sha256", current->sha256) < 0)
+        json_add_string(short_form, "sha256", current->sha256) < 0 ||
+        json_add_string(short_form, "fileName", current->file_name) < 0)
         return -ENOMEM;
     return current->at > 0 ? json_add_string(short_form, "at", timestamp_format(current->at, at)) : 0;
 }

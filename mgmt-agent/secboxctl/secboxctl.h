@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "compose/gather/project-files.h"
+#include "lib/data/project-name.h"
 #include "lib/cli/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -14,14 +15,15 @@
 #define PROGRAM "secboxctl"
 
 typedef struct Secboxctl {
-    const char *root;     /* --root */
-    const char *socket;   /* --socket */
-    const char *project;  /* --project */
-    const char *limit;    /* --limit */
-    const char *timeout;  /* --timeout, seconds */
-    const char *forget;   /* --forget */
-    const char *lock;     /* --lock */
-    const char *deadline; /* --deadline, seconds */
+    const char *root;                          /* --root */
+    const char *socket;                        /* --socket */
+    const char *project;                       /* --project */
+    char stated_project[PROJECT_NAME_MAX + 1]; /* what it is by the name that the file has, where that decides */
+    const char *limit;                         /* --limit */
+    const char *timeout;                       /* --timeout, seconds */
+    const char *forget;                        /* --forget */
+    const char *lock;                          /* --lock */
+    const char *deadline;                      /* --deadline, seconds */
     bool show, yes;
     const char *since; /* --since */
     const char *tail;  /* --tail */
@@ -48,6 +50,8 @@ int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must
 /* {"type", "id"} with a random id. */
 cJSON *secboxctl_request(const char *type);
 
+/* Without --project, that of project_of_file(), which the agent is asked for; says which, where the file has a name. */
+int secboxctl_choose_project(Secboxctl *ctl, AgentSocket *agent, const Gathered *g, Error *err) _must_check_;
 /* --project, in a request that may be NULL. */
 int secboxctl_add_project(const Secboxctl *ctl, cJSON *request) _must_check_;
 

@@ -82,7 +82,7 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
 
 int verb_apply(int argc, char **argv, void *userdata)
 {
-    const Secboxctl *ctl = secboxctl_begin(userdata);
+    Secboxctl *ctl = secboxctl_begin(userdata);
     _cleanup_(agent_closep) AgentSocket *agent = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
@@ -95,6 +95,8 @@ int verb_apply(int argc, char **argv, void *userdata)
         r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &gathered, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
+    if (r >= 0)
+        r = secboxctl_choose_project(ctl, agent, &gathered, &err);
     if (r >= 0)
         r = make_snapshot(gathered.text, &request, &err);
     if (r >= 0)
@@ -144,7 +146,7 @@ static int show_plan(const Secboxctl *ctl, const Gathered *sent, cJSON *answer)
 
 int verb_plan(int argc, char **argv, void *userdata)
 {
-    const Secboxctl *ctl = secboxctl_begin(userdata);
+    Secboxctl *ctl = secboxctl_begin(userdata);
     _cleanup_(agent_closep) AgentSocket *agent = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.plan"), *answer = NULL;
     _cleanup_(error_done) Error err = {};
@@ -158,9 +160,11 @@ int verb_plan(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
-        r = secboxctl_add_project(ctl, request);
-    if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
+    if (r >= 0)
+        r = secboxctl_choose_project(ctl, agent, &gathered, &err);
+    if (r >= 0)
+        r = secboxctl_add_project(ctl, request);
     if (r >= 0)
         r = local_files_leave(ctl, &gathered, request, &files, &err);
     if (r >= 0)

@@ -2,13 +2,47 @@
 /* apps, stop, start, restart, remove: the projects beside the box's own one, each as a whole. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "compose/parse/stated-name.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 #define ASK_TIMEOUT (30 * USEC_PER_SEC)
+
+static bool has_project(const cJSON *status, const char *name)
+{
+    const cJSON *other;
+
+    cJSON_ArrayForEach(other, cJSON_GetObjectItemCaseSensitive(status, "projects"))
+        if (str_equal(json_string(other, "name"), name))
+            return true;
+    return false;
+}
+
+int secboxctl_choose_project(Secboxctl *ctl, AgentSocket *agent, const Gathered *g, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL, *answer = NULL;
+    _cleanup_(freep) char *name = NULL;
+    int r = ctl->project ? 0 : compose_stated_name_of(g->text, g->len, &name);
+
+    if (r < 0 || !project_name_is_good(name) || str_equal(name, PROJECT_OWN_DEFAULT))
+        return r;
+    request = secboxctl_request("status.get");
+    r = request ? agent_ask(agent, request, "status.report", ASK_TIMEOUT, &answer, err) : -ENOMEM;
+    if (r < 0)
+        return r;
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(answer, "status");
+    if (project_of_file(name, has_project(status, name), cJSON_GetObjectItemCaseSensitive(status, "current"))) {
+        memcpy(ctl->stated_project, name, strlen(name) + 1);
+        ctl->project = ctl->stated_project;
+    }
+    if (!ctl->json)
+        fprintf(stderr, ctl->project ? PROJECT_STATED : PROJECT_KEPT, name, name);
+    return 0;
+}
 
 int verb_apps(int argc, char **argv, void *userdata)
 {

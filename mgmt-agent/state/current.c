@@ -43,6 +43,7 @@ static const JsonField current_fields[] = {
     { JSON_FIELD(Current, inputs, "inputs") },
     { JSON_TIME_FIELD(Current, at, "at") },
     { JSON_FIELD(Current, name, "name") },
+    { JSON_FIELD(Current, file_name, "fileName") },
     { JSON_FIELD(Current, previous, "previous") },
     { JSON_FIELD(Current, networks, "networks") },
     { JSON_FIELD(Current, volumes, "volumes") },

@@ -27,8 +27,9 @@ typedef struct CurrentService {
 typedef struct Current {
     char *version, *id, *sha256, *inputs; /* inputs: store_inputs_digest() */
     usec_t at;
-    char *name;     /* of the compose project */
-    char *previous; /* the version that a rollback goes back to */
+    char *name;      /* of the compose project */
+    char *file_name; /* what the file calls itself; "" when nothing, NULL: an older agent did not note it */
+    char *previous;  /* the version that a rollback goes back to */
     cJSON *networks, *volumes;
     CurrentService *services;
     size_t n_services;

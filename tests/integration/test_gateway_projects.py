@@ -164,3 +164,55 @@ def test_the_command_line_names_it_everywhere(gw, device, fleet, file):
         end(tunnel, device, order, project="blog")
         assert p.wait() == 0
     assert [d["project"] for d in fleet.json("history", device.id, "--project", "blog")["deployments"]] == ["blog"]
+
+
+def named(folder, name):
+    path = os.path.join(folder, f"{name}.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"name: {name}\n{COMPOSE}")
+    return path
+
+
+@pytest.mark.parametrize("current,project", [
+    (None, "shop"),                                     # the box's own is nothing yet
+    ({"version": "3", "fileName": ""}, "shop"),         # it is another file
+    ({"version": "3", "fileName": "shop"}, None),       # it is this one so far
+    ({"version": "3"}, None),                           # an older agent does not say which
+])
+def test_a_file_s_name_is_its_project(gw, device, fleet, folder, current, project):
+    tunnel = reported(gw, device, {**ACCEPTS, "current": current})
+    wait_until(lambda: gw.device(device.id).get("current") == current, "the gateway knows what the box has")
+    with fleet.start("push", device.id, named(folder, "shop")) as p:
+        order = tunnel.next("compose.snapshot")
+        assert order.get("project") == project
+        end(tunnel, device, order, **({"project": project} if project else {}))
+        said = p.stderr.read()
+        assert p.wait() == 0 and ("the project shop of this box" if project else "stays the box's own project") in said
+    with fleet.start("push", device.id, named(folder, "shop"), "--project", "secbox") as p:
+        order = tunnel.next("compose.snapshot")
+        assert "project" not in order
+        end(tunnel, device, order)
+        assert p.wait() == 0 and p.stderr.read() == ""
+
+
+def test_a_push_of_each_project_waits_for_a_box_that_is_away(gw, device, fleet, file, folder):
+    for what in ((named(folder, "shop"),), (named(folder, "blog"),), (file,), (named(folder, "blog"), "--reason", "better")):
+        assert "the push waits" in fleet.run("push", device.id, *what, check=0).stdout
+    shown = fleet.run("devices", "show", device.id, check=0).stdout
+    assert "a push of shop, secbox, blog, since" in shown
+    assert "is cancelled" in fleet.run("push-cancel", device.id, "--project", "shop", check=0).stdout
+    assert fleet.run("push-cancel", device.id, "--project", "shop").returncode == 1
+    gw.stop()
+    gw.start()
+    tunnel = device.connect(device.status(**ACCEPTS))
+    own = tunnel.next("compose.snapshot")
+    assert "project" not in own, "the box's own goes first"
+    tunnel.send(device.result(own))
+    tunnel.next("compose.result.ack")
+    tunnel.send(device.status(**ACCEPTS))
+    blog = tunnel.next("compose.snapshot")
+    assert blog["project"] == "blog"
+    end(tunnel, device, blog, project="blog")
+    listed = gw.request("GET", f"/v1/devices/{device.id}/deployments?project=blog").json["deployments"]
+    assert [d["reason"] for d in listed] == ["better"]
+    assert "waiting" not in gw.device(device.id)

@@ -102,6 +102,20 @@ def test_the_own_projects_files_are_where_they_were(box):
     assert "projectName" not in (box.journal() if box.apply(compose(2)) else {}), "an older agent finds what it knows"
 
 
+def test_a_file_s_name_is_its_project(box):
+    named = f"name: blog\n{one(1)}"
+    assert apply(box, named, "secbox")["outcome"] == "done"
+    said = box.ctl("apply", box.compose_path(f"name: blog\n{one(2)}"))
+    assert "blog" not in apps(box), "it was the box's own, and stays that"
+    assert "stays the box's own project" in said.stderr
+    assert apply(box, compose(1), "secbox")["outcome"] == "done"
+    said = box.ctl("apply", box.compose_path(named))
+    assert "the project blog of this box" in said.stderr
+    assert set(names(box)) == {"secbox_a_1", "secbox_b_1", "blog_web_1"}
+    planned = documents(box.ctl("plan", "--json", box.compose_path(f"name: blog\n{one(2)}")))[-1]
+    assert planned["plan"]["changes"] == 1, planned
+
+
 @pytest.mark.parametrize("name", ["../x", "A", "-x", "_x", "x" * 41, "a/b", "a.b", ".", ""])
 def test_names_are_composes(box, name):
     answer = apply(box, one(1), name)

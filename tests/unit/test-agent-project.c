@@ -16,6 +16,36 @@ static void assert_path(const char *file, const char *expected)
     assert_string_equal(path, wanted);
 }
 
+static void test_the_project_of_a_file(void **state _unused_)
+{
+    static const struct {
+        const char *name;
+        bool has_it;
+        const char *current, *expected;
+    } cases[] = {
+        { NULL, true, "null", NULL },
+        { "secbox", true, "null", NULL },
+        { "My.Shop", false, "null", NULL }, /* what cannot be a project's name */
+        { "shop", false, "null", "shop" },  /* the box's own is nothing yet */
+        { "shop", false, "{\"version\":\"3\",\"fileName\":\"\"}", "shop" },
+        { "shop", false, "{\"version\":\"3\",\"fileName\":\"cameras\"}", "shop" },
+        { "shop", false, "{\"version\":\"3\",\"fileName\":\"shop\"}", NULL }, /* it is the box's own so far */
+        { "shop", true, "{\"version\":\"3\",\"fileName\":\"shop\"}", NULL },
+        { "shop", false, "{\"version\":\"3\"}", NULL }, /* an older agent does not say what it was */
+        { "shop", true, "{\"version\":\"3\"}", "shop" },
+        { "shop", false, NULL, NULL },
+        { "shop", true, NULL, "shop" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *current = cases[i].current ? cJSON_Parse(cases[i].current) : NULL;
+        const char *project = project_of_file(cases[i].name, cases[i].has_it, current);
+
+        if (!str_equal(project, cases[i].expected))
+            fail_msg("%zu: %s", i, project ? project : "the box's own");
+    }
+}
+
 static void test_names(void **state)
 {
     static const char *const good[] = { "a", "0", "blog", "my-app_2", "a123456789012345678901234567890123456789" },
@@ -138,6 +168,7 @@ static void test_the_journal_names_its_project(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_project_of_a_file),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_each_remembers_for_itself),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compose/parse/interpolate.h"
+#include "compose/parse/stated-name.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
@@ -323,12 +324,39 @@ static void test_has_variable(void **state)
             fail_msg("%s", texts[i].text);
 }
 
+static void test_stated_name(void **state _unused_)
+{
+    static const struct {
+        const char *text, *name;
+    } files[] = {
+        { "name: shop\nservices: {}\n", "shop" },
+        { "name: ${STACK:-shop}\n", "shop" },
+        { "name: \"a-${B-b}\"\n", "a-b" },
+        { "name: ${STACK}\n", NULL }, /* the box knows it, we do not */
+        { "name: ${STACK:?which}\n", NULL },
+        { "name: ''\n", NULL },
+        { "name:\n", NULL },
+        { "name: [a]\n", NULL },
+        { "services: {name: {image: x}}\n", NULL },
+        { "- name\n", NULL },
+        { "name: a\nname: b\n", NULL }, /* what does not parse is said by others */
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        _cleanup_(freep) char *name = NULL;
+
+        assert_int_equal(compose_stated_name_of(files[i].text, strlen(files[i].text), &name), 0);
+        if (!str_equal(name, files[i].name))
+            fail_msg("%s: %s", files[i].text, name ? name : "none");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grammar),      cmocka_unit_test(test_depth),         cmocka_unit_test(test_length),
         cmocka_unit_test(test_name_length),  cmocka_unit_test(test_not_evaluated), cmocka_unit_test(test_on_unset),
-        cmocka_unit_test(test_has_variable),
+        cmocka_unit_test(test_has_variable), cmocka_unit_test(test_stated_name),
     };
 
     return cmocka_run_group_tests_name("interpolate", tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compose/parse/stated-name.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/base/proc.h"
@@ -138,8 +139,11 @@ static Current *current_of_project(const Deploy *d, Error *err)
 {
     const ComposeProject *p = d->target.project;
     _cleanup_(current_freep) Current *c = calloc(1, sizeof(*c));
+    _cleanup_(freep) char *stated = NULL;
     int r = c ? store_inputs_digest(d->order.text, d->order.bundle, &c->inputs, err) : -ENOMEM;
 
+    if (r >= 0)
+        r = compose_stated_name(compose_file_root(d->target.file), &stated);
     if (r < 0)
         return NULL;
     c->at = realtime_usec();
@@ -148,7 +152,8 @@ static Current *current_of_project(const Deploy *d, Error *err)
     c->services = calloc(p->n_services + 1, sizeof(*c->services));
     if (!c->networks || !c->volumes || !c->services || json_set(&c->version, d->report.version) < 0 ||
         json_set(&c->id, d->report.id) < 0 || json_set(&c->sha256, d->order.sha256) < 0 ||
-        json_set(&c->name, p->name) < 0 || set_previous(&d->order, d->before.current, c) < 0)
+        json_set(&c->name, p->name) < 0 || json_set(&c->file_name, stated ? stated : "") < 0 ||
+        set_previous(&d->order, d->before.current, c) < 0)
         return NULL;
     for (size_t i = 0; i < p->n_services; i++)
         if (describe(d, &p->services[i], &c->services[c->n_services++]) < 0)
