@@ -98,8 +98,14 @@ static int find_last(const cJSON *history)
 /* The last result, without its type. */
 static int add_last(cJSON *o)
 {
+    static const size_t looked_at[] = { 1, LAST_LOOKED_AT }; /* nearly always it is the newest */
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
-    int n = store_load_history(LAST_LOOKED_AT, &history, NULL) == 0 ? find_last(history) : -1;
+    int n = -1;
+
+    for (size_t i = 0; n < 0 && i < ELEMENTSOF(looked_at); i++) {
+        cJSON_Delete(TAKE_PTR(history));
+        n = store_load_history(looked_at[i], &history, NULL) == 0 ? find_last(history) : -1;
+    }
     cJSON *last = n >= 0 ? cJSON_DetachItemFromArray(history, n) : NULL;
 
     if (!last)
