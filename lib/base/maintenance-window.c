@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/base/strv.h"
 
 #define SEARCH_MINUTES (8 * MINUTES_PER_DAY)
 
