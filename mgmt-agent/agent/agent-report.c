@@ -13,7 +13,7 @@
 #include "lib/data/trust.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
-#include "mgmt-agent/agent/own-seal-key.h"
+#include "mgmt-agent/agent/box-seal-key.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/service-watch.h"
@@ -224,7 +224,7 @@ static int add_host_keys(cJSON *o)
 /* Absent where there is no key, and none can be made. */
 static int add_seal_key(const Agent *a, cJSON *o)
 {
-    const char *text = own_seal_key_text(a->seal_key);
+    const char *text = box_seal_key_text(a->seal_key);
 
     return text ? json_add_string(o, "sealKey", text) : 0;
 }

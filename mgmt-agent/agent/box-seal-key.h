@@ -4,13 +4,13 @@
 
 #include "lib/base/mem.h"
 
-typedef struct OwnSealKey OwnSealKey;
+typedef struct BoxSealKey BoxSealKey;
 
 /* NULL when out of memory. */
-OwnSealKey *own_seal_key_new(void);
-OwnSealKey *own_seal_key_free(OwnSealKey *s);
-DEFINE_CLEANUP(OwnSealKey, own_seal_key_free)
+BoxSealKey *box_seal_key_new(void);
+BoxSealKey *box_seal_key_free(BoxSealKey *s);
+DEFINE_CLEANUP(BoxSealKey, box_seal_key_free)
 
 /* As text for agent.status; valid until the next call. The file is read, or made, when it is another one than the time before. NULL
  * when there is no key and none can be made, which is logged. */
-const char *own_seal_key_text(OwnSealKey *s);
+const char *box_seal_key_text(BoxSealKey *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A child reads the key: what libcrypto once has looked up to read, make or write one, it keeps until the process ends, and that
  * is more than all else that an idle agent remembers. */
-#include "mgmt-agent/agent/own-seal-key.h"
+#include "mgmt-agent/agent/box-seal-key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,17 +16,17 @@
 #include "lib/base/paths.h"
 #include "lib/data/seal.h"
 
-struct OwnSealKey {
+struct BoxSealKey {
     char text[SEAL_PUBLIC_TEXT + 1]; /* empty: not known */
     struct stat of;                  /* the file that it was read from */
 };
 
-OwnSealKey *own_seal_key_new(void)
+BoxSealKey *box_seal_key_new(void)
 {
-    return calloc(1, sizeof(OwnSealKey));
+    return calloc(1, sizeof(BoxSealKey));
 }
 
-OwnSealKey *own_seal_key_free(OwnSealKey *s)
+BoxSealKey *box_seal_key_free(BoxSealKey *s)
 {
     free(s);
     return NULL;
@@ -99,7 +99,7 @@ static int ask_child(const char *path, char ret[static SEAL_PUBLIC_TEXT + 1])
     return r;
 }
 
-const char *own_seal_key_text(OwnSealKey *s)
+const char *box_seal_key_text(BoxSealKey *s)
 {
     _cleanup_(freep) char *path = path_in_root(SEAL_KEY_PATH);
     struct stat now = {};
