@@ -8,7 +8,6 @@
 
 #include "compose/normalise/normalise.h"
 #include "lib/base/clock.h"
-#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
 #define TEXT_LENGTH_MAX 4096

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "compose/policy/bind-rules.h"
-#include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/image-ref.h"

@@ -8,7 +8,6 @@
 #include "compose/gather/travel.h"
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
-#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"

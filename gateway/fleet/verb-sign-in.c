@@ -10,7 +10,6 @@
 #include "gateway/fleet/sign-in-callback.h"
 #include "lib/base/encode.h"
 #include "lib/base/fileio.h"
-#include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
 #include "lib/http/client.h"

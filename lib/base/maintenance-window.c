@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/base/strv.h"
-
 #define SEARCH_MINUTES (8 * MINUTES_PER_DAY)
 
 static int parse_day(const char **p)

@@ -26,3 +26,6 @@ typedef struct StoreSchema {
 /* One script for the simple protocol that brings any older schema up to date, in a transaction under the advisory lock,
  * and sets the session's limits. New string, NULL when out of memory. */
 char *schema_script(const StoreSchema *schema);
+/* The same in parts, to be run one after the other as long as each succeeds: a connection keeps the memory that its longest
+ * message took. Ends with NULL; strv_free() it. */
+char **schema_script_parts(const StoreSchema *schema);

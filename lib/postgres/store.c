@@ -49,6 +49,8 @@ struct Store {
     sd_event_source *io, *timer, *kick;
     Backoff backoff;
     usec_t up_since;
+    char **script;            /* what brings the schema up to date, while it is sent */
+    size_t script_parts;      /* how many of it were */
     StoreQuery *first, *last; /* waiting */
     StoreQuery *active;       /* sent */
     size_t n_waiting;
@@ -109,6 +111,7 @@ static void store_drop_connection(Store *s)
     s->conn = NULL;
     s->n_prepared = 0;
     s->preparing = false;
+    s->script = strv_free(s->script);
 }
 
 /* The connection is gone: everything that waits is told, then the next try is planned. */
@@ -206,12 +209,24 @@ static void store_send_next(Store *s)
         store_send_active(s);
 }
 
-static void store_set_up_done(Store *s, int r, const Error *err)
+static void store_send_script(Store *s)
+{
+    if (!PQsendQuery(s->conn, s->script[s->script_parts++]) || store_flush(s) < 0 ||
+        timer_arm(s->event, &s->timer, SETUP_DEADLINE, on_deadline, s) < 0)
+        store_lost_libpq(s);
+}
+
+static void store_set_up_part_done(Store *s, int r, const Error *err)
 {
     if (r < 0) {
         store_lost(s, err);
         return;
     }
+    if (s->script[s->script_parts]) {
+        store_send_script(s);
+        return;
+    }
+    s->script = strv_free(s->script);
     s->state = STORE_UP;
     s->up_since = boottime_usec();
     if (s->events.on_up)
@@ -236,7 +251,7 @@ static void store_statement_done(Store *s)
         s->prepared[s->n_prepared++] = s->active->sql;
         store_send_active(s);
     } else if (s->state == STORE_SETTING_UP) {
-        store_set_up_done(s, r, &err);
+        store_set_up_part_done(s, r, &err);
     } else if (r == -ENOTCONN) {
         store_lost(s, &err);
     } else {
@@ -279,12 +294,14 @@ static void store_read(Store *s)
 
 static void store_set_up(Store *s)
 {
-    _cleanup_(freep) char *script = schema_script(s->schema);
     s->state = STORE_SETTING_UP;
+    s->script = schema_script_parts(s->schema);
+    s->script_parts = 0;
     store_connected(s->conn);
-    if (!script || PQsetnonblocking(s->conn, 1) < 0 || !PQsendQuery(s->conn, script) || store_flush(s) < 0 ||
-        timer_arm(s->event, &s->timer, SETUP_DEADLINE, on_deadline, s) < 0)
+    if (!s->script || PQsetnonblocking(s->conn, 1) < 0)
         store_lost_libpq(s);
+    else
+        store_send_script(s);
 }
 
 static void store_connect_poll(Store *s)

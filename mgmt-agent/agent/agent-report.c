@@ -10,10 +10,10 @@
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "lib/data/host-mode.h"
-#include "lib/data/seal.h"
 #include "lib/data/trust.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
+#include "mgmt-agent/agent/box-seal-key.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/service-watch.h"
@@ -99,8 +99,14 @@ static int find_last(const cJSON *history)
 /* The last result, without its type. */
 static int add_last(cJSON *o)
 {
+    static const size_t looked_at[] = { 1, LAST_LOOKED_AT }; /* nearly always it is the newest */
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
-    int n = store_load_history(LAST_LOOKED_AT, &history, NULL) == 0 ? find_last(history) : -1;
+    int n = -1;
+
+    for (size_t i = 0; n < 0 && i < ELEMENTSOF(looked_at); i++) {
+        cJSON_Delete(TAKE_PTR(history));
+        n = store_load_history(looked_at[i], &history, NULL) == 0 ? find_last(history) : -1;
+    }
     cJSON *last = n >= 0 ? cJSON_DetachItemFromArray(history, n) : NULL;
 
     if (!last)
@@ -217,19 +223,11 @@ static int add_host_keys(cJSON *o)
 }
 
 /* Absent where there is no key, and none can be made. */
-static int add_seal_key(cJSON *o)
+static int add_seal_key(const Agent *a, cJSON *o)
 {
-    _cleanup_(freep) char *path = path_in_root(SEAL_KEY_PATH), *text = NULL;
-    _cleanup_(hpke_key_freep) HpkeKey *key = NULL;
-    _cleanup_(error_done) Error err = {};
-    int r = path ? hpke_key_load_or_make(path, &key, &err) : -ENOMEM;
+    const char *text = box_seal_key_text(a->seal_key);
 
-    if (r < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Secrets cannot be sealed for this box");
-        return 0;
-    }
-    text = seal_public_print(key);
-    return text ? json_add_string(o, "sealKey", text) : -ENOMEM;
+    return text ? json_add_string(o, "sealKey", text) : 0;
 }
 
 cJSON *agent_make_status(const Agent *a)
@@ -240,7 +238,7 @@ cJSON *agent_make_status(const Agent *a)
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_trust(m) < 0 ||
         add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
-        add_seal_key(m) < 0 || agent_add_projects(m) < 0 ||
+        add_seal_key(a, m) < 0 || agent_add_projects(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

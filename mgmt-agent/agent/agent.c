@@ -17,6 +17,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/agent/box-seal-key.h"
 #include "mgmt-agent/agent/host-addresses-file.h"
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
@@ -50,6 +51,7 @@ Agent *agent_free(Agent *a)
     release_update_free(a->releases);
     pairing_free(a->pairing);
     host_health_free(a->health);
+    box_seal_key_free(a->seal_key);
     watch_free(a->watch);
     service_watch_free(a->services);
     cJSON_Delete(a->parked.message);
@@ -624,7 +626,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
                            user_id(NULL, "secbox-pairing") };
     int r;
 
-    if (!a || !socket_path)
+    if (!a || !socket_path || !(a->seal_key = box_seal_key_new()))
         return error_set(err, ENOMEM, "agent.start", "no memory");
     a->event = sd_event_ref(event);
     a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed(), 0 };

@@ -34,6 +34,7 @@ typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
 typedef struct HostHealth HostHealth;
+typedef struct BoxSealKey BoxSealKey;
 typedef struct Pairing Pairing;
 typedef struct PackageUpdate PackageUpdate;
 typedef struct ReleaseUpdate ReleaseUpdate;
@@ -69,6 +70,7 @@ typedef struct Agent {
     Watch *watch;            /* updates images; see image-watch.h */
     ServiceWatch *services;  /* brings back what is down; see service-watch.h */
     HostHealth *health;      /* see host-health.h */
+    BoxSealKey *seal_key;    /* see box-seal-key.h */
     Pairing *pairing;        /* see pairing.h */
     PackageUpdate *packages; /* see package-update.h */
     ReleaseUpdate *releases; /* see release-update.h */

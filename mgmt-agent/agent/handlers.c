@@ -85,9 +85,10 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
 
 void agent_tell_cloud(Agent *a)
 {
-    _cleanup_(cJSON_Deletep) cJSON *status = control_link(a->control) ? agent_make_status(a) : NULL;
+    bool connected = control_link(a->control) && json_bool(a->link_status, "connected", false);
+    _cleanup_(cJSON_Deletep) cJSON *status = connected ? agent_make_status(a) : NULL;
 
-    if (status && json_bool(a->link_status, "connected", false))
+    if (status)
         control_send(control_link(a->control), status);
     host_health_look(a->health);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mgmt-agent: the only program that changes the box. */
 
+#include <malloc.h>
 #include <stdio.h>
 
 #include "lib/cli/cli.h"
@@ -61,6 +62,15 @@ static int worker_arguments(char ***ret)
     return r;
 }
 
+/* The agent is idle nearly always, and what a moment needed is not kept for the next: a large block is a mapping of its own, whose
+ * pages count when they are used, and the free end of the heap goes back. */
+static void keep_heap_small(void)
+{
+    (void) mallopt(M_MMAP_THRESHOLD, 32 * 1024);
+    (void) mallopt(M_TRIM_THRESHOLD, 32 * 1024);
+    (void) mallopt(M_TOP_PAD, 16 * 1024);
+}
+
 int main(int argc, char **argv)
 {
     static const Cli cli = { .program = "mgmt-agent",
@@ -87,6 +97,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "mgmt-agent: --watch-pace takes a number from 1 to 1000\n");
         return EXIT_USAGE;
     }
+    keep_heap_small();
     log_open("mgmt-agent");
     if (opt_root)
         paths_set_root(opt_root);

@@ -12,7 +12,6 @@
 
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
-#include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"

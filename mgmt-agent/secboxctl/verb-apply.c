@@ -5,7 +5,6 @@
 
 #include "compose/gather/travel.h"
 #include "compose/precheck.h"
-#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/cli/progress.h"
 #include "lib/cli/report.h"

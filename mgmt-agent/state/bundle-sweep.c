@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
-#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"

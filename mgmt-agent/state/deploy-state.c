@@ -5,7 +5,6 @@
 #include "mgmt-agent/state/deploy-state.h"
 
 #include "lib/base/mem.h"
-#include "lib/base/strv.h"
 
 #define TO_IDLE 100
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/strv.h"
 #include "lib/postgres/connection.h"
 #include "lib/postgres/schema.h"
 #include "lib/postgres/sqlstate.h"
@@ -64,6 +65,33 @@ static void test_script(void **state)
     assert_non_null(strstr(lenient, "CREATE TABLE b"));
 }
 
+/* One transaction, one step after the other, whatever the parts are. */
+static void test_script_in_parts(void **state)
+{
+    static char filler[3000];
+    SchemaStep steps[8] = {};
+    StoreSchema schema = { .program = "tested", .lock = "12", .steps = steps, .statement_max = USEC_PER_SEC };
+
+    (void) state;
+    memset(filler, ' ', sizeof(filler) - 1);
+    for (unsigned i = 0; i < 7; i++)
+        steps[i] = (SchemaStep) { i + 1, filler };
+    _cleanup_(strv_freep) char **parts = schema_script_parts(&schema);
+    _cleanup_(freep) char *joined = strv_join(parts, ""), *whole = schema_script(&schema);
+    size_t n = strv_length(parts);
+
+    assert_string_equal(joined, whole);
+    assert_int_equal(n, 4);
+    assert_memory_equal(parts[0], "BEGIN;", 6);
+    assert_memory_equal(parts[n - 1], "DO $secbox$", 11);
+    assert_non_null(strstr(parts[n - 1], "COMMIT;"));
+    for (size_t i = 0; i < n; i++) {
+        assert_true(strlen(parts[i]) < 10000);
+        if (i + 1 < n)
+            assert_string_equal(parts[i] + strlen(parts[i]) - 22, "END IF; END $secbox$;\n");
+    }
+}
+
 static void test_place(void **state)
 {
     static const struct {
@@ -89,9 +117,8 @@ static void test_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_codes_of_prepared),
-        cmocka_unit_test(test_script),
+        cmocka_unit_test(test_codes),  cmocka_unit_test(test_codes_of_prepared),
+        cmocka_unit_test(test_script), cmocka_unit_test(test_script_in_parts),
         cmocka_unit_test(test_place),
     };
 
