@@ -5,6 +5,7 @@
 #include "gateway/store/audit-table.h"
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/faces-table.h"
+#include "gateway/store/grants-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
@@ -236,6 +237,7 @@ static const SchemaStep schema_steps[] = {
       "ALTER TABLE rollouts"
       " DROP CONSTRAINT rollouts_kind_check,"
       " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent', 'release'));\n" },
+    { 39, schema_accounts },
     {},
 };
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for this box's id alone, and then
+# AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for BOX:ACCOUNT alone, or for the box's
+# id by itself, as gateways of an earlier time certify; and then
 # whatever the command says that the machine has been given besides. Of each such setting sshd takes only the first one, so
 # that ours would be in the place of another.
 #   authorized-keys USER HOME KEYTYPE KEY FINGERPRINT UID       (%u %h %t %k %f %U)
@@ -12,8 +13,12 @@ settings=/etc/ssh
 ours=/usr/lib/secbox/authorized-keys
 
 device=$(sed -n '/^[A-Za-z0-9][A-Za-z0-9._-]*$/{p;q}' "$principals" 2>/dev/null)
+case ${1-} in
+'' | *[!A-Za-z0-9_.-]*) names=$device ;;
+*) names=$device:$1,$device ;;
+esac
 if [ -n "$device" ]; then
-    sed -n "s/^\(\(ssh-\|ecdsa-\|sk-\)[A-Za-z0-9@.-]* [A-Za-z0-9+/=]*\).*/cert-authority,principals=\"$device\" \1/p" \
+    sed -n "s/^\(\(ssh-\|ecdsa-\|sk-\)[A-Za-z0-9@.-]* [A-Za-z0-9+/=]*\).*/cert-authority,principals=\"$names\" \1/p" \
         "$authorities" 2>/dev/null
 fi
 

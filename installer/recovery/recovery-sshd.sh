@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What the recovery sshd needs, made below /run from what is there: it must start with a full disk and damaged files.
 #   recovery-sshd prepare      host key, port, principals
-#   recovery-sshd principals   only whom a certificate must name: the box's id
+#   recovery-sshd principals   only whom a certificate must name: BOX:ACCOUNT, or the box's id as gateways once did
 # SECBOX_ROOT moves all paths. Only files of root are read: what recovery-agent may write could hold up root, or lead it astray.
 set -u
 umask 077
@@ -12,6 +12,7 @@ run=$root/run/tucomunidad/recovery-sshd
 state=$root/var/lib/tucomunidad/recovery-sshd
 agent_env=$root/etc/tucomunidad/mgmt-agent.env
 recovery_env=$root/etc/tucomunidad/recovery.env
+passwd=$root/etc/passwd
 # what was good last, for the day on which those are damaged
 kept=$state/kept.env
 
@@ -53,6 +54,24 @@ principals() {
     fi
     [ -n "$device" ] || say "this box has no DEVICE_ID yet: only the break-glass key is good"
     printf '%s\n' "$device" | replace "$run/principals" 644
+    accounts "$device"
+}
+
+# Files, since a command would be one more thing that can fail, and sshd wants the modes above it to be right. Root has one whatever
+# state the machine's list of accounts is in.
+accounts() {
+    (umask 022 && mkdir -p "$run/accounts")
+    {
+        echo root
+        sed -n 's/^\([A-Za-z0-9_][A-Za-z0-9_.-]*\):[^:]*:[^:]*:[^:]*:[^:]*:[^:]*:.*/\1/p' "$passwd" 2>/dev/null
+    } | while read -r account; do
+        if [ -n "$1" ]; then
+            printf '%s\n' "$1:$account" "$1"
+        fi | replace "$run/accounts/$account" 644
+    done
+    for file in "$run"/accounts/*; do
+        [ "${file##*/}" = root ] || grep -q "^${file##*/}:" "$passwd" 2>/dev/null || rm -f "$file"
+    done
 }
 
 # port FILE: the port that a file names, if it is one

@@ -116,7 +116,8 @@ static int add_accepts(cJSON *o)
                                          "secrets.sealed", "trust.root",     "project" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
-    if (list && ((package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) ||
+    if (list && ((sshd_accounts_are_told_apart() && json_append(list, cJSON_CreateString("ssh.accounts")) < 0) ||
+                 (package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) ||
                  (box_is_without_containers() && json_append(list, cJSON_CreateString("release.update")) < 0))) {
         cJSON_Delete(list);
         return -ENOMEM;

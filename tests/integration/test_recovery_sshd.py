@@ -72,6 +72,41 @@ def test_who_comes_in(sshd, ca, folder):
     assert sshd.ssh(plain, "echo in").stdout == "in\n"
 
 
+PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:n:/:/bin/sh\n../up:x:1:1::/:/bin/sh\n-o:x:2:2::/:/bin/sh\n"
+
+
+def test_a_certificate_is_for_one_account(sshd, ca, folder):
+    """Of this box alone. One that names the box by itself is from a gateway of an earlier time, and is taken as it was then."""
+    write(sshd.root, "etc/passwd", PASSWD)
+    for path in (folder, sshd.root):
+        os.chmod(path, 0o755)  # sshd reads what is an account's as that account
+    sshd.start()
+    accounts = sshd.path("run/tucomunidad/recovery-sshd/accounts")
+    assert sorted(os.listdir(accounts)) == ["nobody", "root"], "no name leads to another folder"
+    assert read_text(f"{accounts}/root") == "caseta5:root\ncaseta5\n"
+    in_as = ("-s", "sftp")  # to the part of sshd that needs no shell of the account's
+
+    def log_in(principal, user="root"):
+        return sshd.ssh(ca.certificate(principal, "clear"), in_as[1], options=[in_as[0]], user=user).returncode
+    assert log_in("caseta5:root") == 0, sshd.log()
+    assert log_in("caseta5:nobody", "nobody") == 0, sshd.log()
+    assert log_in("caseta5:nobody") == 255, "another account"
+    assert log_in("caseta5:root", "nobody") == 255
+    assert log_in("caseta6:root") == 255, "another box"
+    assert log_in("caseta5:") == 255 and log_in("caseta5:root,x") == 0
+    assert log_in("caseta5") == 0 and log_in("caseta5", "nobody") == 0
+    # an account that goes, and one that comes
+    write(sshd.root, "etc/passwd", PASSWD.replace("nobody", "somebody"))
+    assert sshd.prepare("principals").returncode == 0
+    assert sorted(os.listdir(accounts)) == ["root", "somebody"]
+    assert log_in("caseta5:nobody", "nobody") == 255
+    # without the machine's list of them, and with an id that nobody knows any more
+    os.unlink(sshd.path("etc/passwd"))
+    shutil.rmtree(accounts)
+    assert sshd.prepare("principals").returncode == 0
+    assert os.listdir(accounts) == ["root"] and log_in("caseta5:root") == 0
+
+
 def test_ports_are_forwarded_when_the_certificate_says_so(sshd, ca):
     sshd.start()
     for options, works in ((("clear", "permit-pty"), False), (("clear", "permit-port-forwarding"), True)):
@@ -293,6 +328,11 @@ def test_the_machines_own_sshd_takes_the_same_certificates(sshd, ca, folder):
         assert refused(sshd.ssh(ca.certificate("caseta6"), "true")), "a certificate for another box"
         assert refused(sshd.ssh(ca.certificate("root"), "true")), "the user's name is no principal"
         assert refused(sshd.ssh(SupportCa(os.path.join(folder, "stranger")).certificate("caseta5"), "true"))
+        # one account of this box
+        assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n"
+        assert refused(sshd.ssh(ca.certificate("caseta5:nobody"), "true")), "another account"
+        assert refused(sshd.ssh(ca.certificate("caseta5:root"), "true", user="nobody"))
+        assert refused(sshd.ssh(ca.certificate("caseta6:root"), "true")), "another box"
         # an authority that follows another, and one that is damaged
         second = SupportCa(os.path.join(folder, "second"))
         authorities = sshd.path("etc/tucomunidad/trust/support-ca.pub")
