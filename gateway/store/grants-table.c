@@ -12,7 +12,12 @@ const char schema_accounts[] =
     "ALTER TABLE operator_tokens ADD COLUMN accounts jsonb;\n"
     "CREATE OR REPLACE VIEW good_tokens AS SELECT hash, name, role, labels, accounts FROM operator_tokens"
     " WHERE revoked_at IS NULL UNION ALL SELECT hash, name, role, '{}'::jsonb, NULL FROM sign_ins"
-    " WHERE revoked_at IS NULL AND expires_at > now();\n";
+    " WHERE revoked_at IS NULL AND expires_at > now();\n"
+    "CREATE TABLE certificates (serial bigint PRIMARY KEY, device text NOT NULL REFERENCES devices(id) ON DELETE "
+    "CASCADE,"
+    " grant_id text NOT NULL, key_id text NOT NULL, token text NOT NULL, expires_at timestamptz NOT NULL);\n"
+    "CREATE TABLE ssh_revocations (device text PRIMARY KEY REFERENCES devices(id) ON DELETE CASCADE,"
+    " version bigint NOT NULL, ids jsonb NOT NULL);\n";
 
 #define GRANT_JSON                                                                                                     \
     "jsonb_strip_nulls(jsonb_build_object('id', g.id, 'device', g.device, 'person', g.person,"                         \
@@ -105,6 +110,10 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " s AS (SELECT nextval('certificate_serials') AS serial FROM g, t, devices d WHERE g.person = t.name"
         " AND d.id = g.device AND d.labels @> t.labels AND (t.accounts IS NULL OR t.accounts ? g.account)"
         " AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " c AS (INSERT INTO certificates(serial, device, grant_id, key_id, token, expires_at) SELECT s.serial, "
+        "g.device,"
+        " g.id, g.person || '/' || g.id || '/' || s.serial, $2, greatest(g.expires_at, now() + interval '70 minutes')"
+        " FROM g, s),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'certificate.issued',"
         " g.device, jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $3::text,"
         " 'account', g.account, 'forwarding', g.forwarding) FROM g, s)"
@@ -114,6 +123,39 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device)"
         " FROM g LEFT JOIN s ON true",
         sql_text(id), sql_text(token), sql_text(key));
+}
+
+/* By the clock, and above the one before: a database that was put back goes on above what boxes have had of it. */
+#define NEXT_VERSION(old) "greatest(" old " + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+
+Statement sql_revocations(void)
+{
+    return (Statement) {
+        .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
+               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT c.*, row_number() OVER"
+               " (PARTITION BY c.device ORDER BY c.serial DESC) AS n FROM certificates c"
+               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()"
+               " AND (g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
+               " WHERE t.hash = c.token))) c WHERE n <= 400 GROUP BY device),"
+               " news AS (INSERT INTO ssh_revocations AS r (device, version, ids)"
+               " SELECT device, " NEXT_VERSION(
+                   "0") ", ids FROM bad ON CONFLICT (device) DO UPDATE"
+                        " SET version = " NEXT_VERSION(
+                            "r.version") ", ids = excluded.ids WHERE r.ids <> excluded.ids"
+                                         " RETURNING device, version, ids),"
+                                         " gone AS (UPDATE ssh_revocations r SET version = " NEXT_VERSION(
+                                             "r.version") ", ids = '[]'"
+                                                          " WHERE ids <> '[]' AND NOT EXISTS (SELECT FROM bad WHERE "
+                                                          "bad.device = r.device)"
+                                                          " RETURNING device, version, ids)"
+                                                          " SELECT device, version, ids::text FROM news UNION ALL "
+                                                          "SELECT device, version, ids::text FROM gone",
+    };
+}
+
+Statement sql_revocations_known(void)
+{
+    return (Statement) { .sql = "SELECT device, version, ids::text FROM ssh_revocations" };
 }
 
 static uint64_t number(const StoreRows *rows, unsigned column)

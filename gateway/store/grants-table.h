@@ -52,5 +52,11 @@ typedef struct GrantExtra {
 /* 0 or -ENOMEM. */
 int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra) _must_check_;
 
+/* Certificates that have not expired, and that boxes must not take any more: 0 device, 1 version, 2 their key ids, an array: of
+ * each box for which they are others than before, an empty array where none is left. Expired certificates are forgotten. */
+Statement sql_revocations(void);
+/* The same of every box that was ever told of some. */
+Statement sql_revocations_known(void);
+
 /* 0 a grant that was revoked, 1 the hash of a token that is not good any more, the other column empty: of these, by comma. */
 Statement sql_withdrawn(const char *grants, const char *tokens);

@@ -240,7 +240,7 @@ cJSON *agent_make_status(const Agent *a)
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_trust(m) < 0 ||
         add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
-        add_seal_key(m) < 0 || agent_add_projects(m) < 0 ||
+        add_seal_key(m) < 0 || agent_add_revocations(m) < 0 || agent_add_projects(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
