@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for BOX:ACCOUNT alone, or for the box's
-# id by itself, as gateways of an earlier time certify; and then whatever the command says that the machine has been given besides. Of
-# each such setting sshd takes only the first one, so that ours would be in the place of another.
+# id by itself, as gateways of an earlier time certify; and then whatever the command says that the machine has been given
+# besides. Of each such setting sshd takes only the first one, so that ours would be in the place of another.
 #   authorized-keys USER HOME KEYTYPE KEY FINGERPRINT UID       (%u %h %t %k %f %U)
 set -u
+mask=$(umask)
+umask 077
 
 principals=/run/tucomunidad/recovery-sshd/principals
 authorities=/etc/tucomunidad/trust/support-ca.pub
@@ -24,7 +26,7 @@ is_revoked() {
     *-cert-v01@openssh.com) [ -s "$revoked" ] || return 1 ;;
     *) return 1 ;;
     esac
-    certificate=$(umask 077 && mktemp "$revoked.XXXXXX") || return 1
+    certificate=$(mktemp "$revoked.XXXXXX") || return 1
     printf '%s %s\n' "${3-}" "${4-}" >"$certificate"
     ssh-keygen -Q -f "$revoked" "$certificate" 2>/dev/null | grep -q REVOKED
     found=$?
@@ -64,4 +66,5 @@ for word; do
     esac
     set -- "$@" "$word"
 done
+umask "$mask"
 exec setpriv --reuid="${user:-root}" --regid="$(id -g "${user:-root}")" --init-groups -- "$@"
