@@ -62,13 +62,13 @@ principals() {
 }
 
 # Files, since a command would be one more thing that can fail, and sshd wants the modes above it to be right. Root has one whatever
-# state the machine's list of accounts is in.
+# state the machine's list of accounts is in; others are for those who have a shell.
 accounts() {
     (umask 022 && mkdir -p "$run/accounts")
     {
         echo root
-        sed -n 's/^\([A-Za-z0-9_][A-Za-z0-9_.-]*\):[^:]*:[^:]*:[^:]*:[^:]*:[^:]*:.*/\1/p' "$passwd" 2>/dev/null
-    } | while read -r account; do
+        sed -n '/\/\(nologin\|false\|sync\)$/d; s/^\([A-Za-z0-9_][A-Za-z0-9_.-]*\):.*:.*:.*:.*:.*:.*/\1/p' "$passwd" 2>/dev/null
+    } | sort -u | while read -r account; do
         if [ -n "$1" ]; then
             printf '%s\n' "$1:$account" "$1"
         fi | replace "$run/accounts/$account" 644
