@@ -39,6 +39,7 @@
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/sessions/api-certificates.h"
+#include "gateway/sessions/revocations.h"
 #include "gateway/sessions/support-session.h"
 #include "gateway/sign-in/api-sign-in.h"
 #include "gateway/webhooks/webhooks.h"
@@ -95,6 +96,7 @@ struct Gateway {
     CommunityEvents community_events;
     BoxApi box_api;
     ImportApi import_api;
+    Revocations *revocations;
     SupportSessions *sessions;
     CameraTicketsApi tickets_api;
     BoxCameras *cameras;

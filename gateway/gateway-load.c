@@ -6,6 +6,7 @@
 #include "gateway/gateway-impl.h"
 #include "gateway/rollouts/rollouts-halted.h"
 #include "gateway/store/devices-table.h"
+#include "gateway/store/grants-table.h"
 #include "gateway/store/rollouts-table.h"
 #include "gateway/store/sessions-table.h"
 #include "gateway/store/trust-roots-table.h"
@@ -70,6 +71,11 @@ static int load_halted(Gateway *g, const StoreRows *rows)
     return rollouts_adopt_halted(g->rollouts, rows);
 }
 
+static int load_revocations(Gateway *g, const StoreRows *rows)
+{
+    return revocations_adopt(g->revocations, rows);
+}
+
 static int load_trust_roots(Gateway *g, const StoreRows *rows)
 {
     return trust_roots_adopt(g->trust_roots, rows);
@@ -95,6 +101,7 @@ static const struct {
     { sql_rollouts_halted, load_halted, false },
     { sql_waiting_known, load_waiting, false },
     { sql_trust_roots_waiting, load_trust_roots, false },
+    { sql_revocations_known, load_revocations, false },
 };
 
 static void gateway_load(Gateway *g);

@@ -128,6 +128,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
         support_sessions_sweep(g->sessions);
+        revocations_sweep(g->revocations);
         community_sync_sweep(g->community_sync);
         box_events_sweep(g->box_events);
         webhooks_sweep(g->webhooks);
@@ -287,8 +288,9 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->host_keys = host_keys_new(g->store, g->conns);
     g->vouchers = vouchers_new(g->store, g->registry, g->conns);
     g->trust_roots = trust_roots_new(g->store, g->conns);
-    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots ||
-        !g->host_keys || !g->vouchers || !g->trust_roots)
+    g->revocations = revocations_new(g->store, g->conns);
+    if (!g->recovery || !g->deployments || !g->revocations || !g->config_faults || !g->unsafe_binds ||
+        !g->unnamed_roots || !g->host_keys || !g->vouchers || !g->trust_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry, g->host_keys);
@@ -492,6 +494,7 @@ Gateway *gateway_free(Gateway *g)
     host_keys_free(g->host_keys);
     vouchers_free(g->vouchers);
     trust_roots_free(g->trust_roots);
+    revocations_free(g->revocations);
     device_accept_free(g->accept);
     audit_head_free(g->audit_head);
     device_conns_free(g->conns);

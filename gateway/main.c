@@ -87,10 +87,9 @@ int main(int argc, char **argv)
         { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", .text = &s.role },
         { "two-person", NULL, "another person has to approve break-glass, bootstrap tokens, blocking and rollouts",
           .flag = &s.two_person },
-        { "head", "NUMBER:HASH", "where the audit log was once, as a journal has it: it must still be so",
-          .text = &s.head },
-        { "label", "KEY=VALUE", "the token reaches only boxes with this label; may be given more than once",
-          .list = &s.labels },
+        { "head", "NUMBER:HASH", "where a journal says that the audit log was: it must still be so", .text = &s.head },
+        { "label", "KEY=VALUE", "the token reaches only boxes with this label; may be repeated", .list = &s.labels },
+        { "account", "NAME", "the token logs in to boxes as this account; may be repeated (all)", .list = &s.accounts },
         { "json", NULL, "one JSON document on stdout", .flag = &s.json },
         {},
     };
@@ -104,7 +103,7 @@ int main(int argc, char **argv)
         { "signer prepare", "", 0, 0, "make the key that signs them, if there is none, and give it to root",
           verb_signer_prepare, "state" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add,
-          "env-file role label" },
+          "env-file role label account" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
         { "sign-ins list", "", 0, 0, "who is signed in", verb_sign_ins_list, "env-file json" },
@@ -124,5 +123,6 @@ int main(int argc, char **argv)
     };
     int code = cli_run(&cli, argc, argv, &s);
     strv_free(s.labels);
+    strv_free(s.accounts);
     return code;
 }

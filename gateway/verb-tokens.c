@@ -9,6 +9,7 @@
 #include "gateway/auth/operator-name.h"
 #include "gateway/auth/roles.h"
 #include "gateway/auth/secrets.h"
+#include "gateway/sessions/grants.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/settings.h"
 #include "gateway/verb-database.h"
@@ -54,13 +55,32 @@ static int read_labels(char *const *options, char **ret)
     return r >= 0 && !*ret ? -ENOMEM : r;
 }
 
+/* Of --account: a JSON array as text, NULL when there is none of them. -EINVAL for what is no name. */
+static int read_accounts(char *const *options, char **ret)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+    int r = list ? 0 : -ENOMEM;
+
+    for (char *const *o = options; o && *o && r >= 0; o++) {
+        _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+
+        r = json_add_string(body, "account", *o);
+        if (r >= 0)
+            r = grant_account_read(body, &(const char *) { NULL }, NULL);
+        if (r >= 0)
+            r = json_append(list, cJSON_CreateString(*o));
+    }
+    *ret = r >= 0 && options ? json_print(list) : NULL;
+    return r >= 0 && options && !*ret ? -ENOMEM : r;
+}
+
 int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
 {
     const Settings *s = userdata;
     OperatorRole role = ROLE_OPERATOR;
     char hash[SECRET_HASH_SIZE];
     _cleanup_(secret_freep) char *secret = NULL;
-    _cleanup_(freep) char *labels = NULL;
+    _cleanup_(freep) char *labels = NULL, *accounts = NULL;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     if (!operator_name_is_valid(argv[0])) {
         fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", OPERATOR_NAME_MAX);
@@ -76,11 +96,15 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
                 LABEL_SIZE_MAX);
         return EXIT_USAGE;
     }
+    if (r >= 0 && (r = read_accounts(s->accounts, &accounts)) == -EINVAL) {
+        fprintf(stderr, "secbox-gateway: --account takes the name of an account on boxes\n");
+        return EXIT_USAGE;
+    }
     if (r >= 0)
         r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return gateway_fail(userdata, NULL, r);
-    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role), labels);
+    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role), labels, accounts);
     int code = gateway_run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
@@ -91,6 +115,12 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     }
     printf("%s\n", secret);
     return EXIT_OK;
+}
+
+/* Adds the accounts of a token, an array as text; NULL: all. */
+static int add_accounts(cJSON *token, const char *text)
+{
+    return text ? json_add_item(token, "accounts", cJSON_Parse(text)) : 0;
 }
 
 /* Adds the labels of a token, an object as text; NULL: it has none. */
@@ -114,7 +144,7 @@ static char *labels_text(const char *text)
     return json_pairs(labels, ",");
 }
 
-/* {"tokens": [{"name", "role", "labels", "createdAt", "revokedAt"}]} */
+/* {"tokens": [{"name", "role", "labels", "accounts", "createdAt", "revokedAt"}]} */
 static cJSON *tokens_json(const StoreRows *rows)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
@@ -125,7 +155,7 @@ static cJSON *tokens_json(const StoreRows *rows)
 
         if (json_append(list, token) < 0 || json_add_string(token, "name", store_rows_get(rows, i, 0)) < 0 ||
             json_add_string(token, "role", store_rows_get(rows, i, 3)) < 0 ||
-            add_labels(token, store_rows_get(rows, i, 4)) < 0 ||
+            add_labels(token, store_rows_get(rows, i, 4)) < 0 || add_accounts(token, store_rows_get(rows, i, 5)) < 0 ||
             json_add_string(token, "createdAt", store_rows_get(rows, i, 1)) < 0 ||
             json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0)
             return NULL;
@@ -146,14 +176,14 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
         return document ? report_json(document, EXIT_OK) : gateway_fail(s, NULL, -ENOMEM);
     }
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
-        const char *revoked = store_rows_get(rows, i, 2);
+        const char *revoked = store_rows_get(rows, i, 2), *accounts = store_rows_get(rows, i, 5);
         _cleanup_(freep) char *labels = labels_text(store_rows_get(rows, i, 4));
 
         if (!labels)
             return gateway_fail(s, NULL, -ENOMEM);
-        printf("%-24s  %-8s  %s  %s%s%s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
+        printf("%-24s  %-8s  %s  %s%s%s%s%s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
                store_rows_get(rows, i, 1), revoked ? "revoked " : "good", revoked ? revoked : "", *labels ? "  " : "",
-               labels);
+               labels, accounts ? "  accounts " : "", accounts ? accounts : "");
     }
     return code;
 }

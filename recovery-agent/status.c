@@ -9,6 +9,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/data/ssh-revocations.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 
@@ -62,6 +63,12 @@ static int add_host_key(cJSON *m)
     return json_add_string(m, "hostKey", line);
 }
 
+static int add_revocations(cJSON *m)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_REVOCATIONS_PATH);
+    return path ? json_add_u64(m, "sshRevocations", ssh_revocations_version(path)) : -ENOMEM;
+}
+
 static cJSON *make_status(const Recovery *r)
 {
     char since[TIMESTAMP_SIZE];
@@ -74,7 +81,7 @@ static cJSON *make_status(const Recovery *r)
         json_add_string(m, "since", timestamp_format(r->changed_at, since)) < 0 ||
         json_add_string(m, "verdict", open_word(r)) < 0 || json_add_string(m, "step", ladder_step_name(step)) < 0 ||
         json_add_item(m, "budget", make_budget(r)) < 0 || json_add_string(m, "configFault", r->config_fault) < 0 ||
-        add_host_key(m) < 0)
+        add_host_key(m) < 0 || add_revocations(m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

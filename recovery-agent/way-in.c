@@ -9,6 +9,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/data/ssh-revocations.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/hello.h"
 #include "lib/tunnel/key-challenge.h"
@@ -129,6 +130,17 @@ static void take_order(Recovery *r, const cJSON *message)
     recovery_tell(r);
 }
 
+/* Beside what mgmt-agent has: it may be what this box is rescued from. */
+static void take_revocations(Recovery *r, const cJSON *message)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_REVOCATIONS_PATH);
+    _cleanup_(error_done) Error err = {};
+    int k = path ? ssh_revocations_take(path, message, &err) : -ENOMEM;
+    if (k < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "which certificates are revoked is not taken");
+    recovery_tell(r);
+}
+
 static void on_message(Tunnel *t _unused_, const cJSON *message, const char *text _unused_, void *userdata)
 {
     const char *type = json_string(message, "type");
@@ -136,6 +148,8 @@ static void on_message(Tunnel *t _unused_, const cJSON *message, const char *tex
         round_take_result(userdata, message);
     else if (str_equal(type, "recovery.open"))
         take_order(userdata, message);
+    else if (str_equal(type, "ssh.revocations"))
+        take_revocations(userdata, message);
 }
 
 static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)

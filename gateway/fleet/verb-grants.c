@@ -48,6 +48,8 @@ static int make_request(const Fleet *fleet, const char *device, cJSON **ret, Err
                          "say why with --reason TEXT: it is kept with what is done under the grant");
     int r = request ? json_add_string(request, "device", device) : -ENOMEM;
     if (r >= 0)
+        r = json_add_string(request, "account", fleet->login);
+    if (r >= 0)
         r = json_add_string(request, "reason", fleet->reason);
     if (r >= 0)
         r = add_seconds(request, "seconds", fleet->for_time, "for", err);
@@ -77,17 +79,20 @@ int fleet_grant_make(Fleet *fleet, const char *device, ApiReply *reply, Error *e
 
 static int no_grant(const Fleet *fleet, const char *device, Error *err)
 {
-    _cleanup_(freep) char *printable = text_printable(device);
-    const char *name = printable ? printable : "it", *flags = fleet->break_glass && fleet->forwarding
-                                                                  ? " --break-glass --forwarding"
-                                                              : fleet->break_glass ? " --break-glass"
-                                                              : fleet->forwarding  ? " --forwarding"
-                                                                                   : "";
+    _cleanup_(freep) char *printable = text_printable(device),
+                          *user = str_equal(fleet->login, "root") ? strdup("") : str_format(" --user %s", fleet->login);
+    const char *as = user ? user : "", *name = printable ? printable : "it",
+               *flags = fleet->break_glass && fleet->forwarding ? " --break-glass --forwarding"
+                        : fleet->break_glass                    ? " --break-glass"
+                        : fleet->forwarding                     ? " --forwarding"
+                                                                : "";
 
     return error_set(
         err, ENOENT, "fleet.no-grant",
-        "you have no grant%s%s for %s: type `%s ssh %s%s --reason \"WHY\"`, or `%s grants add %s%s --reason \"WHY\"`",
-        *flags ? " with" : "", flags, name, PROGRAM, name, flags, PROGRAM, name, flags);
+        "you have no grant%s%s for %s%s%s: type `%s ssh %s%s%s --reason \"WHY\"`, or `%s grants add %s%s%s --reason "
+        "\"WHY\"`",
+        *flags ? " with" : "", flags, name, *as ? " as " : "", *as ? fleet->login : "", PROGRAM, name, flags, as,
+        PROGRAM, name, flags, as);
 }
 
 /* Whether an open grant is as the command line asks. Whoever gives a reason wants that one kept, and no more rights than are asked
@@ -96,7 +101,9 @@ static bool is_as_asked(const Fleet *fleet, const cJSON *grant)
 {
     bool break_glass = json_bool(grant, "breakGlass", false), forwarding = json_bool(grant, "forwarding", false);
 
-    if (fleet_signs(fleet) && !json_bool(grant, "signed", false))
+    const char *account = json_string(grant, "account"); /* a gateway of an earlier time tells none */
+
+    if ((fleet_signs(fleet) && !json_bool(grant, "signed", false)) || (account && !str_equal(account, fleet->login)))
         return false;
     if (str_empty(fleet->reason))
         return break_glass >= fleet->break_glass && forwarding >= fleet->forwarding;
@@ -153,6 +160,8 @@ static void grant_lines(FILE *out, const cJSON *grant)
     fleet_line(out, "state", report_member(grant, "state"));
     fleet_line(out, "box", report_member(grant, "device"));
     fleet_line(out, "person", report_member(grant, "person"));
+    if (json_string(grant, "account"))
+        fleet_line(out, "account", report_member(grant, "account"));
     fleet_line(out, "reason", report_member(grant, "reason"));
     fleet_line(out, "created", report_member(grant, "createdAt"));
     fleet_line(out, "expires", report_member(grant, "expiresAt"));

@@ -138,6 +138,17 @@ static const char denied_hint[] = "(\"Permission denied (publickey)\" is said by
                                   "prints; --way recovery comes to another "
                                   "sshd.)\n";
 
+/* A grant that was named may be for another account, whose certificate is worth nothing here. */
+static int check_account(const Fleet *fleet, const cJSON *certificate, const char *grant, Error *err)
+{
+    const char *account = json_string(certificate, "account"); /* a gateway of an earlier time tells none */
+
+    return !account || str_equal(account, fleet->login)
+               ? 0
+               : error_set(err, EACCES, "fleet.other-account", "grant %s is for the account %s: log in with --user %s",
+                           grant, account, account);
+}
+
 static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply,
                   Error *err)
 {
@@ -150,6 +161,8 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
         r = key ? ssh_make_key(key, err) : error_from_errno(err, -ENOMEM, "make a key");
     if (r >= 0)
         r = ssh_certify(fleet, grant, key, reply, err);
+    if (r >= 0)
+        r = check_account(fleet, reply->body, grant, err);
     if (r >= 0)
         r = known_hosts_strict(fleet, args[0], json_bool(reply->body, "hostKeysKnown", false), &strict, err);
     if (r >= 0)
@@ -328,16 +341,17 @@ static void write_config(FILE *out, const Fleet *fleet, char *const *devices, co
             "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n",
             PROGRAM);
     for (size_t i = 0; devices[i]; i++)
-        fprintf(out, "Host %s\n    HostKeyAlias " HOST_KEY_ALIAS_PREFIX "%s\n", devices[i], devices[i]);
+        fprintf(out, "Host %s\n    HostKeyAlias " HOST_KEY_ALIAS_PREFIX "%s\n    User %s\n", devices[i], devices[i],
+                fleet->login);
     _cleanup_(freep) char *names = strv_join(devices, ","), *quoted = ssh_quote(link);
-    fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names ? names : "", own);
+    fprintf(out, "Match originalhost %s exec \"%s ssh-cert --user %%r -- %%n\"\n", names ? names : "", own);
     fprintf(out, "    IdentityFile \"%s\"\n    CertificateFile \"%s-cert.pub\"\n", key, key);
     fprintf(out, "Match originalhost %s exec \"test -e %s" HOST_KEYS_STRICT_SUFFIX "\"\n", names ? names : "",
             quoted ? quoted : link);
     fprintf(out, "    StrictHostKeyChecking yes\n");
     fprintf(out, "Match originalhost %s\n", names ? names : "");
-    fprintf(out, "    ProxyCommand %s ssh-proxy --known-hosts %s -- %%n\n    User %s\n    IdentitiesOnly yes\n", own,
-            quoted ? quoted : link, fleet->login);
+    fprintf(out, "    ProxyCommand %s ssh-proxy --known-hosts %s -- %%n\n    IdentitiesOnly yes\n", own,
+            quoted ? quoted : link);
     fprintf(out, "    UserKnownHostsFile \"%s\"\n    GlobalKnownHostsFile none\n", link);
     fprintf(out, "    StrictHostKeyChecking accept-new\n    UpdateHostKeys no\n    HashKnownHosts no\n");
 }

@@ -29,7 +29,7 @@ static int check_role(Request *c, const char *person, const char *role, Error *e
     OperatorRole has;
     bool bound;
 
-    if (operator_role_read(role, &has, &bound) < 0 || (bound && !c->labels))
+    if (operator_role_read(role, &has, &bound) < 0 || (bound && !c->labels && !c->accounts))
         return error_set(err, EACCES, "auth.role", "the token of %s has the role %s, which this gateway does not know",
                          person, role ? role : "-");
     c->is_admin = has == ROLE_ADMIN;
@@ -74,6 +74,8 @@ static void on_owner(Request *c, const StoreRows *rows)
     }
     const char *person = store_rows_get(rows, 0, 0);
     int r = store_rows_copy(rows, 0, 2, &c->labels);
+    if (r >= 0)
+        r = store_rows_copy(rows, 0, 4, &c->accounts);
     if (r >= 0)
         r = check_role(c, person, store_rows_get(rows, 0, 1), &err);
     if (r >= 0)

@@ -214,6 +214,7 @@ Request *request_free(Request *c)
     free(c->actor);
     free(c->token_hash);
     free(c->labels);
+    free(c->accounts);
     if (c->scratch)
         c->scratch_free(c->scratch);
     free(c);

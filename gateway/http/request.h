@@ -50,6 +50,7 @@ struct Request {
     char *token_hash;             /* of the token that the operator has shown */
     bool by_ticket;               /* it has shown a ticket that stands for the token */
     char *labels;                 /* that a box must have for this operator, a JSON object; NULL: any box */
+    char *accounts;               /* on boxes that this operator may log in as, a JSON array; NULL: any */
     cJSON *body;
     StoreQuery *query;
     request_rows_t on_rows;

@@ -71,6 +71,7 @@ static void store_grant(Request *c, const GrantRequest *q, const char *envelope)
         .person = request_person(c),
         .reason = q->reason,
         .actor = c->actor,
+        .account = q->account,
         .labels = c->labels,
         .seconds = q->seconds,
         .max_seconds = q->max_seconds,
@@ -91,6 +92,8 @@ static void add(Request *c)
         return;
     int r = grant_request_read(body, &q, &err);
     _cleanup_(freep) char *envelope = NULL;
+    if (r >= 0)
+        r = grant_account_check(c->accounts, q.account, &err);
     if (r >= 0)
         r = order_body_read(body, &envelope, &err);
     /* it has to fit into one message to the box, which is short */

@@ -28,6 +28,24 @@ static int check_reason(const char *reason, Error *err)
     return 0;
 }
 
+/* As it stands in a certificate behind the box's id, and on the command line of ssh. */
+int grant_account_read(const cJSON *body, const char **ret, Error *err)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", more[] = ".-";
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(body, "account");
+    const char *account = item ? cJSON_GetStringValue(item) : GRANT_ACCOUNT_DEFAULT;
+    size_t n = account ? strspn(account, letters) : 0;
+
+    while (n > 0 && account[n] && (strchr(letters, account[n]) || strchr(more, account[n])))
+        n++;
+    if (n == 0 || n > GRANT_ACCOUNT_MAX || account[n])
+        return error_set_at(err, EINVAL, "grant.bad-account", NULL, 0, "account",
+                            "\"account\" must be the name of an account on the box: 1 to %d letters, digits and . _ -",
+                            GRANT_ACCOUNT_MAX);
+    *ret = account;
+    return 0;
+}
+
 static int read_seconds(const cJSON *body, const char *key, unsigned fallback, unsigned *ret, Error *err)
 {
     uint64_t seconds = fallback;
@@ -55,6 +73,8 @@ int grant_request_read(const cJSON *body, GrantRequest *ret, Error *err)
         return error_set(err, EINVAL, "grant.no-device", "\"device\" must name the box");
     int r = check_reason(q.reason, err);
     if (r >= 0)
+        r = grant_account_read(body, &q.account, err);
+    if (r >= 0)
         r = read_seconds(body, "seconds", GRANT_SECONDS_DEFAULT, &q.seconds, err);
     if (r >= 0)
         r = read_seconds(body, "maxSeconds", GRANT_SESSION_SECONDS_DEFAULT, &q.max_seconds, err);
@@ -80,6 +100,20 @@ int grant_check(const Grant *g, const char *person, const char *device, Error *e
     if (g->seconds_left <= 0)
         return error_set(err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g->id);
     return 0;
+}
+
+int grant_account_check(const char *accounts, const char *account, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = accounts ? cJSON_Parse(accounts) : NULL;
+    const cJSON *item;
+
+    if (!accounts)
+        return 0;
+    cJSON_ArrayForEach(item, list)
+        if (str_equal(cJSON_GetStringValue(item), account))
+            return 0;
+    return error_set(err, EACCES, "grant.other-account",
+                     "your token is not for the account %s: ask for a grant for one of %s (--user)", account, accounts);
 }
 
 int grant_not_found(const char *id, Error *err)

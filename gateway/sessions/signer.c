@@ -112,22 +112,29 @@ static void refuse(const Connection *c, const char *id, int r, const Error *err)
     connection_send(c, answer);
 }
 
-static int sign(const Question *q, const Grant *g, uint64_t serial, CertificateValidity *ret_valid, char **ret,
+/* A box that tells accounts apart lets in by BOX:ACCOUNT; an older one, which knows its own name alone, is told no more. */
+static char *principal_of(const Grant *g, const GrantExtra *extra)
+{
+    return extra->by_account ? str_format("%s:%s", g->device, g->account) : strdup(g->device);
+}
+
+static int sign(const Question *q, const Grant *g, const GrantExtra *extra, CertificateValidity *ret_valid, char **ret,
                 Error *err)
 {
     static const char *const plain[] = { "permit-pty", NULL };
     static const char *const forwarding[] = { "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", NULL };
-    _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, serial);
+    _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, extra->serial),
+                          *principal = principal_of(g, extra);
     const BoxClock clock = box_clock_read(q->body);
 
-    if (!key_id)
+    if (!key_id || !principal)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret_valid = certificate_validity(&clock, g->expires_at, realtime_usec());
     const SshCertSpec spec = {
         .key = &q->key,
-        .serial = serial,
+        .serial = extra->serial,
         .key_id = key_id,
-        .principal = g->device,
+        .principal = principal,
         .valid_after = ret_valid->after,
         .valid_before = ret_valid->before,
         .source_address = q->source,
@@ -142,12 +149,13 @@ static int make_answer(const Question *q, const Grant *g, const GrantExtra *extr
     _cleanup_(freep) char *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     CertificateValidity valid = {};
-    int r = sign(q, g, extra->serial, &valid, &text, err);
+    int r = sign(q, g, extra, &valid, &text, err);
 
     if (r < 0)
         return r;
     if (!body || json_add_string(body, "id", json_string(q->body, "id")) < 0 ||
-        json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
+        json_add_string(body, "certificate", text) < 0 || json_add_string(body, "account", g->account) < 0 ||
+        json_add_u64(body, "serial", extra->serial) < 0 ||
         json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
         (valid.once &&
          (json_add_bool(body, "once", true) < 0 || json_add_int(body, "keepSeconds", CERTIFICATE_KEEP_SECONDS) < 0)) ||
@@ -166,10 +174,11 @@ static int judge(const Grant *g, const GrantExtra *extra, Error *err)
     int r = grant_check(g, g->person, NULL, err);
     if (r < 0 || extra->serial > 0)
         return r;
-    return error_set(err, EACCES, "grant.not-yours",
-                     "grant %s is %s's, whose token has not been shown, or it does not reach the box: ask for a grant "
-                     "of your own",
-                     g->id, g->person);
+    return error_set(
+        err, EACCES, "grant.not-yours",
+        "grant %s is %s's, whose token has not been shown, or it does not reach the box or its account %s: ask for "
+        "a grant of your own",
+        g->id, g->person, g->account);
 }
 
 static void on_rows(StoreQuery *query _unused_, int r, const StoreRows *rows, const Error *query_err, void *userdata)

@@ -5,9 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a grant, the account to log in as: one from before is root's, as secbox-fleet logged in unless it was told otherwise. Of a
+ * token, those that it is for, an array; null: all. */
+const char schema_accounts[] =
+    "ALTER TABLE grants ADD COLUMN account text NOT NULL DEFAULT 'root';\n"
+    "ALTER TABLE operator_tokens ADD COLUMN accounts jsonb;\n"
+    "CREATE OR REPLACE VIEW good_tokens AS SELECT hash, name, role, labels, accounts FROM operator_tokens"
+    " WHERE revoked_at IS NULL UNION ALL SELECT hash, name, role, '{}'::jsonb, NULL FROM sign_ins"
+    " WHERE revoked_at IS NULL AND expires_at > now();\n"
+    "CREATE TABLE certificates (serial bigint PRIMARY KEY, device text NOT NULL REFERENCES devices(id) ON DELETE "
+    "CASCADE,"
+    " grant_id text NOT NULL, key_id text NOT NULL, token text NOT NULL, expires_at timestamptz NOT NULL);\n"
+    "CREATE TABLE ssh_revocations (device text PRIMARY KEY REFERENCES devices(id) ON DELETE CASCADE,"
+    " version bigint NOT NULL, ids jsonb NOT NULL);\n";
+
 #define GRANT_JSON                                                                                                     \
     "jsonb_strip_nulls(jsonb_build_object('id', g.id, 'device', g.device, 'person', g.person,"                         \
-    " 'reason', g.reason, 'createdAt', secbox_time(g.created_at), 'expiresAt', secbox_time(g.expires_at),"             \
+    " 'account', g.account, 'reason', g.reason, 'createdAt', secbox_time(g.created_at), 'expiresAt', "                 \
+    "secbox_time(g.expires_at),"                                                                                       \
     " 'maxSeconds', g.max_seconds, 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding,"                         \
     " 'breakGlass', g.break_glass, 'signed', CASE WHEN g.envelope IS NOT NULL THEN true END, 'revokedAt', "            \
     "secbox_time(g.revoked_at), 'revokedBy', g.revoked_by,"                                                            \
@@ -26,25 +41,28 @@ void grant_done(Grant *g)
     free(g->device);
     free(g->person);
     free(g->reason);
+    free(g->account);
     free(g->envelope);
     *g = (Grant) {};
 }
 
 Statement sql_grant_add(const NewGrant *g)
 {
-    return STATEMENT(
-        "WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
-        " forwarding, break_glass, envelope) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
-        " $6::integer, $7::integer, $8::boolean, $9::boolean, $11 FROM devices d WHERE d.id = $2"
-        " AND ($12::text IS NULL OR d.labels @> $12::jsonb) RETURNING *),"
-        " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
-        " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
-        " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
-        " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
-        " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
-        sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason), sql_number(g->seconds),
-        sql_number(g->max_seconds), sql_number(g->idle_seconds), sql_flag(g->forwarding), sql_flag(g->break_glass),
-        sql_text(g->actor), sql_text(g->envelope), sql_text(g->labels));
+    return STATEMENT("WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
+                     " forwarding, break_glass, envelope, account) SELECT $1, d.id, $3, $4, now() + make_interval(secs "
+                     "=> $5::integer),"
+                     " $6::integer, $7::integer, $8::boolean, $9::boolean, $11, $13 FROM devices d WHERE d.id = $2"
+                     " AND ($12::text IS NULL OR d.labels @> $12::jsonb) RETURNING *),"
+                     " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
+                     " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
+                     " 'account', g.account, 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', "
+                     "g.max_seconds,"
+                     " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
+                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+                     sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason),
+                     sql_number(g->seconds), sql_number(g->max_seconds), sql_number(g->idle_seconds),
+                     sql_flag(g->forwarding), sql_flag(g->break_glass), sql_text(g->actor), sql_text(g->envelope),
+                     sql_text(g->labels), sql_text(g->account));
 }
 
 Statement sql_grant(const char *id)
@@ -79,7 +97,7 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM good_tokens t"
-                     " WHERE t.hash = $2), NULL, NULL, envelope FROM grants WHERE id = $1",
+                     " WHERE t.hash = $2), NULL, NULL, envelope, account, NULL FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -87,19 +105,57 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
 {
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
-        " t AS (SELECT name, labels FROM good_tokens WHERE hash = $2"
+        " t AS (SELECT name, labels, accounts FROM good_tokens WHERE hash = $2"
         " AND role IN ('admin', 'operator', 'bound:admin', 'bound:operator')),"
         " s AS (SELECT nextval('certificate_serials') AS serial FROM g, t, devices d WHERE g.person = t.name"
-        " AND d.id = g.device AND d.labels @> t.labels AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " AND d.id = g.device AND d.labels @> t.labels AND (t.accounts IS NULL OR t.accounts ? g.account)"
+        " AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " c AS (INSERT INTO certificates(serial, device, grant_id, key_id, token, expires_at) SELECT s.serial, "
+        "g.device,"
+        " g.id, g.person || '/' || g.id || '/' || s.serial, $2, greatest(g.expires_at, now() + interval '70 minutes')"
+        " FROM g, s),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'certificate.issued',"
         " g.device, jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $3::text,"
-        " 'forwarding', g.forwarding) FROM g, s)"
+        " 'account', g.account, 'forwarding', g.forwarding) FROM g, s)"
         " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
         " jsonb_array_length(host_keys->'host') > 0"
-        " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL FROM g LEFT "
-        "JOIN s "
-        "ON true",
+        " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL, account,"
+        " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device)"
+        " FROM g LEFT JOIN s ON true",
         sql_text(id), sql_text(token), sql_text(key));
+}
+
+/* By the clock, and above the one before: a database that was put back goes on above what boxes have had of it. */
+#define NEXT_VERSION(old) "greatest(" old " + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+
+Statement sql_revocations(void)
+{
+    return (Statement) {
+        .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
+               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT c.*, row_number() OVER"
+               " (PARTITION BY c.device ORDER BY c.serial DESC) AS n FROM certificates c"
+               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()"
+               " AND (g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
+               " WHERE t.hash = c.token))) c WHERE n <= 400 GROUP BY device),"
+               " news AS (INSERT INTO ssh_revocations AS r (device, version, ids)"
+               " SELECT device, " NEXT_VERSION(
+                   "0") ", ids FROM bad ON CONFLICT (device) DO UPDATE"
+                        " SET version = " NEXT_VERSION(
+                            "r.version") ", ids = excluded.ids WHERE r.ids <> excluded.ids"
+                                         " RETURNING device, version, ids),"
+                                         " gone AS (UPDATE ssh_revocations r SET version = " NEXT_VERSION(
+                                             "r.version") ", ids = '[]'"
+                                                          " WHERE ids <> '[]' AND NOT EXISTS (SELECT FROM bad WHERE "
+                                                          "bad.device = r.device)"
+                                                          " RETURNING device, version, ids)"
+                                                          " SELECT device, version, ids::text FROM news UNION ALL "
+                                                          "SELECT device, version, ids::text FROM gone",
+    };
+}
+
+Statement sql_revocations_known(void)
+{
+    return (Statement) { .sql = "SELECT device, version, ids::text FROM ssh_revocations" };
 }
 
 static uint64_t number(const StoreRows *rows, unsigned column)
@@ -123,10 +179,11 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
         .token_good = store_rows_true(rows, 0, 11),
         .serial = number(rows, 12),
         .host_keys_known = store_rows_true(rows, 0, 13),
+        .by_account = store_rows_true(rows, 0, 16),
     };
     if (store_rows_copy(rows, 0, 0, &ret->id) < 0 || store_rows_copy(rows, 0, 1, &ret->device) < 0 ||
         store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0 ||
-        store_rows_copy(rows, 0, 14, &ret->envelope) < 0) {
+        store_rows_copy(rows, 0, 14, &ret->envelope) < 0 || store_rows_copy(rows, 0, 15, &ret->account) < 0) {
         grant_done(ret);
         return -ENOMEM;
     }

@@ -5,9 +5,12 @@
 #include "lib/postgres/rows.h"
 #include "lib/postgres/statement.h"
 
+extern const char schema_accounts[];
+
 /* One grant as it stood in the database; texts are owned. */
 typedef struct Grant {
     char *id, *device, *person, *reason;
+    char *account;        /* on the box, to log in as */
     int64_t seconds_left; /* 0 or less: expired */
     uint64_t expires_at;  /* seconds since 1970 */
     unsigned max_seconds, idle_seconds;
@@ -18,7 +21,7 @@ typedef struct Grant {
 void grant_done(Grant *g);
 
 typedef struct NewGrant {
-    const char *id, *device, *person, *reason, *actor;
+    const char *id, *device, *person, *reason, *actor, *account;
     const char *labels; /* that the device must have; NULL: none */
     unsigned seconds, max_seconds, idle_seconds;
     bool forwarding, break_glass;
@@ -36,17 +39,24 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 /* For grant_row(), which reads the columns of a grant, to use it: whether the token with this hash is good, too. */
 Statement sql_grant_for_session(const char *id, const char *token);
 /* The same for a certificate: its serial number, if the grant is good and that of the person whose token this is, who may log in
- * to the box; only then is it counted and written to the audit log. */
+ * to the box, as this account; only then is it counted and written to the audit log. */
 Statement sql_grant_for_certificate(const char *id, const char *token, const char *key);
 
 typedef struct GrantExtra {
     bool token_good;      /* for a certificate: to log in to boxes */
     uint64_t serial;      /* for a certificate; 0: none */
     bool host_keys_known; /* for a certificate: those of each of the box's sshds */
+    bool by_account;      /* for a certificate: the box's sshds tell accounts apart */
 } GrantExtra;
 
 /* 0 or -ENOMEM. */
 int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra) _must_check_;
+
+/* Certificates that have not expired, and that boxes must not take any more: 0 device, 1 version, 2 their key ids, an array: of
+ * each box for which they are others than before, an empty array where none is left. Expired certificates are forgotten. */
+Statement sql_revocations(void);
+/* The same of every box that was ever told of some. */
+Statement sql_revocations_known(void);
 
 /* 0 a grant that was revoked, 1 the hash of a token that is not good any more, the other column empty: of these, by comma. */
 Statement sql_withdrawn(const char *grants, const char *tokens);

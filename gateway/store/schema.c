@@ -5,6 +5,7 @@
 #include "gateway/store/audit-table.h"
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/faces-table.h"
+#include "gateway/store/grants-table.h"
 #include "gateway/store/media-table.h"
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
@@ -238,6 +239,7 @@ static const SchemaStep schema_steps[] = {
       " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent', 'release'));\n" },
     { 36, "ALTER TABLE waiting_pushes ADD COLUMN project text NOT NULL DEFAULT 'secbox',"
           " DROP CONSTRAINT waiting_pushes_pkey, ADD PRIMARY KEY (device, project);\n" },
+    { 39, schema_accounts },
     {},
 };
 

@@ -19,7 +19,7 @@ Statement sql_token_owner(const char *hash, const char *scope, const char *id)
                      " WHEN $2::text = 'rollout' THEN EXISTS (SELECT FROM rollouts r WHERE r.id = $3::text)"
                      " AND NOT EXISTS (SELECT FROM rollout_boxes b JOIN devices d ON d.id = b.device"
                      " WHERE b.rollout = $3::text AND NOT d.labels @> t.labels)"
-                     " ELSE $2::text IN ('listed', 'free') END"
+                     " ELSE $2::text IN ('listed', 'free') END, accounts::text"
                      " FROM good_tokens t WHERE hash = $1",
                      sql_text(hash), sql_text(scope), sql_text(id));
 }
@@ -29,24 +29,25 @@ Statement sql_token_hashes(void)
     return (Statement) { .sql = "SELECT hash FROM good_tokens" };
 }
 
-Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels)
+Statement sql_token_add(const char *name, const char *hash, const char *role, const char *labels, const char *accounts)
 {
-    return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash, role, labels)"
-                     " SELECT $1, $2, CASE WHEN $4::jsonb = '{}' THEN '' ELSE 'bound:' END || $3::text, $4::jsonb"
+    return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash, role, labels, accounts)"
+                     " SELECT $1, $2, CASE WHEN $4::jsonb = '{}' AND $5::text IS NULL THEN '' ELSE 'bound:' END"
+                     " || $3::text, $4::jsonb, $5::jsonb"
                      " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, role = excluded.role,"
-                     " labels = excluded.labels, created_at = now(), revoked_at = NULL"
+                     " labels = excluded.labels, accounts = excluded.accounts, created_at = now(), revoked_at = NULL"
                      " WHERE operator_tokens.revoked_at IS NOT NULL RETURNING name),"
                      " a AS (INSERT INTO audit(actor, action, detail) SELECT 'command-line', 'token.added',"
                      " jsonb_strip_nulls(jsonb_build_object('name', name, 'role', $3::text,"
-                     " 'labels', nullif($4::jsonb, '{}'))) FROM t) SELECT name FROM t",
-                     sql_text(name), sql_text(hash), sql_text(role), sql_text(labels));
+                     " 'labels', nullif($4::jsonb, '{}'), 'accounts', $5::jsonb)) FROM t) SELECT name FROM t",
+                     sql_text(name), sql_text(hash), sql_text(role), sql_text(labels), sql_text(accounts));
 }
 
 Statement sql_tokens(void)
 {
     return (Statement) {
         .sql = "SELECT name, secbox_time(created_at), secbox_time(revoked_at), regexp_replace(role, '^bound:', ''),"
-               " nullif(labels, '{}')::text FROM operator_tokens ORDER BY name",
+               " nullif(labels, '{}')::text, accounts::text FROM operator_tokens ORDER BY name",
     };
 }
 

@@ -1,19 +1,41 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for this box's id alone, and then
-# whatever the command says that the machine has been given besides. Of each such setting sshd takes only the first one, so
-# that ours would be in the place of another.
+# AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for BOX:ACCOUNT alone, or for the box's
+# id by itself, as gateways of an earlier time certify; and then whatever the command says that the machine has been given
+# besides. Of each such setting sshd takes only the first one, so that ours would be in the place of another.
 #   authorized-keys USER HOME KEYTYPE KEY FINGERPRINT UID       (%u %h %t %k %f %U)
 set -u
+mask=$(umask)
+umask 077
 
 principals=/run/tucomunidad/recovery-sshd/principals
 authorities=/etc/tucomunidad/trust/support-ca.pub
 settings=/etc/ssh
 ours=/usr/lib/secbox/authorized-keys
+revoked=/run/tucomunidad/recovery-sshd/revoked
 
 device=$(sed -n '/^[A-Za-z0-9][A-Za-z0-9._-]*$/{p;q}' "$principals" 2>/dev/null)
-if [ -n "$device" ]; then
-    sed -n "s/^\(\(ssh-\|ecdsa-\|sk-\)[A-Za-z0-9@.-]* [A-Za-z0-9+/=]*\).*/cert-authority,principals=\"$device\" \1/p" \
+case ${1-} in
+'' | *[!A-Za-z0-9_.-]*) names=$device ;;
+*) names=$device:$1,$device ;;
+esac
+# RevokedKeys of sshd would be in the place of the site's own list, and keep everybody out when it cannot be read. A list that
+# cannot be read revokes nothing here.
+is_revoked() {
+    case ${3-} in
+    *-cert-v01@openssh.com) [ -s "$revoked" ] || return 1 ;;
+    *) return 1 ;;
+    esac
+    certificate=$(mktemp "$revoked.XXXXXX") || return 1
+    printf '%s %s\n' "${3-}" "${4-}" >"$certificate"
+    ssh-keygen -Q -f "$revoked" "$certificate" 2>/dev/null | grep -q REVOKED
+    found=$?
+    rm -f "$certificate"
+    return $found
+}
+
+if [ -n "$device" ] && ! is_revoked "$@"; then
+    sed -n "s/^\(\(ssh-\|ecdsa-\|sk-\)[A-Za-z0-9@.-]* [A-Za-z0-9+/=]*\).*/cert-authority,principals=\"$names\" \1/p" \
         "$authorities" 2>/dev/null
 fi
 
@@ -44,4 +66,5 @@ for word; do
     esac
     set -- "$@" "$word"
 done
+umask "$mask"
 exec setpriv --reuid="${user:-root}" --regid="$(id -g "${user:-root}")" --init-groups -- "$@"

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What the recovery sshd needs, made below /run from what is there: it must start with a full disk and damaged files.
-#   recovery-sshd prepare      host key, port, principals
-#   recovery-sshd principals   only whom a certificate must name: the box's id
+#   recovery-sshd prepare      host key, port, principals, revoked certificates
+#   recovery-sshd principals   only the last two: whom a certificate must name: BOX:ACCOUNT, or the box's id as gateways once did
 # SECBOX_ROOT moves all paths. Only files of root are read: what recovery-agent may write could hold up root, or lead it astray.
+# Of its list of revoked certificates so much is taken as one read gives, and of that the lines that are key ids.
 set -u
 umask 077
 
@@ -12,6 +13,10 @@ run=$root/run/tucomunidad/recovery-sshd
 state=$root/var/lib/tucomunidad/recovery-sshd
 agent_env=$root/etc/tucomunidad/mgmt-agent.env
 recovery_env=$root/etc/tucomunidad/recovery.env
+passwd=$root/etc/passwd
+authorities=$root/etc/tucomunidad/trust/support-ca.pub
+mgmt_list=$root/var/lib/tucomunidad/mgmt-agent/ssh-revocations
+own_list=$root/var/lib/tucomunidad/recovery/ssh-revocations
 # what was good last, for the day on which those are damaged
 kept=$state/kept.env
 
@@ -53,6 +58,58 @@ principals() {
     fi
     [ -n "$device" ] || say "this box has no DEVICE_ID yet: only the break-glass key is good"
     printf '%s\n' "$device" | replace "$run/principals" 644
+    accounts "$device"
+}
+
+# Files, since a command would be one more thing that can fail, and sshd wants the modes above it to be right. Root has one whatever
+# state the machine's list of accounts is in; others are for those who have a shell.
+accounts() {
+    (umask 022 && mkdir -p "$run/accounts")
+    {
+        echo root
+        sed -n '/\/\(nologin\|false\|sync\)$/d; s/^\([A-Za-z0-9_][A-Za-z0-9_.-]*\):.*:.*:.*:.*:.*:.*/\1/p' "$passwd" 2>/dev/null
+    } | sort -u | while read -r account; do
+        if [ -n "$1" ]; then
+            printf '%s\n' "$1:$account" "$1"
+        fi | replace "$run/accounts/$account" 644
+    done
+    for file in "$run"/accounts/*; do
+        [ "${file##*/}" = root ] || grep -q "^${file##*/}:" "$passwd" 2>/dev/null || rm -f "$file"
+    done
+}
+
+# key_ids FILE: of certificates that the gateway has revoked. A damaged line says nothing.
+key_ids() {
+    [ ! -e "$1" ] || dd if="$1" iflag=nofollow,nonblock bs=65536 count=1 status=none 2>/dev/null |
+        LC_ALL=C sed -n 's|^id: [A-Za-z0-9._@-]\{1,64\}/[A-Za-z0-9._@-]\{1,64\}/[0-9]\{1,64\}$|&|p'
+}
+
+# An sshd that cannot read its list takes no certificate at all: only one that was read for a test takes the place of the one
+# before, and an empty file revokes nothing.
+# revocation_list FILE: standard input, lines of ssh-keygen -k, becomes a key revocation list for each authority (PROTOCOL.krl)
+revocation_list() {
+    made=$1.$$ update=
+    cat >"$made.ids"
+    : >"$made"
+    if [ -s "$made.ids" ]; then
+        grep -E '^(ssh|ecdsa|sk)-' "$authorities" 2>/dev/null | while read -r authority; do
+            printf '%s\n' "$authority" >"$made.ca"
+            ssh-keygen -q -k $update -f "$made" -s "$made.ca" "$made.ids" </dev/null >/dev/null 2>&1 && update=-u
+        done
+        if ! ssh-keygen -Q -l -f "$made" >/dev/null 2>&1; then
+            say "no list can be made of the certificates that are revoked: the one before stays"
+            if [ -e "$1" ]; then rm -f "$made"; else : >"$made"; fi
+        fi
+    fi
+    [ ! -e "$made" ] || { chmod 644 "$made" && mv -f "$made" "$1"; }
+    rm -f "$made.ids" "$made.ca"
+}
+
+# What mgmt-agent was told counts for the machine's own sshd; for the recovery sshd also what recovery-agent was told, which may add
+# to it, and take nothing from it.
+revocations() {
+    key_ids "$mgmt_list" | revocation_list "$run/revoked"
+    { key_ids "$mgmt_list"; key_ids "$own_list"; } | sort -u | revocation_list "$run/revoked-here"
 }
 
 # port FILE: the port that a file names, if it is one
@@ -113,10 +170,14 @@ warn_if_locked() {
 
 make_run || exit 1
 case ${1-} in
-principals) principals ;;
+principals)
+    principals
+    revocations
+    ;;
 prepare)
     [ -n "$root" ] || mkdir -p -m 755 /run/sshd
     principals
+    revocations
     listen
     warn_if_locked
     host_key || exit 1

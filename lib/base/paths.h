@@ -41,6 +41,9 @@
  * what containers mount of them */
 #define LINK_BUNDLES_DIR LINK_STATE_DIR "/bundles"
 #define BUNDLES_DIR AGENT_STATE_DIR "/bundles"
+/* lib/data/ssh-revocations.h, as each of the two agents has it of the gateway; installer/recovery/recovery-sshd.sh reads them */
+#define AGENT_REVOCATIONS_PATH AGENT_STATE_DIR "/ssh-revocations"
+#define RECOVERY_REVOCATIONS_PATH STATE_DIR "/recovery/ssh-revocations"
 /* this box's own: secrets that come through the cloud are sealed to it (lib/data/seal.h) */
 #define SEAL_KEY_PATH AGENT_STATE_DIR "/seal.key"
 /* with the digits of its digest behind it: an archive that secboxctl leaves for the job that it asks for */

@@ -123,7 +123,8 @@ static int add_accepts(cJSON *o)
                                          "secrets.sealed", "trust.root",     "project" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
-    if (list && ((package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) ||
+    if (list && ((sshd_accounts_are_told_apart() && json_append(list, cJSON_CreateString("ssh.accounts")) < 0) ||
+                 (package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) ||
                  (box_is_without_containers() && json_append(list, cJSON_CreateString("release.update")) < 0))) {
         cJSON_Delete(list);
         return -ENOMEM;
@@ -238,7 +239,7 @@ cJSON *agent_make_status(const Agent *a)
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_trust(m) < 0 ||
         add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
-        add_seal_key(a, m) < 0 || agent_add_projects(m) < 0 ||
+        add_seal_key(a, m) < 0 || agent_add_revocations(m) < 0 || agent_add_projects(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

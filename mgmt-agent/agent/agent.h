@@ -182,6 +182,10 @@ int agent_add_projects(cJSON *o) _must_check_;
 int agent_look_in_histories(const char *id, size_t limit, cJSON **ret, Error *err) _must_check_;
 
 /* trust-order.c */
+/* ssh.revocations */
+void agent_handle_revocations(Agent *a, ControlClient *c, const cJSON *message);
+/* Adds which edition of them the box has. 0 or -ENOMEM. */
+int agent_add_revocations(cJSON *status) _must_check_;
 /* trust.root */
 void agent_handle_trust_root(Agent *a, ControlClient *c, const cJSON *message);
 

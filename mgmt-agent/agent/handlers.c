@@ -444,6 +444,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "agent.update", package_update_handle },
         { "release.update", release_update_handle },
         { "trust.root", agent_handle_trust_root },
+        { "ssh.revocations", agent_handle_revocations },
         { "status.get", handle_status },
         { "history.get", handle_history },
         { "doctor.ask", agent_handle_doctor },

@@ -15,6 +15,9 @@
 #define PARTS SSH_DIR "/sshd_config.d/*.conf"
 #define CONFIG_MAX (256 * 1024)
 #define KEY_MAX 4096
+/* The settings come with what makes these files, and with what the other sshd asks. */
+#define RECOVERY_SETTINGS "/usr/lib/secbox/recovery-sshd_config"
+#define BY_ACCOUNT "/accounts/%u\n"
 
 const char *const ssh_host_key_paths[] = {
     SSH_DIR "/ssh_host_ed25519_key.pub",
@@ -107,4 +110,11 @@ cJSON *ssh_host_keys_read(void)
         if (add_key(keys, files[i]) < 0)
             return NULL;
     return TAKE_PTR(keys);
+}
+
+bool sshd_accounts_are_told_apart(void)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_SETTINGS), *text = NULL;
+
+    return path && file_read_followed(path, CONFIG_MAX, &text, NULL, NULL) >= 0 && strstr(text, BY_ACCOUNT);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* doctor: whose signed orders this box takes. */
+/* doctor: whose signed orders this box takes, and whose ssh certificates not. */
 #include <errno.h>
 
 #include "lib/base/paths.h"
 #include "lib/cli/finding-clock.h"
+#include "lib/data/ssh-revocations.h"
 #include "lib/data/trust.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
@@ -50,5 +51,24 @@ void check_signers(Doctor *d, Finding *f)
         judge_root(&trust, f);
     } else {
         finding_pass(f, "%u of %zu must sign each order", trust.signers.threshold, trust.signers.n);
+    }
+}
+
+/* What is damaged keeps nobody out: the lines that can be read still count. */
+void check_revocations(Doctor *d, Finding *f)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_REVOCATIONS_PATH);
+    _cleanup_(error_done) Error err = {};
+    int r = path ? ssh_revocations_check(path, &err) : -ENOMEM;
+
+    (void) d;
+    if (r < 0) {
+        finding_set(f, VERDICT_FAIL, "Have the cloud send it anew.",
+                    "%s: ssh certificates that were revoked may still be taken", error_message(&err, r));
+        if (path)
+            finding_since_file(f, path);
+        finding_remedy(f, "rm %s && systemctl restart mgmt-agent", AGENT_REVOCATIONS_PATH);
+    } else {
+        finding_pass(f, "the list of revoked ssh certificates is whole, or there never was one");
     }
 }

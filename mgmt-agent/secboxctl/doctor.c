@@ -42,6 +42,7 @@ const DoctorCheck doctor_checks[] = {
     { "images", check_images, false },
     { "journal", check_journal, true },
     { "signers", check_signers, false },
+    { "revoked-certificates", check_revocations, false },
     { "clock", check_clock, false },
     { "time-sync", check_time_sync, false },
     { "time-zone", check_time_zone, true },

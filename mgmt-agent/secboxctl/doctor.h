@@ -146,6 +146,7 @@ bool clock_is_wrong(usec_t *ret_right);
 
 /* doctor-signers.c */
 void check_signers(Doctor *d, Finding *f);
+void check_revocations(Doctor *d, Finding *f);
 
 /* doctor-host.c */
 void check_time_sync(Doctor *d, Finding *f);

@@ -136,7 +136,11 @@ def test_the_certificate_is_what_opens(gw, box, alice):
     grant = grant_of(gw)
     assert alice.run("ssh", BOX, "--user", "root", "--", "-v", "true", check=0).stderr.count("Server accepts key") == 1
     assert f'ID "lab/{grant}/' in box.sshds["device"].log()
-    assert alice.run("ssh", BOX, "--user", "nobody-here", "--", "true", check=255)
+    p = alice.run("ssh", BOX, "--user", "nobody-here", "--", "true", check=1)
+    assert f"you have no grant for {BOX} as nobody-here" in p.stderr, "that one is root's"
+    p = alice.run("ssh", BOX, "--user", "nobody-here", "--grant", grant, "--", "true", check=1)
+    assert "fleet.other-account" in p.stderr
+    assert alice.run("ssh", BOX, "--user", "nobody-here", "--reason", "who is there", "--", "true", check=255)
     assert alice.run("ssh", BOX, "--user", "-oX", "--", "true", check=2)
 
 

@@ -57,6 +57,8 @@ def show_certificate(path, text):
 
 @pytest.mark.parametrize("change, identifier", [
     ({"device": None}, "grant.no-device"), ({"device": "a/b"}, "grant.no-device"), ({"device": "nobody"}, "device.not-found"),
+    ({"account": ""}, "grant.bad-account"), ({"account": "a:b"}, "grant.bad-account"), ({"account": 7}, "grant.bad-account"),
+    ({"account": "-o"}, "grant.bad-account"), ({"account": "a" * 33}, "grant.bad-account"),
     ({"reason": None}, "grant.no-reason"), ({"reason": "  "}, "grant.no-reason"), ({"reason": "a\nb"}, "grant.bad-reason"),
     ({"reason": "x" * 401}, "grant.bad-reason"), ({"seconds": 86401}, "grant.bad-duration"),
     ({"seconds": 0}, "grant.bad-duration"), ({"maxSeconds": "1h"}, "grant.bad-duration"),
@@ -78,7 +80,8 @@ def test_a_grant_from_beginning_to_end(gw, bob, lab_fleet):
                            "--forwarding", "--break-glass")["grant"]
     assert re.fullmatch(r"g-[0-9a-f]{16}", grant["id"])
     assert {k: v for k, v in grant.items() if k not in ("id", "createdAt", "expiresAt")} == {
-        "device": BOX, "person": "lab", "reason": REASON, "maxSeconds": 1800, "idleSeconds": 90, "forwarding": True,
+        "device": BOX, "person": "lab", "account": "root", "reason": REASON,
+        "maxSeconds": 1800, "idleSeconds": 90, "forwarding": True,
         "breakGlass": True, "state": "open"}
     plain = ask(gw, bob, "POST", "/v1/grants", {"device": BOX, "reason": REASON}).json["grant"]
     assert (plain["maxSeconds"], plain["idleSeconds"], plain["forwarding"], plain["breakGlass"]) == (3600, 900, False, False)

@@ -72,6 +72,103 @@ def test_who_comes_in(sshd, ca, folder):
     assert sshd.ssh(plain, "echo in").stdout == "in\n"
 
 
+PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:n:/:/bin/sh\n../up:x:1:1::/:/bin/sh\n-o:x:2:2::/:/bin/sh\n"
+
+
+def test_a_certificate_is_for_one_account(sshd, ca, folder):
+    """Of this box alone. One that names the box by itself is from a gateway of an earlier time, and is taken as it was then."""
+    write(sshd.root, "etc/passwd", PASSWD)
+    for path in (folder, sshd.root):
+        os.chmod(path, 0o755)  # sshd reads what is an account's as that account
+    sshd.start()
+    accounts = sshd.path("run/tucomunidad/recovery-sshd/accounts")
+    assert sorted(os.listdir(accounts)) == ["nobody", "root"], "no name leads to another folder"
+    assert read_text(f"{accounts}/root") == "caseta5:root\ncaseta5\n"
+    in_as = ("-s", "sftp")  # to the part of sshd that needs no shell of the account's
+
+    def log_in(principal, user="root"):
+        return sshd.ssh(ca.certificate(principal, "clear"), in_as[1], options=[in_as[0]], user=user).returncode
+    assert log_in("caseta5:root") == 0, sshd.log()
+    assert log_in("caseta5:nobody", "nobody") == 0, sshd.log()
+    assert log_in("caseta5:nobody") == 255, "another account"
+    assert log_in("caseta5:root", "nobody") == 255
+    assert log_in("caseta6:root") == 255, "another box"
+    assert log_in("caseta5:") == 255 and log_in("caseta5:root,x") == 0
+    assert log_in("caseta5") == 0 and log_in("caseta5", "nobody") == 0
+    # an account that goes, and one that comes
+    write(sshd.root, "etc/passwd", PASSWD.replace("nobody", "somebody"))
+    assert sshd.prepare("principals").returncode == 0
+    assert sorted(os.listdir(accounts)) == ["root", "somebody"]
+    assert log_in("caseta5:nobody", "nobody") == 255
+    # without the machine's list of them, and with an id that nobody knows any more
+    os.unlink(sshd.path("etc/passwd"))
+    shutil.rmtree(accounts)
+    assert sshd.prepare("principals").returncode == 0
+    assert os.listdir(accounts) == ["root"] and log_in("caseta5:root") == 0
+
+
+MGMT_LIST, OWN_LIST = (f"var/lib/tucomunidad/{name}/ssh-revocations" for name in ("mgmt-agent", "recovery"))
+ALICE = "# version 7\nid: alice/g-1/1\n"
+
+
+def test_a_revoked_certificate_is_refused(sshd, ca):
+    """Each agent's list counts, and what is damaged keeps nobody out."""
+    second = SupportCa(os.path.join(sshd.root, "second"))
+    write(sshd.root, "etc/tucomunidad/trust/support-ca.pub", ca.public + "damaged\n" + second.public, 0o644)
+    sshd.start()
+
+    def lets_in(*cas):
+        assert sshd.prepare("principals").returncode == 0
+        return [sshd.ssh(x.certificate("caseta5:root"), "echo in").stdout == "in\n" for x in cas or (ca,)]
+    assert lets_in() == [True]
+    for path in (MGMT_LIST, OWN_LIST):
+        write(sshd.root, path, ALICE)
+        assert lets_in(ca, second) == [False, False], "whichever authority has signed it"
+        assert "revoked by file" in sshd.log()
+        write(sshd.root, path, ALICE.replace("alice", "bob").replace("g-1/1", "g-1/2"))
+        assert lets_in() == [True], "another one's"
+        write(sshd.root, path, "\0\1\2torn id: x\nid: al")
+        assert lets_in() == [True]
+        write(sshd.root, path, "\0\1\2\n" + ALICE)
+        assert lets_in() == [False], "the lines that can be read count"
+        os.unlink(sshd.path(path))
+        assert lets_in() == [True]
+    # after a boot
+    write(sshd.root, MGMT_LIST, ALICE)
+    sshd.stop()
+    shutil.rmtree(sshd.path("run/tucomunidad"))
+    sshd.start()
+    assert lets_in() == [False]
+    # no list can be made: that before stays; and none at all at a start that cannot make one
+    tools = sshd.path("tools")
+    write(tools, "ssh-keygen", '#!/bin/sh\ncase "$*" in *-Q*|*-k*) exit 1 ;; esac\nexec /usr/bin/ssh-keygen "$@"\n', 0o755)
+    for what in ("principals", "prepare"):
+        env = {"PATH": f"{tools}:{os.environ['PATH']}", "SECBOX_ROOT": sshd.root}
+        p = subprocess.run(["sh", SCRIPT, what], env=env, check=False, capture_output=True, text=True)
+        assert p.returncode == 0 and "the one before stays" in p.stderr
+        assert refused(sshd.ssh(ca.certificate("caseta5:root"), "true"))
+        os.unlink(sshd.path("run/tucomunidad/recovery-sshd/revoked-here"))
+        subprocess.run(["sh", SCRIPT, what], env=env, check=True)
+        assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n"
+        assert lets_in() == [False]
+    assert not [n for n in os.listdir(sshd.path("run/tucomunidad/recovery-sshd")) if n.startswith("revoked") and "." in n]
+
+
+@pytest.mark.parametrize("trap", ["fifo", "folder", "link", "huge"])
+def test_a_list_that_recovery_agent_may_write_holds_nobody_up(sshd, ca, trap):
+    path = sshd.path(OWN_LIST)
+    write(sshd.root, OWN_LIST, "# version 7\n" + "x" * 10_000_000 + "\n" + ALICE)
+    if trap != "huge":
+        os.unlink(path)
+    if trap == "link":
+        write(sshd.root, "elsewhere", ALICE)
+        os.symlink(sshd.path("elsewhere"), path)
+    elif trap != "huge":
+        (os.mkfifo if trap == "fifo" else os.mkdir)(path)
+    sshd.start()
+    assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n"
+
+
 def test_ports_are_forwarded_when_the_certificate_says_so(sshd, ca):
     sshd.start()
     for options, works in ((("clear", "permit-pty"), False), (("clear", "permit-port-forwarding"), True)):
@@ -293,6 +390,22 @@ def test_the_machines_own_sshd_takes_the_same_certificates(sshd, ca, folder):
         assert refused(sshd.ssh(ca.certificate("caseta6"), "true")), "a certificate for another box"
         assert refused(sshd.ssh(ca.certificate("root"), "true")), "the user's name is no principal"
         assert refused(sshd.ssh(SupportCa(os.path.join(folder, "stranger")).certificate("caseta5"), "true"))
+        # one account of this box
+        assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n"
+        assert refused(sshd.ssh(ca.certificate("caseta5:nobody"), "true")), "another account"
+        assert refused(sshd.ssh(ca.certificate("caseta5:root"), "true", user="nobody"))
+        assert refused(sshd.ssh(ca.certificate("caseta6:root"), "true")), "another box"
+        # revoked by the list that mgmt-agent was sent; what recovery-agent says counts for the other sshd alone
+        write(sshd.root, OWN_LIST, ALICE)
+        sshd.prepare("principals")
+        assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n"
+        write(sshd.root, MGMT_LIST, ALICE)
+        sshd.prepare("principals")
+        assert refused(sshd.ssh(ca.certificate("caseta5:root"), "true"))
+        write(sshd.root, "run/tucomunidad/recovery-sshd/revoked", "SSHKRL\n\0 damaged")
+        assert sshd.ssh(ca.certificate("caseta5:root"), "echo in").stdout == "in\n", "a damaged one keeps nobody out"
+        os.unlink(sshd.path(MGMT_LIST))
+        sshd.prepare("principals")
         # an authority that follows another, and one that is damaged
         second = SupportCa(os.path.join(folder, "second"))
         authorities = sshd.path("etc/tucomunidad/trust/support-ca.pub")

@@ -3,6 +3,7 @@
 # pylint: disable=redefined-outer-name,unused-import
 import calendar
 import concurrent.futures
+import json
 import os
 import signal
 import stat
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from tests.integration.gateway_lab import error_id, gw, shared
+from tests.integration.gateway_lab import enroll, error_id, gw, shared
 from tests.integration.test_grants import BOX, REASON, ask, bob, make_key, show_certificate
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
@@ -185,6 +186,46 @@ def test_what_a_gateway_says_is_not_believed(gw, bob, asker, folder):
     entries = gw.audit("certificate.issued")
     assert {e["detail"]["serial"] for e in entries} >= serials and len(entries) == issued + 7
     assert {(e["actor"], e["device"]) for e in entries if e["detail"]["serial"] in serials} == {("operator:lab", BOX)}
+
+
+@pytest.fixture
+def telling(gw):
+    """A box whose agent has said that its sshds tell accounts apart."""
+    box = enroll(gw, "telling")
+    assert box.claim().status == 201
+    box.connect({"accepts": ["ssh.accounts"]})
+    wait_until(lambda: gw.request("GET", "/v1/devices/telling").json["device"].get("statusAt"), "the gateway has heard the agent")
+    yield box
+    box.close()
+
+
+def test_a_certificate_is_for_the_account_of_its_grant(gw, bob, asker, telling, folder):
+    path, public = make_key(folder, "ed25519")
+
+    def principals(box, token=gw.token, **more):
+        grant = ask(gw, token, "POST", "/v1/grants", {"device": box, "reason": REASON, **more})
+        assert grant.status == 201, grant
+        grant = grant.json["grant"]
+        answer = asker.ask(grant=grant["id"], token=token, publicKey=public, account="wheel", principal="*")
+        assert answer["account"] == grant["account"] == more.get("account", "root"), answer
+        return show_certificate(path, answer["certificate"])["Principals"]
+
+    assert principals(telling.id) == ["telling:root"]
+    assert principals(telling.id, account="cameras") == ["telling:cameras"]
+    assert principals(BOX, account="cameras") == [BOX], "one that does not tell them apart knows no more than its name"
+    # a token that is for some accounts alone
+    some = gw.run("tokens", "add", "some", "--account", "cameras", "--account", "db").strip().split()[-1]
+    assert principals(telling.id, some, account="db") == ["telling:db"]
+    for body in ({}, {"account": "root"}):
+        answer = ask(gw, some, "POST", "/v1/grants", {"device": telling.id, "reason": REASON, **body})
+        assert answer.status == 403 and error_id(answer) == "grant.other-account", answer
+    # and one that became so while its grant was open: the signer looks for itself
+    grant = ask(gw, some, "POST", "/v1/grants", {"device": telling.id, "reason": REASON, "account": "db"}).json["grant"]["id"]
+    gw.postgres.sql("UPDATE operator_tokens SET accounts = '[\"cameras\"]' WHERE name = 'some'")
+    assert asker.ask(grant=grant, token=some, publicKey=public)["error"]["id"] == "grant.not-yours"
+    listed = {t["name"]: t.get("accounts") for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}
+    assert listed["some"] == ["cameras"] and listed["bob"] is None
+    assert gw.audit("certificate.issued")[0]["detail"]["account"] == "db"
 
 
 def test_a_flood_of_questions_is_bounded(gw, bob, asker, folder):

@@ -116,6 +116,10 @@ SECBOXCTL = [
           "sed -i '1s/^/#/' /etc/ssh/sshd_config.d/site.conf && systemctl restart ssh"),
     Fault("ssh-host-keys", "sshd's host keys are gone", "rm /etc/ssh/ssh_host_*key*", "ssh",
           "no hostkeys available", "ssh-keygen -A && systemctl restart ssh"),
+    Fault("revocations-damaged", "the list of revoked ssh certificates is damaged",
+          "echo damaged >/var/lib/tucomunidad/mgmt-agent/ssh-revocations", "revoked-certificates",
+          "the list of revoked certificates on this box is damaged",
+          "rm /var/lib/tucomunidad/mgmt-agent/ssh-revocations && systemctl restart mgmt-agent"),
     # env files
     Fault("env-missing", "mgmt-agent.env was deleted", f"rm {ENV}", "mgmt-agent.env", f"{ENV} does not exist",
           f"(umask 077 && runuser -u mgmt-link -- cat /var/lib/tucomunidad/mgmt-link/kept.env >{ENV}.new && chmod 0600 {ENV}.new "

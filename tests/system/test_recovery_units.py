@@ -46,7 +46,7 @@ def sshd_answers(box):
 
 def test_one_command_enables_all_of_it(whole):
     for unit in UNITS:
-        assert whole.unit(unit, "ActiveState")["ActiveState"] == "active", unit
+        wait_until(lambda unit=unit: whole.unit(unit, "ActiveState")["ActiveState"] == "active", f"{unit} is active")
         assert whole.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
     for unit in UNITS[:2]:
         assert whole.unit(unit, "Slice")["Slice"] == "secbox-recovery.slice"
