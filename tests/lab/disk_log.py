@@ -2,8 +2,9 @@
 """What a machine did to its disk, in its order, as disk-log.c wrote it down; and from it the disk as it is when the power goes at
 any moment: what was written before the last flush is there, and of what came later each piece, none, or a part of its sectors.
 
-The disk of user-mode Linux gets no flushes from its driver. Where ext4 asks for them is known all the same: jbd2 has the disk flushed
-before and after each commit record and each superblock of its journal (REQ_PREFLUSH and REQ_FUA), and no fsync ends before that."""
+The disk of user-mode Linux gets no flushes from its driver. Where ext4 asks for them is known all the same: jbd2 has the disk
+flushed before and after each commit record and each superblock of its journal (REQ_PREFLUSH and REQ_FUA), and no fsync ends before
+that."""
 import os
 import pickle
 import shutil

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Starts a box from the disks that power_cuts.py's record gives for moments of it, one after the other, and judges each: the box has
-to run exactly one of old and new, which all that it says agrees with, and to answer the cloud. The file system is that of this
-machine's kernel, which recovers it as after a power cut.
+"""Starts a box from the disks that the record of power_replay.py gives for moments of it, one after the other, and judges each:
+the box has to run exactly one of old and new, which all that it says agrees with, and to answer the cloud. The file system is
+that of this machine's kernel, which recovers it as after a power cut.
 
     power_check.py FOLDER SEED CUTS PART PARTS"""
 import contextlib
@@ -171,7 +171,9 @@ def main(folder, seed, cuts, part, parts):
                     wrong = start_release(notes["known"]) if kind == "release" else start(podman, notes, number % 10 == 0)
             except subprocess.CalledProcessError as e:
                 wrong = f"the file system: {e} {e.stderr}"
-            print(json.dumps({"moment": moment, "way": way, "name": name, "kind": kind, "wrong": wrong}), flush=True)
+            judged = not wrong or "Traceback" not in wrong  # the box was there to be asked
+            print(json.dumps({"moment": moment, "way": way, "name": name, "kind": kind, "wrong": wrong, "judged": judged}),
+                  flush=True)
 
 
 if __name__ == "__main__":

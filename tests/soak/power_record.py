@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs inside the machine of power_cuts.py whose disk is recorded: pushes, image updates and releases, of which each third does not work,
-one after the other. What podman and the cloud know at each moment is noted in a folder outside of the machine."""
+"""Runs inside the machine of power_replay.py whose disk is recorded: pushes, image updates and releases, of which each third does
+not work, one after the other. What podman and the cloud know at each moment is noted in a folder outside of the machine."""
 import hashlib
 import os
 import subprocess
