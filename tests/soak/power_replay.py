@@ -20,8 +20,8 @@ import time
 from tests.lab.disk_log import logged
 from tests.soak.power_cuts import PATIENCE_SECONDS, Machine
 
-ROUNDS = int(os.environ.get("POWER_ROUNDS", "6"))
-# a small journal of the file system: what is copied for each cut is small, and it goes round in the record
+ROUNDS = int(os.environ.get("POWER_ROUNDS", "3"))  # of a push, an update and a release; each third round is rolled back
+# small tables and a small journal: the disk is copied for each cut
 MKFS = ["-N", "4096", "-J", "size=8", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard"]
 
 
