@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Releases of the data plane on the disk of power_record.py, and what power_check.py asks of a box that starts again after one."""
+import glob
 import json
 import os
 
@@ -40,6 +41,8 @@ def change(box, known, version, works):
 def judge(known):
     """Starts what the machine starts, in its order. A sentence, or None."""
     box = KeptReleaseBox()
+    for name in glob.glob(f"{FOLDER}/pid-*"):
+        os.unlink(name)  # of the boot before: by now somebody else may have these numbers
     try:
         # the units' order: secbox-prepare, secbox, secbox-release
         prepared = box.ctl("release", "prepare")
