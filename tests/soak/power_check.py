@@ -18,6 +18,7 @@ import traceback
 from tests.lab.disk_log import FLUSH, WAYS, WRITE, Disk, DiskLog
 from tests.lab.fake_podman import FakePodman
 from tests.lab.imitated_box import SERVICES, ImitatedBox, PlayedCloud
+from tests.lab.util import LabError
 from tests.soak import power_release
 from tests.soak.power_guest import LAB, ROOT, settle
 
@@ -123,6 +124,8 @@ def start(podman, notes, more):
             cloud.version += 1000
             result = cloud.result("services:\n  a:\n    image: registry.example/server:last\n")
             wrong = None if result["outcome"] == "done" else f"the next push came to {result}"
+    except LabError as e:
+        wrong = f"it does not come to rest: {e}"
     except Exception as e:  # pylint: disable=broad-exception-caught
         wrong = repr(e)[-3000:] + traceback.format_exc()[-2000:]
     log = box.log()[-3000:]
