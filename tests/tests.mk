@@ -86,9 +86,14 @@ check-faults: deps all ## faults at each call of a push, an image update and an 
 	  tests/integration/test_fault_points.py tests/integration/test_package_faults.py tests/system/test_alloc_points.py \
 	  tests/integration/test_releases.py
 POWER_CUTS = 1000
-power-cuts: deps all ## cut the power of a box in user-mode Linux POWER_CUTS times while it is pushed to: old or new, as it says
-	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_cuts $(POWER_CUTS) $(POWER_SEED)
-.PHONY: check-faults power-cuts
+POWER_BOOTS = 25
+power-cuts: deps all ## power cuts at each state of a change and at POWER_CUTS moments, and one with a sync left out
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_replay $(POWER_CUTS) $(POWER_SEED)
+	$(Q)POWER_ROUNDS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_replay 150 \
+	  $(or $(POWER_SEED),1) var/lib/tucomunidad/mgmt-agent
+power-boots: deps all ## end a box in user-mode Linux POWER_BOOTS times while it is pushed to: old or new, as it says
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.soak.power_cuts $(POWER_BOOTS) $(POWER_SEED)
+.PHONY: check-faults power-cuts power-boots
 
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \

@@ -10,6 +10,7 @@ import glob
 import os
 import random
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -29,10 +30,10 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /run; mount -t tmpfs tmp /tmp; mount -t tmpfs tmp /dev/shm
 ip link set lo up
 mkdir -p /tmp/disk /tmp/kept
-mount -t ext4 /dev/ubda /tmp/disk || echo "guest: wrong the disk cannot be mounted"
+mount -t ext4 -o noauto_da_alloc /dev/ubda /tmp/disk || echo "guest: wrong the disk cannot be mounted"
 mount -t hostfs none /tmp/kept -o {kept}
-cd {root} && SECBOX_BIN={bin} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp /usr/bin/python3 -B -m tests.soak.power_guest \
-  /tmp/kept {built}
+cd {root} && SECBOX_BIN={bin} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp TMPDIR=/tmp /usr/bin/python3 -B -m {guest} \
+  /tmp/kept {built} {arguments}
 echo "guest: wrong the guest has ended"
 while :; do sleep 60; done
 """
@@ -49,26 +50,27 @@ def find_kernel(folder):
 
 
 class Machine:
-    def __init__(self, folder):
+    def __init__(self, folder, guest="tests.soak.power_guest", arguments=(), mkfs=()):
         self.folder, self.kernel = folder, find_kernel(folder)
         self.disk, self.init = f"{folder}/disk", f"{folder}/init"
         os.makedirs(f"{folder}/kept")
         FakePodman.compile_program("/tmp/lab", f"{folder}/podman")
         # the guest has a /tmp of its own
         with open(self.init, "w", encoding="utf-8") as f:
-            f.write(INIT.format(kept=f"{folder}/kept", root=ROOT, bin=bin_dir(), built=f"{folder}/podman"))
+            f.write(INIT.format(kept=f"{folder}/kept", root=ROOT, bin=bin_dir(), built=f"{folder}/podman", guest=guest,
+                                arguments=shlex.join(arguments)))
         os.chmod(self.init, 0o755)
         with open(self.disk, "wb") as f:
             f.truncate(DISK_MB << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", self.disk], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-F", *mkfs, self.disk], check=True)
         self.process = None
         self.unread = b""
 
-    def start(self):
+    def start(self, env=None):
         argv = [self.kernel, f"mem={MEMORY}", "root=/dev/root", "rootfstype=hostfs", "ro", f"init={self.init}", f"ubd0={self.disk}",
                 "con=null", "con0=fd:0,fd:1", "quiet"]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        start_new_session=True, env={**os.environ, "TMPDIR": self.folder})
+                                        start_new_session=True, env={**os.environ, "TMPDIR": self.folder, **(env or {})})
         self.unread = b""
 
     def line(self, until):
