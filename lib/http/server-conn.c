@@ -102,7 +102,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 void http_conn_deadline(HttpConn *c, usec_t delay)
 {
     /* Without a deadline a connection could stay for ever: rather lose it. */
-    if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
+    if (timer_rearm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
         stream_end(c->stream);
 }
 
@@ -388,7 +388,6 @@ static int take_head(HttpConn *c)
     c->used = true;
     c->keep_alive = c->x->head.keep_alive;
     c->phase = HTTP_BODY;
-    http_conn_deadline(c, BODY_TIMEOUT);
     if (c->x->pieces_max == 0)
         http_conn_say_continue(c);
     return 1;
@@ -409,22 +408,34 @@ static int take_body(HttpConn *c)
     return r;
 }
 
+/* Deadlines run from when a part began: those of a request that is whole at once are not set at all. */
+static void await_rest(HttpConn *c, HttpPhase before)
+{
+    if (c->phase == HTTP_HEAD && before == HTTP_IDLE)
+        http_conn_deadline(c, HEAD_TIMEOUT);
+    else if (c->phase == HTTP_BODY && before != HTTP_BODY)
+        http_conn_deadline(c, BODY_TIMEOUT);
+}
+
 /* The next whole request goes to the handler. Whether to go on. */
 static bool process_one(HttpConn *c)
 {
+    HttpPhase before = c->phase;
     if (c->phase == HTTP_PIECES)
         return http_body_round(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
         (c->used ? http_conn_moves : http_conn_settle)(c);
-        http_conn_deadline(c, HEAD_TIMEOUT);
     }
-    if (c->phase == HTTP_HEAD && take_head(c) == 0)
-        return false;
-    if (c->phase == HTTP_BODY && c->x->pieces_max > 0)
+    bool has_head = c->phase == HTTP_BODY || (c->phase == HTTP_HEAD && take_head(c) > 0);
+    if (has_head && c->x->pieces_max > 0) {
+        await_rest(c, before);
         return http_body_begin(c);
-    if (c->phase != HTTP_BODY || take_body(c) == 0)
+    }
+    if (!has_head || take_body(c) == 0) {
+        await_rest(c, before);
         return false;
+    }
     c->phase = HTTP_ANSWERING;
     http_conn_settle(c);
     timer_disarm(c->timer);

@@ -165,6 +165,8 @@ int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error
         return r;
     }
     (void) SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* a request, or some messages, by one call of the kernel, where a record's head and rest are one each */
+    SSL_CTX_set_read_ahead(ctx, 1);
     /* With P-256 a resumed handshake costs the server as much as a full one, and a restart, after which everybody comes back,
      * forgets the tickets' key: none are given out, which saves an eighth of each handshake. */
     (void) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
@@ -352,6 +354,11 @@ ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
     return io_failed(s, e);
 }
 
+bool stream_tls_reads_ahead(const Stream *s)
+{
+    return s->tls && SSL_get_read_ahead(s->tls);
+}
+
 bool stream_tls_pending(const Stream *s)
 {
     return s->tls && SSL_has_pending(s->tls) == 1;
@@ -364,7 +371,7 @@ void stream_tls_set_bulk(Stream *s, bool bulk)
         return;
     if (SSL_has_pending(s->tls) == 0)
         (void) SSL_free_buffers(s->tls); /* the next ones have the size that is set here */
-    SSL_set_read_ahead(s->tls, bulk);
+    SSL_set_read_ahead(s->tls, bulk || SSL_CTX_get_read_ahead(SSL_get_SSL_CTX(s->tls)));
     SSL_set_default_read_buffer_len(s->tls, bulk ? STREAM_BULK_SIZE : 0);
     if (bulk)
         (void) SSL_clear_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);

@@ -90,7 +90,7 @@ static void answer(LanRequest *q)
 {
     const Asked *a = q->scratch;
     const LocalMoment at = gate_data_moment(q->lan->data, realtime_usec());
-    Judgement j = {};
+    Judgement j;
     cJSON *body = NULL;
     int r = lookup_judge(a->found, asked_text(a), &at, &j);
 

@@ -14,7 +14,14 @@
 
 Lookup *lookup_new(void)
 {
-    return calloc(1, sizeof(Lookup));
+    Lookup *l = malloc(sizeof(*l));
+
+    /* the arrays are large, and what is not used of them need not be written to */
+    if (l) {
+        l->has_people = false;
+        l->n = 0;
+    }
+    return l;
 }
 
 Lookup *lookup_free(Lookup *l)
@@ -47,6 +54,7 @@ static int add_ban(const Ban *ban, void *userdata)
     l->records[l->n] = record_from(RECORD_BAN, row);
     l->records[l->n].unconfirmed = ban->unconfirmed;
     l->ids[l->n] = strdup(ban->id);
+    l->units[l->n] = NULL;
     l->rows[l->n++] = row;
     return l->ids[l->n - 1] ? 0 : -ENOMEM;
 }
@@ -76,6 +84,7 @@ int lookup_add_person(Lookup *l, const BanIndex *bans, const StoreRows *rows, si
         return 0;
     size_t at = l->n++;
     l->rows[at] = row;
+    l->ids[at] = l->units[at] = NULL;
     l->records[at] = record_from(str_equal(kind, "guest") ? RECORD_GUEST : RECORD_RESIDENT, row);
     l->records[at].used = store_rows_u64(rows, i, 3, INT64_MAX, &used) < 0 ? UINT64_MAX : used;
     int r = store_rows_copy(rows, i, 1, &l->ids[at]);
