@@ -20,6 +20,7 @@
 #define SEND_TIMEOUT (120 * USEC_PER_SEC)
 #define ANSWER_MAX ((size_t) 16 * 1024 * 1024)
 #define INPUT_MAX (2 * PIPELINE_MAX)
+#define HEAD_USUAL ((size_t) 1024) /* of an answer */
 /* Of an answer that is read while it is sent, this much at a time. */
 #define CHUNK ((size_t) 64 * 1024)
 
@@ -147,7 +148,9 @@ static void conn_send(HttpConn *c, int status, const char *content_type, const c
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
     bool bodyless = head_only || status == 204 || status == 304;
-    int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
+    int r = buf_reserve(&out, HEAD_USUAL + (bodyless || !body ? 0 : (size_t) len));
+    if (r >= 0)
+        r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
     if (r >= 0 && !bodyless && len > 0)
         r = buf_append(&out, body, (size_t) len);
     if (r >= 0)
@@ -279,7 +282,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         http_conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
     else if (c->phase == HTTP_IDLE && c->in.len > 0)
         conn_process(c);
-    else
+    else if (c->phase != HTTP_ANSWERING) /* the handler takes as long as it takes */
         http_conn_free(c);
     return 0;
 }
@@ -438,7 +441,6 @@ static bool process_one(HttpConn *c)
     }
     c->phase = HTTP_ANSWERING;
     http_conn_settle(c);
-    timer_disarm(c->timer);
     c->server->handler(c->x, c->server->userdata);
     return !c->life.ended && c->phase == HTTP_IDLE;
 }

@@ -325,9 +325,16 @@ static ssize_t io_failed(Stream *s, int e)
     return error_set(&s->err, EPROTO, "stream.tls", "TLS with %s failed: %s", s->name, openssl_reason());
 }
 
+/* Clearing goes through all places for errors, of which almost always none is taken. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
 ssize_t stream_tls_read(Stream *s, void *data, size_t len)
 {
-    ERR_clear_error();
+    forget_errors();
     errno = 0;
     int n = SSL_read(s->tls, data, (int) len);
     if (n > 0)
@@ -343,7 +350,7 @@ ssize_t stream_tls_read(Stream *s, void *data, size_t len)
 ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
 {
     size_t n = 0;
-    ERR_clear_error();
+    forget_errors();
     errno = 0;
     if (SSL_write_ex(s->tls, data, len, &n) == 1)
         return (ssize_t) n;

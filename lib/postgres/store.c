@@ -145,6 +145,8 @@ static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_,
 {
     Error err = {};
     Store *s = userdata;
+    if (s->state == STORE_UP && !s->active)
+        return 0; /* it ran on after the last statement had ended */
     error_set(&err, ETIMEDOUT, "store.unavailable", "the database does not answer in time, try again");
     s->sqlstate[0] = '\0';
     store_lost(s, &err);
@@ -238,7 +240,6 @@ static void store_statement_done(Store *s)
         s->no_names |= s->active && s->active->often && sqlstate_is_of_prepared(s->sqlstate);
     }
     timer_disarm(s->timer);
-    timer_disarm(s->deadline);
     bool prepared = s->preparing && r == 0;
     s->preparing = false;
     if (prepared) {
