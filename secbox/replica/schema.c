@@ -19,7 +19,8 @@ static const char sql_encoding[] =
 
 /* Names and plates as secbox/lan/match.h makes them (tests/cases/match.json holds both to it): Latin letters without
  * accents, upper case, and digits; in plates what looks alike is one. Under collation "C": every box folds alike.
- * What Spanish is written with has a quick way. */
+ * What Spanish is written with has a quick way. Of what stands between words a single space is no match: it stays as it is, and
+ * most names have nothing else. */
 static const char sql_folding[] =
     "CREATE OR REPLACE FUNCTION secbox_unaccented(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
     " SELECT translate(replace(replace(replace(replace(replace(replace(replace(replace(replace(\n"
@@ -33,7 +34,7 @@ static const char sql_folding[] =
     "  THEN translate(t, 'áéíóúñüÁÉÍÓÚÑÜ', 'aeiounuAEIOUNU')\n"
     "  ELSE secbox_unaccented(t) END COLLATE \"C\") $fn$;\n"
     "CREATE OR REPLACE FUNCTION secbox_norm_name(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
-    " SELECT nullif(btrim(regexp_replace(secbox_fold(t), '[^A-Z0-9]+', ' ', 'g')), '') $fn$;\n"
+    " SELECT nullif(btrim(regexp_replace(secbox_fold(t), '[^A-Z0-9 ][^A-Z0-9]*| [^A-Z0-9]+', ' ', 'g')), '') $fn$;\n"
     "CREATE OR REPLACE FUNCTION secbox_norm_plate(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
     " SELECT nullif(translate(regexp_replace(secbox_fold(t), '[^A-Z0-9]+', '', 'g'), 'OIBSZ', '01852'), '') $fn$;\n";
 
@@ -128,11 +129,12 @@ static const char sql_swap_bans[] =
     "  WHERE live.version <> excluded.version OR live.data <> excluded.data OR live.epoch <> excluded.epoch\n"
     "   OR live.unconfirmed_since IS NOT NULL $fn$;\n";
 
-/* The first rows of an empty table. Its indexes are made when all rows are there, which costs a third of what it costs to put
- * each row into each. That needs the table for itself: where somebody reads it just now, it goes without. */
+/* The first rows of an empty table. Its indexes, that of its key too, are made when all rows are there, which costs a third of
+ * what it costs to put each row into each. That needs the table for itself: where somebody reads it just now, it goes
+ * without. */
 static const char sql_fill[] =
     "CREATE OR REPLACE FUNCTION replica_fill(name text) RETURNS void LANGUAGE plpgsql AS $fn$\n"
-    "DECLARE indexes regclass[]; makers text[]; maker text; one regclass; many boolean;\n"
+    "DECLARE indexes regclass[]; makers text[]; maker text; one regclass; many boolean; key text;\n"
     "BEGIN\n"
     " EXECUTE format('SELECT count(*) >= 1000 FROM %I', 'stage_' || name) INTO many;\n"
     " IF many THEN\n"
@@ -140,12 +142,15 @@ static const char sql_fill[] =
     "   EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE NOWAIT', name);\n"
     "   SELECT array_agg(indexrelid::regclass), array_agg(pg_get_indexdef(indexrelid)) INTO indexes, makers\n"
     "    FROM pg_index WHERE indrelid = name::regclass AND NOT indisprimary;\n"
+    "   SELECT conname INTO key FROM pg_constraint WHERE conrelid = name::regclass AND contype = 'p';\n"
     "  EXCEPTION WHEN lock_not_available THEN NULL;\n"
     "  END;\n"
     " END IF;\n"
     " FOREACH one IN ARRAY coalesce(indexes, '{}') LOOP EXECUTE format('DROP INDEX %s', one); END LOOP;\n"
+    " IF key IS NOT NULL THEN EXECUTE format('ALTER TABLE %I DROP CONSTRAINT %I', name, key); END IF;\n"
     " EXECUTE format('INSERT INTO %1$I (id, version, data) SELECT id, version, data FROM %2$I', name, 'stage_' || "
     "name);\n"
+    " IF key IS NOT NULL THEN EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I PRIMARY KEY (id)', name, key); END IF;\n"
     " FOREACH maker IN ARRAY coalesce(makers, '{}') LOOP EXECUTE maker; END LOOP;\n"
     "END $fn$;\n";
 
@@ -379,6 +384,9 @@ static const SchemaStep steps[] = {
     { 31, queue_schema_planned },
     { 32, "CREATE INDEX users_face ON users(id) WHERE data ? 'face';\n"
           "CREATE INDEX bans_face ON bans(id) WHERE data ? 'face';\n" },
+    /* as above */
+    { 33, sql_fill },
+    { 34, sql_folding },
     {},
 };
 
