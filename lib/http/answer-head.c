@@ -74,10 +74,14 @@ static const char *date_now(void)
 
 static bool header_is_safe(const char *line)
 {
-    for (const char *p = line; *p; p++)
+    bool colon = false;
+
+    for (const char *p = line; *p; p++) {
         if (((unsigned char) *p < 0x20 && *p != '\t') || *p == 0x7f)
             return false;
-    return strchr(line, ':');
+        colon |= *p == ':';
+    }
+    return colon;
 }
 
 int answer_head_write(Buf *out, int status, const char *content_type, uint64_t len, bool keep_alive,

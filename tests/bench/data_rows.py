@@ -45,6 +45,7 @@ class Rows:
                 box.start()
                 wait_until(lambda: server.connection and not server.inbox.empty(), "the box says what it has")
                 c.snapshot, server.auto = (lambda tables=None: (self.begin[0], list(self.begin[1]), self.begin[2])), True
+                box.sql("CHECKPOINT")
                 before, queries, began = cpu_seconds(box.process.pid), sessions_cpu(self.pg, box.database), time.monotonic()
                 server.start_snapshot(None)
                 box.wait_applied(self.first)
