@@ -212,6 +212,10 @@ int stream_send(Stream *s, const void *from, size_t len)
             return 0;
     }
     int r = stream_reserve(s, len, &at);
+    if (r < 0 && data != from) { /* half of it is gone: nothing may follow */
+        s->failed = r;
+        return stream_wake(s);
+    }
     if (r < 0)
         return r;
     if (len > 0)

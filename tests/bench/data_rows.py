@@ -58,7 +58,7 @@ class Rows:
                     server.send(message)
                 box.wait_applied(self.last)
                 changes = (self.last - self.first) / (time.monotonic() - began)
-                assert not server.resnapshots
+                assert not server.resnapshots, (server.resnapshots, box.alive())
             finally:
                 del c.snapshot
                 box.close()
