@@ -183,39 +183,10 @@ int stream_commit(Stream *s, size_t len)
     return 0;
 }
 
-/* What nothing waits before needs no place in the queue. 0 or -EAGAIN with what is left of it; negative: the stream fails. */
-static int send_at_once(Stream *s, const uint8_t **data, size_t *len)
+int stream_send(Stream *s, const void *data, size_t len)
 {
-    size_t n = 0;
-    int r = 0;
-    while (*len > 0 && r >= 0) {
-        r = write_some(s, *data, *len, &n);
-        if (r >= 0) {
-            *data += n;
-            *len -= n;
-        }
-    }
-    return r;
-}
-
-int stream_send(Stream *s, const void *from, size_t len)
-{
-    const uint8_t *data = from;
     uint8_t *at;
-    if (s->state == STREAM_OPEN && s->failed >= 0 && !s->finishing && stream_queued(s) == 0 && len <= s->out_max) {
-        int sent = send_at_once(s, &data, &len);
-        if (sent < 0 && sent != -EAGAIN) {
-            s->failed = sent;
-            return stream_wake(s);
-        }
-        if (len == 0)
-            return 0;
-    }
     int r = stream_reserve(s, len, &at);
-    if (r < 0 && data != from) { /* half of it is gone: nothing may follow */
-        s->failed = r;
-        return stream_wake(s);
-    }
     if (r < 0)
         return r;
     if (len > 0)

@@ -47,7 +47,6 @@ struct Store {
     StoreState state;
     PGconn *conn;
     sd_event_source *io, *timer, *kick;
-    sd_event_source *deadline; /* of a statement */
     Backoff backoff;
     usec_t up_since;
     StoreQuery *first, *last; /* waiting */
@@ -56,7 +55,6 @@ struct Store {
     const char *prepared[PREPARED_MAX]; /* the SQL that this session knows by the name of its place */
     size_t n_prepared;
     bool preparing;   /* the active statement, which is run next */
-    bool unsent;      /* the active statement could not be sent: the connection is lost */
     bool no_names;    /* something between here and the database does not keep them */
     PGresult *result; /* the newest of the active statement, an error wins */
     char sqlstate[SQLSTATE_SIZE];
@@ -105,13 +103,12 @@ static void store_drop_connection(Store *s)
 {
     s->io = sd_event_source_disable_unref(s->io);
     timer_disarm(s->timer);
-    timer_disarm(s->deadline);
     PQclear(s->result);
     s->result = NULL;
     PQfinish(s->conn);
     s->conn = NULL;
     s->n_prepared = 0;
-    s->preparing = s->unsent = false;
+    s->preparing = false;
 }
 
 /* The connection is gone: everything that waits is told, then the next try is planned. */
@@ -145,8 +142,6 @@ static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_,
 {
     Error err = {};
     Store *s = userdata;
-    if (s->state == STORE_UP && !s->active)
-        return 0; /* it ran on after the last statement had ended */
     error_set(&err, ETIMEDOUT, "store.unavailable", "the database does not answer in time, try again");
     s->sqlstate[0] = '\0';
     store_lost(s, &err);
@@ -195,15 +190,10 @@ static bool store_send(Store *s)
                         : PQsendQueryPrepared(s->conn, name, (int) q->n_params, params, NULL, NULL, 0);
 }
 
-static bool store_try_active(Store *s)
-{
-    return store_send(s) && store_flush(s) >= 0 &&
-           timer_rearm(s->event, &s->deadline, s->schema->statement_max + QUERY_GRACE, on_deadline, s) >= 0;
-}
-
 static void store_send_active(Store *s)
 {
-    if (!store_try_active(s))
+    if (!store_send(s) || store_flush(s) < 0 ||
+        timer_arm(s->event, &s->timer, s->schema->statement_max + QUERY_GRACE, on_deadline, s) < 0)
         store_lost_libpq(s);
 }
 
@@ -340,12 +330,10 @@ static void store_connect(Store *s)
         store_lost_libpq(s);
 }
 
-/* What could not be sent at once. */
-static int on_kick(sd_event_source *source _unused_, void *userdata)
+static int on_kick(sd_event_source *source, void *userdata)
 {
-    Store *s = userdata;
-    if (s->state == STORE_UP && s->unsent)
-        store_lost_libpq(s);
+    (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    store_send_next(userdata);
     return 0;
 }
 
@@ -390,7 +378,6 @@ Store *store_free(Store *s)
     for (StoreQuery *q = query_pop(s); q; q = query_pop(s))
         query_destroy(q);
     sd_event_source_disable_unref(s->timer);
-    sd_event_source_disable_unref(s->deadline);
     sd_event_source_disable_unref(s->kick);
     sd_event_unref(s->event);
     free(s->conninfo);
@@ -423,15 +410,6 @@ bool store_is_busy(const Store *s)
     return s->state != STORE_UP || s->n_waiting > s->schema->queries_max / 2;
 }
 
-/* Nothing runs: this one can be sent at once. Of a failure its owner hears from the loop only. */
-static void store_begin(Store *s, StoreQuery *q)
-{
-    s->active = q;
-    s->unsent = !store_try_active(s);
-    if (s->unsent && sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0)
-        sd_event_exit(s->event, -ENOMEM);
-}
-
 int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     if (s->state != STORE_UP)
@@ -440,24 +418,20 @@ int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, St
         return error_set(err, ENOBUFS, "store.busy", "too many requests wait for the database, try again");
     StoreQuery *q = calloc(1, sizeof(*q));
     char **params = statement_params(&st);
-    if (!q || !params) {
+    if (!q || !params || sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0) {
         free(q);
         free(params);
         return error_from_errno(err, -ENOMEM, "asking the database");
     }
     *q = (StoreQuery) { s, st.sql, params, st.n, st.often, on_done, userdata, NULL };
-    if (ret)
-        *ret = q;
-    if (!s->active && !s->first) {
-        store_begin(s, q);
-        return 0;
-    }
     if (s->last)
         s->last->next = q;
     else
         s->first = q;
     s->last = q;
     s->n_waiting++;
+    if (ret)
+        *ret = q;
     return 0;
 }
 

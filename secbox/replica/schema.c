@@ -129,12 +129,11 @@ static const char sql_swap_bans[] =
     "  WHERE live.version <> excluded.version OR live.data <> excluded.data OR live.epoch <> excluded.epoch\n"
     "   OR live.unconfirmed_since IS NOT NULL $fn$;\n";
 
-/* The first rows of an empty table. Its indexes, that of its key too, are made when all rows are there, which costs a third of
- * what it costs to put each row into each. That needs the table for itself: where somebody reads it just now, it goes
- * without. */
+/* The first rows of an empty table. Its indexes are made when all rows are there, which costs a third of what it costs to put
+ * each row into each. That needs the table for itself: where somebody reads it just now, it goes without. */
 static const char sql_fill[] =
     "CREATE OR REPLACE FUNCTION replica_fill(name text) RETURNS void LANGUAGE plpgsql AS $fn$\n"
-    "DECLARE indexes regclass[]; makers text[]; maker text; one regclass; many boolean; key text;\n"
+    "DECLARE indexes regclass[]; makers text[]; maker text; one regclass; many boolean;\n"
     "BEGIN\n"
     " EXECUTE format('SELECT count(*) >= 1000 FROM %I', 'stage_' || name) INTO many;\n"
     " IF many THEN\n"
@@ -142,15 +141,12 @@ static const char sql_fill[] =
     "   EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE NOWAIT', name);\n"
     "   SELECT array_agg(indexrelid::regclass), array_agg(pg_get_indexdef(indexrelid)) INTO indexes, makers\n"
     "    FROM pg_index WHERE indrelid = name::regclass AND NOT indisprimary;\n"
-    "   SELECT conname INTO key FROM pg_constraint WHERE conrelid = name::regclass AND contype = 'p';\n"
     "  EXCEPTION WHEN lock_not_available THEN NULL;\n"
     "  END;\n"
     " END IF;\n"
     " FOREACH one IN ARRAY coalesce(indexes, '{}') LOOP EXECUTE format('DROP INDEX %s', one); END LOOP;\n"
-    " IF key IS NOT NULL THEN EXECUTE format('ALTER TABLE %I DROP CONSTRAINT %I', name, key); END IF;\n"
     " EXECUTE format('INSERT INTO %1$I (id, version, data) SELECT id, version, data FROM %2$I', name, 'stage_' || "
     "name);\n"
-    " IF key IS NOT NULL THEN EXECUTE format('ALTER TABLE %I ADD CONSTRAINT %I PRIMARY KEY (id)', name, key); END IF;\n"
     " FOREACH maker IN ARRAY coalesce(makers, '{}') LOOP EXECUTE maker; END LOOP;\n"
     "END $fn$;\n";
 
@@ -385,8 +381,7 @@ static const SchemaStep steps[] = {
     { 32, "CREATE INDEX users_face ON users(id) WHERE data ? 'face';\n"
           "CREATE INDEX bans_face ON bans(id) WHERE data ? 'face';\n" },
     /* as above */
-    { 33, sql_fill },
-    { 34, sql_folding },
+    { 33, sql_folding },
     {},
 };
 
