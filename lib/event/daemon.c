@@ -125,7 +125,8 @@ int timer_arm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_
     return 0;
 }
 
-int timer_rearm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler, void *userdata)
+int timer_rearm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler,
+                void *userdata)
 {
     usec_t now = boottime_usec();
 

@@ -168,7 +168,8 @@ def run(suite, folder, pg, quick):
         suite.row(f"rows into the replica by {what}, {GOAL}", "1/s", how, [o[i] for o, _, _ in found], [p[i] for _, p, _ in found])
     how = "psql's COPY into the same tables"
     suite.row("the same by a snapshot, goal 0.8 of the peer", "1/s", how, [o[0] for o, _, _ in found], [c[0] for _, _, c in found])
-    suite.row("CPU of a row by a snapshot, secbox and PostgreSQL", "µs", how, [o[2] for o, _, _ in found], [c[1] for _, _, c in found])
+    suite.row("CPU of a row by a snapshot, secbox and PostgreSQL", "µs", how, [o[2] for o, _, _ in found],
+              [c[1] for _, _, c in found])
     suite.note(f"{rows.guests} guests, {rows.bans} bans, then {rows.guests // 2} changes; secbox itself takes {rows.cpu:.1f} µs "
                "of CPU for a row, PostgreSQL the rest; it is sent the rows by a Python program on the same machine")
     if not peer.has_node:
