@@ -125,6 +125,17 @@ int timer_arm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_
     return 0;
 }
 
+int timer_rearm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler,
+                void *userdata)
+{
+    usec_t now = boottime_usec();
+
+    if (!*source)
+        return timer_arm(event, source, delay, handler, userdata);
+    int r = sd_event_source_set_time(*source, delay > USEC_INFINITY - now ? USEC_INFINITY : now + delay);
+    return r < 0 ? r : sd_event_source_set_enabled(*source, SD_EVENT_ONESHOT);
+}
+
 void timer_disarm(sd_event_source *source)
 {
     if (source)

@@ -28,5 +28,9 @@ int service_watchdog_start(sd_event *event, int (*healthy)(void *userdata), void
 /* One-shot timer on CLOCK_BOOTTIME, `delay` from now. A *source that is set already is replaced (re-arming). */
 int timer_arm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler,
               void *userdata) _must_check_;
+/* The same for a source that always has this handler and userdata: one that is set already is only given its new time, which
+ * costs a fraction. */
+int timer_rearm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler,
+                void *userdata) _must_check_;
 /* NULL-safe; the source stays allocated and can be armed again. */
 void timer_disarm(sd_event_source *source);

@@ -60,20 +60,34 @@ void http_date_print(uint64_t seconds, char ret[static HTTP_DATE_SIZE])
                     tm.tm_sec);
 }
 
+/* Of this second: made once in each. */
+static const char *date_now(void)
+{
+    static char text[HTTP_DATE_SIZE];
+    static uint64_t of;
+    uint64_t now = realtime_usec() / USEC_PER_SEC;
+
+    if (now != of || !*text)
+        http_date_print(of = now, text);
+    return text;
+}
+
 static bool header_is_safe(const char *line)
 {
-    for (const char *p = line; *p; p++)
+    bool colon = false;
+
+    for (const char *p = line; *p; p++) {
         if (((unsigned char) *p < 0x20 && *p != '\t') || *p == 0x7f)
             return false;
-    return strchr(line, ':');
+        colon |= *p == ':';
+    }
+    return colon;
 }
 
 int answer_head_write(Buf *out, int status, const char *content_type, uint64_t len, bool keep_alive,
                       const char *const *headers)
 {
-    char date[HTTP_DATE_SIZE];
-    http_date_print(realtime_usec() / USEC_PER_SEC, date);
-    int r = buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
+    int r = buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date_now());
     if (r >= 0 && len == HTTP_LENGTH_UNKNOWN)
         r = buf_puts(out, "Transfer-Encoding: chunked\r\n");
     else if (r >= 0 && status != 204 && status != 304)
@@ -83,7 +97,7 @@ int answer_head_write(Buf *out, int status, const char *content_type, uint64_t l
     if (r >= 0 && !keep_alive)
         r = buf_puts(out, "Connection: close\r\n");
     for (; r >= 0 && headers && *headers; headers++)
-        if (header_is_safe(*headers))
-            r = buf_printf(out, "%s\r\n", *headers);
+        if (header_is_safe(*headers) && (r = buf_puts(out, *headers)) >= 0)
+            r = buf_puts(out, "\r\n");
     return r >= 0 ? buf_puts(out, "\r\n") : r;
 }

@@ -20,6 +20,7 @@
 #define SEND_TIMEOUT (120 * USEC_PER_SEC)
 #define ANSWER_MAX ((size_t) 16 * 1024 * 1024)
 #define INPUT_MAX (2 * PIPELINE_MAX)
+#define HEAD_USUAL ((size_t) 1024) /* of an answer */
 /* Of an answer that is read while it is sent, this much at a time. */
 #define CHUNK ((size_t) 64 * 1024)
 
@@ -102,7 +103,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 void http_conn_deadline(HttpConn *c, usec_t delay)
 {
     /* Without a deadline a connection could stay for ever: rather lose it. */
-    if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
+    if (timer_rearm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
         stream_end(c->stream);
 }
 
@@ -147,7 +148,9 @@ static void conn_send(HttpConn *c, int status, const char *content_type, const c
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
     bool bodyless = head_only || status == 204 || status == 304;
-    int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
+    int r = buf_reserve(&out, HEAD_USUAL + (bodyless || !body ? 0 : (size_t) len));
+    if (r >= 0)
+        r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
     if (r >= 0 && !bodyless && len > 0)
         r = buf_append(&out, body, (size_t) len);
     if (r >= 0)
@@ -279,7 +282,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         http_conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
     else if (c->phase == HTTP_IDLE && c->in.len > 0)
         conn_process(c);
-    else
+    else if (c->phase != HTTP_ANSWERING) /* the handler takes as long as it takes */
         http_conn_free(c);
     return 0;
 }
@@ -388,7 +391,6 @@ static int take_head(HttpConn *c)
     c->used = true;
     c->keep_alive = c->x->head.keep_alive;
     c->phase = HTTP_BODY;
-    http_conn_deadline(c, BODY_TIMEOUT);
     if (c->x->pieces_max == 0)
         http_conn_say_continue(c);
     return 1;
@@ -409,25 +411,36 @@ static int take_body(HttpConn *c)
     return r;
 }
 
+/* Deadlines run from when a part began: those of a request that is whole at once are not set at all. */
+static void await_rest(HttpConn *c, HttpPhase before)
+{
+    if (c->phase == HTTP_HEAD && before == HTTP_IDLE)
+        http_conn_deadline(c, HEAD_TIMEOUT);
+    else if (c->phase == HTTP_BODY && before != HTTP_BODY)
+        http_conn_deadline(c, BODY_TIMEOUT);
+}
+
 /* The next whole request goes to the handler. Whether to go on. */
 static bool process_one(HttpConn *c)
 {
+    HttpPhase before = c->phase;
     if (c->phase == HTTP_PIECES)
         return http_body_round(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
         (c->used ? http_conn_moves : http_conn_settle)(c);
-        http_conn_deadline(c, HEAD_TIMEOUT);
     }
-    if (c->phase == HTTP_HEAD && take_head(c) == 0)
-        return false;
-    if (c->phase == HTTP_BODY && c->x->pieces_max > 0)
+    bool has_head = c->phase == HTTP_BODY || (c->phase == HTTP_HEAD && take_head(c) > 0);
+    if (has_head && c->x->pieces_max > 0) {
+        await_rest(c, before);
         return http_body_begin(c);
-    if (c->phase != HTTP_BODY || take_body(c) == 0)
+    }
+    if (!has_head || take_body(c) == 0) {
+        await_rest(c, before);
         return false;
+    }
     c->phase = HTTP_ANSWERING;
     http_conn_settle(c);
-    timer_disarm(c->timer);
     c->server->handler(c->x, c->server->userdata);
     return !c->life.ended && c->phase == HTTP_IDLE;
 }

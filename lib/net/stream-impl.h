@@ -107,6 +107,8 @@ int stream_tls_attach(Stream *s);
 int stream_tls_handshake(Stream *s, bool *ret_wants_write);
 ssize_t stream_tls_read(Stream *s, void *data, size_t len);
 ssize_t stream_tls_write(Stream *s, const void *data, size_t len);
+/* Whether one read of the socket may bring several records, which stream_tls_pending() then tells about. */
+bool stream_tls_reads_ahead(const Stream *s);
 bool stream_tls_pending(const Stream *s);
 void stream_tls_set_bulk(Stream *s, bool bulk);
 void stream_tls_shutdown(Stream *s);

@@ -165,6 +165,8 @@ int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error
         return r;
     }
     (void) SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* a request, or some messages, by one call of the kernel, where a record's head and rest are one each */
+    SSL_CTX_set_read_ahead(ctx, 1);
     /* With P-256 a resumed handshake costs the server as much as a full one, and a restart, after which everybody comes back,
      * forgets the tickets' key: none are given out, which saves an eighth of each handshake. */
     (void) SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
@@ -323,9 +325,16 @@ static ssize_t io_failed(Stream *s, int e)
     return error_set(&s->err, EPROTO, "stream.tls", "TLS with %s failed: %s", s->name, openssl_reason());
 }
 
+/* Clearing goes through all places for errors, of which almost always none is taken. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
+
 ssize_t stream_tls_read(Stream *s, void *data, size_t len)
 {
-    ERR_clear_error();
+    forget_errors();
     errno = 0;
     int n = SSL_read(s->tls, data, (int) len);
     if (n > 0)
@@ -341,7 +350,7 @@ ssize_t stream_tls_read(Stream *s, void *data, size_t len)
 ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
 {
     size_t n = 0;
-    ERR_clear_error();
+    forget_errors();
     errno = 0;
     if (SSL_write_ex(s->tls, data, len, &n) == 1)
         return (ssize_t) n;
@@ -350,6 +359,11 @@ ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
         return -EAGAIN;
     return io_failed(s, e);
+}
+
+bool stream_tls_reads_ahead(const Stream *s)
+{
+    return s->tls && SSL_get_read_ahead(s->tls);
 }
 
 bool stream_tls_pending(const Stream *s)
@@ -364,7 +378,7 @@ void stream_tls_set_bulk(Stream *s, bool bulk)
         return;
     if (SSL_has_pending(s->tls) == 0)
         (void) SSL_free_buffers(s->tls); /* the next ones have the size that is set here */
-    SSL_set_read_ahead(s->tls, bulk);
+    SSL_set_read_ahead(s->tls, bulk || SSL_CTX_get_read_ahead(SSL_get_SSL_CTX(s->tls)));
     SSL_set_default_read_buffer_len(s->tls, bulk ? STREAM_BULK_SIZE : 0);
     if (bulk)
         (void) SSL_clear_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);

@@ -318,6 +318,12 @@ static void peer_ended(Stream *s)
     s->events->on_end(s, s->userdata);
 }
 
+/* After less was read than there was room for: what comes later epoll tells about. */
+static bool has_all(const Stream *s)
+{
+    return !s->tls || (stream_tls_reads_ahead(s) && !stream_tls_pending(s));
+}
+
 /* The caller holds the stream. */
 static void read_round(Stream *s)
 {
@@ -334,7 +340,7 @@ static void read_round(Stream *s)
             return;
         if (s->state == STREAM_OPEN)
             s->events->on_data(s, data, (size_t) n, s->userdata);
-        if (!s->tls && n < (ssize_t) sizeof data)
+        if (n < (ssize_t) sizeof data && has_all(s))
             return;
     }
     /* What OpenSSL holds already, epoll does not tell about. */

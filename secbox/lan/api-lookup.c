@@ -41,12 +41,9 @@ static int add_person(LanRequest *q, const Asked *a, const StoreRows *rows, size
 static int add_since(LanRequest *q, cJSON *body)
 {
     const GateCommunity *c = gate_data_community(q->lan->data);
-    char text[TIMESTAMP_SIZE];
     int r = json_add_bool(body, "database", gate_data_has_database(q->lan->data));
 
-    if (r >= 0 && c->applied_at > 0)
-        r = json_add_string(body, "dataSince", timestamp_format(c->applied_at, text));
-    return r;
+    return r >= 0 && c->applied_at > 0 ? json_add_string(body, "dataSince", c->applied_text) : r;
 }
 
 /* By id the record is the person's own: it fits exactly, by what it is called, or drives. */
@@ -90,7 +87,7 @@ static void answer(LanRequest *q)
 {
     const Asked *a = q->scratch;
     const LocalMoment at = gate_data_moment(q->lan->data, realtime_usec());
-    Judgement j = {};
+    Judgement j;
     cJSON *body = NULL;
     int r = lookup_judge(a->found, asked_text(a), &at, &j);
 

@@ -21,7 +21,7 @@ static int add_data(const Lan *lan, cJSON *body)
     if (r >= 0)
         r = json_add_string(body, "version", c->version);
     if (r >= 0 && c->applied_at > 0)
-        r = json_add_string(body, "dataSince", timestamp_format(c->applied_at, text));
+        r = json_add_string(body, "dataSince", c->applied_text);
     return r;
 }
 

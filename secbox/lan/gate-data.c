@@ -186,6 +186,7 @@ static int take_community(GateCommunity *c, const StoreRows *rows, char **ret_zo
     if (store_rows_u64(rows, 0, 4, INT64_MAX / USEC_PER_SEC, &applied) < 0)
         applied = 0; /* no row: nothing was applied yet */
     c->applied_at = applied * USEC_PER_SEC;
+    timestamp_format(c->applied_at, c->applied_text);
     c->id = strdup(id ? id : "");
     c->name = strdup(json_string(row, "name") ? json_string(row, "name") : "");
     c->version = str_format("%s-%s-%s", epoch ? epoch : "", version ? version : "", changes ? changes : "");

@@ -45,6 +45,7 @@ typedef struct GateCommunity {
     char *pass_jwk;              /* the key that passes are signed with, as JSON; NULL: none is known */
     Key *pass_key;               /* the same */
     usec_t applied_at;           /* since 1970: when the gateway's last word was written; 0: never */
+    char applied_text[TIMESTAMP_SIZE];
 } GateCommunity;
 
 const GateCommunity *gate_data_community(const GateData *d);

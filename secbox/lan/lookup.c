@@ -11,6 +11,7 @@
 
 /* Of bans that what was typed may mean: those that fit exactly come first. */
 #define TYPED_BANS_MAX 64
+#define ROOM_FIRST 8 /* a power of two, as LOOKUP_RECORDS_MAX is */
 
 Lookup *lookup_new(void)
 {
@@ -26,8 +27,43 @@ Lookup *lookup_free(Lookup *l)
         free(l->ids[i]);
         free(l->units[i]);
     }
+    free(l->records);
+    free(l->ids);
+    free(l->units);
+    free(l->rows);
     free(l);
     return NULL;
+}
+
+static int more_room(Lookup *l)
+{
+    const size_t room = l->room ? l->room * 2 : ROOM_FIRST;
+    Record *records = reallocarray(l->records, room, sizeof(*records));
+    char **ids = records ? reallocarray(l->ids, room, sizeof(*ids)) : NULL;
+    char **units = ids ? reallocarray(l->units, room, sizeof(*units)) : NULL;
+    cJSON **rows = units ? reallocarray(l->rows, room, sizeof(*rows)) : NULL;
+
+    l->records = records ? records : l->records;
+    l->ids = ids ? ids : l->ids;
+    l->units = units ? units : l->units;
+    l->rows = rows ? rows : l->rows;
+    if (!rows)
+        return -ENOMEM;
+    l->room = room;
+    return 0;
+}
+
+/* Takes the row, which is freed when there is no place for it. The place is otherwise empty. */
+static int next_place(Lookup *l, cJSON *row, size_t *ret)
+{
+    if (l->n == l->room && more_room(l) < 0) {
+        cJSON_Delete(row);
+        return -ENOMEM;
+    }
+    *ret = l->n++;
+    l->rows[*ret] = row;
+    l->ids[*ret] = l->units[*ret] = NULL;
+    return 0;
 }
 
 static int add_ban(const Ban *ban, void *userdata)
@@ -44,11 +80,14 @@ static int add_ban(const Ban *ban, void *userdata)
     int r = json_parse_object(ban->data, strlen(ban->data), &row, NULL);
     if (r < 0)
         return r;
-    l->records[l->n] = record_from(RECORD_BAN, row);
-    l->records[l->n].unconfirmed = ban->unconfirmed;
-    l->ids[l->n] = strdup(ban->id);
-    l->rows[l->n++] = row;
-    return l->ids[l->n - 1] ? 0 : -ENOMEM;
+    size_t at = 0;
+    r = next_place(l, row, &at);
+    if (r < 0)
+        return r;
+    l->records[at] = record_from(RECORD_BAN, row);
+    l->records[at].unconfirmed = ban->unconfirmed;
+    l->ids[at] = strdup(ban->id);
+    return l->ids[at] ? 0 : -ENOMEM;
 }
 
 int lookup_add_bans(Lookup *l, const BanIndex *bans, const char *name, const char *plate, const char *document)
@@ -74,11 +113,13 @@ int lookup_add_person(Lookup *l, const BanIndex *bans, const StoreRows *rows, si
 
     if (l->n == LOOKUP_RECORDS_MAX || !kind || !data || json_parse_object(data, strlen(data), &row, NULL) < 0)
         return 0;
-    size_t at = l->n++;
-    l->rows[at] = row;
+    size_t at = 0;
+    int r = next_place(l, row, &at);
+    if (r < 0)
+        return r;
     l->records[at] = record_from(str_equal(kind, "guest") ? RECORD_GUEST : RECORD_RESIDENT, row);
     l->records[at].used = store_rows_u64(rows, i, 3, INT64_MAX, &used) < 0 ? UINT64_MAX : used;
-    int r = store_rows_copy(rows, i, 1, &l->ids[at]);
+    r = store_rows_copy(rows, i, 1, &l->ids[at]);
     if (r >= 0)
         r = store_rows_copy(rows, i, 4, &l->units[at]);
     if (r >= 0)

@@ -13,10 +13,11 @@
 
 typedef struct Lookup {
     bool has_people; /* set by the caller: bans are looked at because of people from now on */
-    Record records[LOOKUP_RECORDS_MAX];
-    char *ids[LOOKUP_RECORDS_MAX], *units[LOOKUP_RECORDS_MAX];
-    cJSON *rows[LOOKUP_RECORDS_MAX]; /* which the records borrow from */
-    size_t n;
+    /* as many places as `room`, which grows up to LOOKUP_RECORDS_MAX */
+    Record *records;
+    char **ids, **units;
+    cJSON **rows; /* which the records borrow from */
+    size_t n, room;
 } Lookup;
 
 /* What the rules say. */

@@ -19,7 +19,8 @@ static const char sql_encoding[] =
 
 /* Names and plates as secbox/lan/match.h makes them (tests/cases/match.json holds both to it): Latin letters without
  * accents, upper case, and digits; in plates what looks alike is one. Under collation "C": every box folds alike.
- * What Spanish is written with has a quick way. */
+ * What Spanish is written with has a quick way. Of what stands between words a single space is no match: it stays as it is, and
+ * most names have nothing else. */
 static const char sql_folding[] =
     "CREATE OR REPLACE FUNCTION secbox_unaccented(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
     " SELECT translate(replace(replace(replace(replace(replace(replace(replace(replace(replace(\n"
@@ -33,7 +34,7 @@ static const char sql_folding[] =
     "  THEN translate(t, 'áéíóúñüÁÉÍÓÚÑÜ', 'aeiounuAEIOUNU')\n"
     "  ELSE secbox_unaccented(t) END COLLATE \"C\") $fn$;\n"
     "CREATE OR REPLACE FUNCTION secbox_norm_name(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
-    " SELECT nullif(btrim(regexp_replace(secbox_fold(t), '[^A-Z0-9]+', ' ', 'g')), '') $fn$;\n"
+    " SELECT nullif(btrim(regexp_replace(secbox_fold(t), '[^A-Z0-9 ][^A-Z0-9]*| [^A-Z0-9]+', ' ', 'g')), '') $fn$;\n"
     "CREATE OR REPLACE FUNCTION secbox_norm_plate(t text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $fn$\n"
     " SELECT nullif(translate(regexp_replace(secbox_fold(t), '[^A-Z0-9]+', '', 'g'), 'OIBSZ', '01852'), '') $fn$;\n";
 
@@ -379,6 +380,8 @@ static const SchemaStep steps[] = {
     { 31, queue_schema_planned },
     { 32, "CREATE INDEX users_face ON users(id) WHERE data ? 'face';\n"
           "CREATE INDEX bans_face ON bans(id) WHERE data ? 'face';\n" },
+    /* as above */
+    { 33, sql_folding },
     {},
 };
 

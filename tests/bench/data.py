@@ -5,13 +5,15 @@ import os
 from tests.bench import data_events, data_guards, data_rows
 from tests.lab.postgres import Postgres
 
-# Debian's own settings, as in the image that the shipped compose file names; the laboratory's are quicker and keep nothing
+# Debian's own settings and the environment, as in the image that the shipped compose file names; the laboratory's are quicker and
+# keep nothing
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "shared_buffers": "128MB", "max_connections": "100",
            "wal_level": "replica"}
+ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": "16777216", "MALLOC_MMAP_THRESHOLD_": "16777216"}
 
 
 def run(suite, folder, quick=False):
-    with Postgres(DURABLE) as pg:
+    with Postgres(DURABLE, environment=ENVIRONMENT) as pg:
         data_rows.run(suite, folder, pg, quick)
         if quick:
             return

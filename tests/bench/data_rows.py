@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Rows of a community into the replica, by a snapshot and by changes, beside Node's `pg`, or psql's COPY where there is none. The
-peer writes the same rows into the same tables and indexes; it sums, stages and compares nothing."""
+"""Rows of a community into the replica, by a snapshot and by changes, beside Node's `pg`, or psql's COPY where there is none; and a
+snapshot beside psql's COPY in any case. The peers write the same rows into the same tables and indexes; they sum, stage and compare
+nothing."""
 import os
 import subprocess
 import time
@@ -35,7 +36,7 @@ class Rows:
         self.cpu = None
 
     def ours(self):
-        """Rows per second by a snapshot, and then by changes."""
+        """Rows per second by a snapshot, and then by changes; and microseconds of CPU of a snapshot's row, PostgreSQL's too."""
         c = self.community
         with FakeCloud() as cloud:
             box = DataBox(cloud, self.pg)
@@ -44,23 +45,62 @@ class Rows:
                 box.start()
                 wait_until(lambda: server.connection and not server.inbox.empty(), "the box says what it has")
                 c.snapshot, server.auto = (lambda tables=None: (self.begin[0], list(self.begin[1]), self.begin[2])), True
-                began, cpu = time.monotonic(), cpu_seconds(box.process.pid)
+                box.sql("CHECKPOINT")
+                before, queries, began = cpu_seconds(box.process.pid), sessions_cpu(self.pg, box.database), time.monotonic()
                 server.start_snapshot(None)
                 box.wait_applied(self.first)
                 snapshot = self.first / (time.monotonic() - began)
-                self.cpu = (cpu_seconds(box.process.pid) - cpu) / self.first * 1e6
+                self.cpu = (cpu_seconds(box.process.pid) - before) / self.first * 1e6
+                cpu = self.cpu + (sessions_cpu(self.pg, box.database) - queries) / self.first * 1e6
                 box.sql("CHECKPOINT")
                 began = time.monotonic()
                 for message in self.changes:
                     server.send(message)
                 box.wait_applied(self.last)
                 changes = (self.last - self.first) / (time.monotonic() - began)
-                assert not server.resnapshots
+                assert not server.resnapshots, (server.resnapshots, box.alive())
             finally:
                 del c.snapshot
                 box.close()
             self.pg.sql(f"DROP DATABASE {box.database} WITH (FORCE)")
-            return snapshot, changes
+            return snapshot, changes, cpu
+
+
+def sessions_cpu(pg, name):
+    """Seconds of CPU of PostgreSQL's sessions in this database until now."""
+    pids = [int(pid) for pid, in pg.sql(f"SELECT pid FROM pg_stat_activity WHERE datname = '{name}'")]
+    return sum(cpu_seconds(pid) for pid in pids if os.path.exists(f"/proc/{pid}"))
+
+
+class Copy:
+    """psql's COPY of rows that are in files, in the tables' own form already."""
+
+    COLUMNS = {"guests": "id, version, data", "bans": "id, version, data, epoch"}
+    # what the session itself has taken of the CPU (fields 14 and 15, after the name that may hold anything), and the time
+    NOW = ("SELECT u[12]::bigint + u[13]::bigint, extract(epoch FROM clock_timestamp())"
+           " FROM (SELECT string_to_array(split_part(pg_read_file('/proc/self/stat'), ') ', 2), ' ') AS u) AS s;\n")
+
+    def __init__(self, rows, pg):
+        self.rows, self.pg = rows, pg
+        self.script = os.path.join(pg.dir, "copy.sql")
+        copies = ""
+        for table, columns in self.COLUMNS.items():
+            path, epoch = os.path.join(pg.dir, f"{table}.copied"), f", '{rows.community.epoch}'::uuid" if table == "bans" else ""
+            pg.sql(f"COPY (SELECT id, version, data{epoch} FROM rows WHERE tbl = '{table}') TO '{path}'", rows.community.database)
+            copies += f"COPY {table} ({columns}) FROM '{path}';\n"
+        with open(self.script, "w", encoding="ascii") as f:
+            f.write(f"CHECKPOINT;\n{self.NOW}BEGIN;\n{copies}COMMIT;\n{self.NOW}")
+
+    def figures(self, empty):
+        """Rows per second, and microseconds of the session's CPU for one, into a database like `empty`."""
+        self.pg.sql(f"CREATE DATABASE copied TEMPLATE {empty}")
+        try:
+            said = self.pg.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", self.script, self.pg.url("copied"))
+        finally:
+            self.pg.sql("DROP DATABASE copied WITH (FORCE)")
+        (ticks, began), (more, ended) = (map(float, line.split("|")) for line in said.splitlines())
+        n = self.rows.guests + self.rows.bans
+        return n / (ended - began), (more - ticks) / os.sysconf("SC_CLK_TCK") / n * 1e6
 
 
 class Peer:
@@ -121,13 +161,17 @@ class Peer:
 
 def run(suite, folder, pg, quick):
     rows = Rows(pg, QUICK_GUESTS if quick else GUESTS, QUICK_BANS if quick else BANS)
-    peer = Peer(rows, folder, pg)
-    found = [(rows.ours(), peer.figures()) for _ in range(suite.runs)]
+    peer, copy = Peer(rows, folder, pg), Copy(rows, pg)
+    found = [(rows.ours(), peer.figures(), copy.figures(peer.empty)) for _ in range(suite.runs)]
     for i, what in enumerate(("a snapshot", "changes")):
         how = f"{peer.name}, the same rows by {'500' if peer.has_node else 'one statement'}"
-        suite.row(f"rows into the replica by {what}, {GOAL}", "1/s", how, [o[i] for o, _ in found], [p[i] for _, p in found])
+        suite.row(f"rows into the replica by {what}, {GOAL}", "1/s", how, [o[i] for o, _, _ in found], [p[i] for _, p, _ in found])
+    how = "psql's COPY into the same tables"
+    suite.row("the same by a snapshot, goal 0.8 of the peer", "1/s", how, [o[0] for o, _, _ in found], [c[0] for _, _, c in found])
+    suite.row("CPU of a row by a snapshot, secbox and PostgreSQL", "µs", how, [o[2] for o, _, _ in found],
+              [c[1] for _, _, c in found])
     suite.note(f"{rows.guests} guests, {rows.bans} bans, then {rows.guests // 2} changes; secbox itself takes {rows.cpu:.1f} µs "
-               "of CPU for a row, PostgreSQL the rest")
+               "of CPU for a row, PostgreSQL the rest; it is sent the rows by a Python program on the same machine")
     if not peer.has_node:
         suite.note("there is no Node module `pg` here (Debian's node-pg, or `npm install --prefix build/node pg`): the peer "
                    "is psql")

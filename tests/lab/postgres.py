@@ -38,10 +38,11 @@ def available():
 class Postgres:
     """start() makes and runs the cluster, stop() ends it and removes everything; pause() and resume() are an outage.
     It is quick and keeps nothing after a power cut, unless `settings` say otherwise. Its log of changes is not in `data`, which may
-    be a folder with little room."""
+    be a folder with little room. `environment` is the server's, beside its usual one."""
 
-    def __init__(self, settings=None, data=None):
+    def __init__(self, settings=None, data=None, environment=None):
         self.settings = settings or {}
+        self.environment = environment or {}
         self.dir = tempfile.mkdtemp(prefix="secbox-pg-")
         self.data = data or os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
@@ -82,7 +83,7 @@ class Postgres:
             argv += ["-c", f"{name}={value}"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self._command(*argv), cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True)
+                                            stderr=log, start_new_session=True, env={**os.environ, **self.environment})
         end = time.monotonic() + START_SECONDS
         while self._run(_binary("pg_isready"), "-q", "-h", self.dir, check=False).returncode:
             if self.process.poll() is not None or time.monotonic() > end:
