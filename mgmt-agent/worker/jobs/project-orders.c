@@ -103,6 +103,7 @@ static int remove_all(Deploy *d, bool with_volumes, Error *err)
     deploy_sweep_images(d->box.podman, project_selected(), NULL);
     deploy_remove_by_hand(project_selected());
     bundle_store_sweep();
+    project_sweep_removed();
     return 0;
 }
 
