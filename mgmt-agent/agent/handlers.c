@@ -47,7 +47,7 @@ static bool note_reported(const Agent *a, const char *id)
 
     if (reported_next(&next, NULL) < 0 || !next || !str_equal(json_string(next, "id"), id))
         return false;
-    r = reported_note(id, &err);
+    r = reported_note(json_string(next, "project"), id, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                     "Cannot note that the cloud knows of a change, it will hear of it again");

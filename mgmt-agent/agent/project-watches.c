@@ -62,7 +62,7 @@ static int begin(Agent *a, const char *name, Error *err)
     int r;
 
     if (all->n == ELEMENTSOF(all->items))
-        return error_set(err, ENOSPC, "project.too-many", "more than %d projects are not watched", PROJECTS_MAX);
+        return error_set(err, E2BIG, "project.too-many", "more than %d projects are not watched", PROJECTS_MAX);
     p->name = strdup(name);
     r = p->name ? watch_new(a, name, all->poll_interval, &p->watch, err) : -ENOMEM;
     if (r >= 0)

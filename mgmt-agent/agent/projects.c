@@ -122,11 +122,11 @@ static int check_authority(Error *err)
 }
 
 /* What was removed can be removed once more: with its volumes. */
-static bool is_there(const char *project, bool or_removed)
+static bool is_removed(const char *project)
 {
     _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
 
-    return project_is_known(project) && (or_removed || !project_is_removed());
+    return project_is_removed();
 }
 
 static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *err)
@@ -147,8 +147,10 @@ static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *e
             "%s is the box's own project, by which it is reached: push a file without the services that are "
             "not wanted",
             project_own());
-    if (!is_there(project, str_equal(json_string(message, "action"), "remove")))
+    if (!project_is_known(project))
         return error_set(err, ENOENT, "project.unknown", "this box has no project %s", project);
+    if (is_removed(project) && !str_equal(json_string(message, "action"), "remove"))
+        return error_set(err, ENOENT, "project.nothing", "project %s was removed from this box; push it again", project);
     if (agent_is_busy(a))
         return error_set(err, EBUSY, "agent.busy", "another change is under way; wait for its result");
     return 0;

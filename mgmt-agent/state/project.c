@@ -108,7 +108,7 @@ int project_check_room(Error *err)
         return error_set(err, -r, "store.read", "which projects this box has cannot be read: %s", strerror(-r));
     if (project_is_own() || strv_length(names) < PROJECTS_MAX || strv_contains(names, other))
         return 0;
-    return error_set(err, ENOSPC, "project.too-many",
+    return error_set(err, E2BIG, "project.too-many",
                      "this box has %d projects beside %s already, and takes no more: remove one that is not needed "
                      "(`secboxctl apps` lists them, `secboxctl remove PROJECT` removes one)",
                      PROJECTS_MAX, own);
