@@ -334,6 +334,20 @@ static int add_watched(const Agent *a, cJSON *o)
     return 0;
 }
 
+/* Of the others, how the service watch finds each service. */
+static int add_watched_of_others(const Agent *a, cJSON *status)
+{
+    cJSON *project;
+
+    cJSON_ArrayForEach(project, cJSON_GetObjectItemCaseSensitive(status, "projects")) {
+        const ServiceWatch *services = agent_services_of(a, json_string(project, "name"));
+
+        if (services && json_add_item(project, "watched", service_watch_describe(services)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 /* Absent while there was none. */
 static int add_agent_update(const Agent *a, cJSON *o)
 {
@@ -366,5 +380,5 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         if (item && json_add_item(status, from_worker[i], cJSON_Duplicate(item, 1)) < 0)
             return NULL;
     }
-    return TAKE_PTR(m);
+    return add_watched_of_others(a, status) < 0 ? NULL : TAKE_PTR(m);
 }

@@ -82,9 +82,10 @@ void agent_boot_note_others(Agent *a)
         start_others_later(a);
         return;
     }
-    log_error("After %d tries not every service of the other projects runs again since the boot; `secboxctl apps` shows "
-              "them",
-              TRIES_MAX);
+    log_error(
+        "After %d tries not every service of the other projects runs again since the boot; `secboxctl apps` shows "
+        "them",
+        TRIES_MAX);
     boot_remember();
 }
 

@@ -253,7 +253,8 @@ void watch_handle_undo(Agent *a, ControlClient *c, const cJSON *message)
 {
     const char *id = json_string(message, "id"), *service = json_string(message, "service");
     Watch *w = watch_meant(a, c, message);
-    _cleanup_(cJSON_Deletep) cJSON *fresh = w ? watch_make_report(w, id, NULL) : NULL; /* knows of what was just pushed */
+    _cleanup_(cJSON_Deletep) cJSON *fresh =
+        w ? watch_make_report(w, id, NULL) : NULL; /* knows of what was just pushed */
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     int r = fresh ? 0 : -ENOMEM;

@@ -165,8 +165,9 @@ static cJSON *make_request(Watch *w, const cJSON *group, usec_t cool_down)
         if (r == 0)
             r = add_image(w, images, name, w->round.order ? 0 : cool_down);
     }
-    if (r < 0 || json_add_string(o, WORKER_PROJECT, w->project) < 0 || json_add_string(o, "source", "local") < 0 || json_add_item(o, "message", make_order(w)) < 0 ||
-        json_add_bool(o, "byConnection", connected) < 0 || json_add_bool(o, "force", w->round.force) < 0 ||
+    if (r < 0 || json_add_string(o, WORKER_PROJECT, w->project) < 0 || json_add_string(o, "source", "local") < 0 ||
+        json_add_item(o, "message", make_order(w)) < 0 || json_add_bool(o, "byConnection", connected) < 0 ||
+        json_add_bool(o, "force", w->round.force) < 0 ||
         json_add_u64(o, "coolDownSeconds", by_hand ? 0 : cool_down / USEC_PER_SEC) < 0)
         return NULL;
     return TAKE_PTR(o);

@@ -16,7 +16,7 @@ typedef struct ProjectWatch {
     ServiceWatch *services;
 } ProjectWatch;
 
-struct ProjectWatches {
+struct ProjectList {
     usec_t poll_interval;
     unsigned pace;
     ProjectWatch items[PROJECTS_MAX];
@@ -33,7 +33,7 @@ static void item_done(ProjectWatch *p)
 
 static ProjectWatch *find(const Agent *a, const char *name)
 {
-    ProjectWatches *all = a->projects;
+    ProjectList *all = a->projects;
 
     for (size_t i = 0; all && name && i < all->n; i++)
         if (str_equal(all->items[i].name, name))
@@ -57,7 +57,7 @@ ServiceWatch *agent_services_of(const Agent *a, const char *project)
 
 static int begin(Agent *a, const char *name, Error *err)
 {
-    ProjectWatches *all = a->projects;
+    ProjectList *all = a->projects;
     ProjectWatch *p = &all->items[all->n];
     int r;
 
@@ -76,7 +76,7 @@ static int begin(Agent *a, const char *name, Error *err)
     return 0;
 }
 
-static void end(ProjectWatches *all, size_t i)
+static void end(ProjectList *all, size_t i)
 {
     item_done(&all->items[i]);
     all->n--;
@@ -86,7 +86,7 @@ static void end(ProjectWatches *all, size_t i)
 
 void project_watches_follow(Agent *a)
 {
-    ProjectWatches *all = a->projects;
+    ProjectList *all = a->projects;
     _cleanup_(strv_freep) char **names = NULL;
 
     if (!all || project_list(&names) < 0) /* those that are there go on */
@@ -182,7 +182,7 @@ size_t agent_count_news(const Agent *a)
     return n;
 }
 
-ProjectWatches *project_watches_free(ProjectWatches *w)
+ProjectList *project_watches_free(ProjectList *w)
 {
     for (size_t i = 0; w && i < w->n; i++)
         item_done(&w->items[i]);
@@ -190,9 +190,9 @@ ProjectWatches *project_watches_free(ProjectWatches *w)
     return NULL;
 }
 
-int project_watches_new(Agent *a, usec_t poll_interval, unsigned pace, ProjectWatches **ret, Error *err)
+int project_watches_new(Agent *a, usec_t poll_interval, unsigned pace, ProjectList **ret, Error *err)
 {
-    ProjectWatches *w = calloc(1, sizeof(*w));
+    ProjectList *w = calloc(1, sizeof(*w));
 
     if (!w)
         return error_set(err, ENOMEM, "agent.start", "no memory");

@@ -6,9 +6,9 @@
 #include "mgmt-agent/agent/agent.h"
 
 /* `poll_interval` and `pace` as in AgentOptions. */
-int project_watches_new(Agent *a, usec_t poll_interval, unsigned pace, ProjectWatches **ret, Error *err) _must_check_;
-ProjectWatches *project_watches_free(ProjectWatches *w);
-DEFINE_CLEANUP(ProjectWatches, project_watches_free)
+int project_watches_new(Agent *a, usec_t poll_interval, unsigned pace, ProjectList **ret, Error *err) _must_check_;
+ProjectList *project_watches_free(ProjectList *w);
+DEFINE_CLEANUP(ProjectList, project_watches_free)
 
 /* Begins with projects that are new, and ends with those that were removed: whenever a change has ended. */
 void project_watches_follow(Agent *a);

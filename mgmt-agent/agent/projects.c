@@ -150,7 +150,8 @@ static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *e
     if (!project_is_known(project))
         return error_set(err, ENOENT, "project.unknown", "this box has no project %s", project);
     if (is_removed(project) && !str_equal(json_string(message, "action"), "remove"))
-        return error_set(err, ENOENT, "project.nothing", "project %s was removed from this box; push it again", project);
+        return error_set(err, ENOENT, "project.nothing", "project %s was removed from this box; push it again",
+                         project);
     if (agent_is_busy(a))
         return error_set(err, EBUSY, "agent.busy", "another change is under way; wait for its result");
     return 0;

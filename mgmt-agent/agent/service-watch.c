@@ -274,8 +274,7 @@ static void decide(ServiceWatch *w)
     usec_t now = boottime_usec(), again;
 
     w->ask_at = USEC_INFINITY;
-    if (!w->error && !is_left_as_it_is(w) &&
-        (start_all(w, now) > 0 || mend_one(w, now) || follow_owner(w)))
+    if (!w->error && !is_left_as_it_is(w) && (start_all(w, now) > 0 || mend_one(w, now) || follow_owner(w)))
         return; /* its end brings us back */
     for (size_t i = 0; i < w->n; i++)
         if (!w->entries[i].one_shot &&
@@ -362,7 +361,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void) source;
     (void) usec;
     if (w->runner || w->n == 0 || agent_is_busy(w->agent) || !w->agent->boot.done)
-        return 0; /* service_watch_continue() comes again */
+        return 0;                             /* service_watch_continue() comes again */
     if (agent_services_are_asked(w->agent)) { /* one project after another */
         w->ask_at = boottime_usec() + PAUSE_USEC;
         arm(w);
@@ -371,8 +370,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     note_asked(w);
     r = nothing && json_add_string(nothing, WORKER_PROJECT, w->project) == 0
             ? runner_start(w->agent->event, &w->agent->runner_options, "facts", nothing, on_facts, on_asked, w,
-                               &w->runner, &err)
-                : -ENOMEM;
+                           &w->runner, &err)
+            : -ENOMEM;
     if (r < 0) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot look at the services yet");
         service_watch_ask_in(w, REST_MAX_USEC);

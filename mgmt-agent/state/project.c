@@ -65,8 +65,8 @@ void project_leave(ProjectScope *s)
 /* What each project has for itself; all else is the box's. */
 static bool is_of_project(const char *file)
 {
-    static const char *const files[] = { "current.json", "floor.json", "history.jsonl",       "pulled-images.json",
-                                         STOPPED_FILE,   REMOVED_FILE, "reported.json", "services.json",
+    static const char *const files[] = { "current.json", "floor.json",         "history.jsonl", "pulled-images.json",
+                                         STOPPED_FILE,   REMOVED_FILE,         "reported.json", "services.json",
                                          "updates.json", "updates-failed.json" };
 
     for (size_t i = 0; i < ELEMENTSOF(files); i++)

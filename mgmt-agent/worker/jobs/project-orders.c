@@ -145,7 +145,8 @@ static int open_all(Deploy *d, const char *action, Error *err)
     int r = current_load(&d->before.current, err);
 
     if (r < 0 && str_equal(action, "remove")) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Removing project %s without knowing what it ran", project_selected());
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Removing project %s without knowing what it ran",
+                    project_selected());
         error_done(err);
         r = 0;
     }
