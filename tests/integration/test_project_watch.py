@@ -305,3 +305,37 @@ def test_a_box_takes_so_many_projects_and_no_more(box):
     apply(box, one(2))
     assert documents(box.ctl("remove", "--json", "p0"))[-1]["ok"]
     apply(box, one(1), "shop")
+
+
+def test_what_was_kept_can_be_gone_back_to_though_a_push_of_it_is_refused(box):
+    """As an earlier version took it, which did not know what is wrong with it."""
+    was = "deploy: {restart_policy: {max_attempts: 3}}"
+    refused = box.project_ctl("blog", "apply", box.compose_path(one(1).replace("restart: always", was)))
+    assert "max_attempts" in refused["error"]["message"], refused
+    first = apply(box, one(1))
+    apply(box, one(2))
+    kept = f"projects/blog/snapshots/{first['version']}.json"
+    snapshot = json.dumps(box.state(kept))
+    assert "restart: always" in snapshot
+    box.write(f"{STATE}/{kept}", snapshot.replace("restart: always", was))
+    back = box.project_ctl("blog", "rollback")
+    assert (back["outcome"], back["kind"]) == ("done", "rollback"), back
+    assert container(box)["Image"] == image_id(f"{BLOG}:1")
+    assert container(box)["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    bring(box, f"{BLOG}:1", 3)
+    assert results(update(box, "web"))[0]["outcome"] == "done", "and it gets new images"
+
+
+def test_no_agent_is_updated_while_a_project_s_change_is_under_way(box, cloud):
+    """An older agent, which may be put back, would take the journal for one of the box's own project."""
+    assert cloud.result(compose(1))["outcome"] == "done"
+    cloud.confirms = False
+    pushed = cloud.begin(one(1), project="blog")
+    assert cloud.play(lambda: box.journal()["state"] == "confirming")
+    assert box.journal()["projectName"] == "blog"
+    asked = cloud.begin_agent_update("9.9.9")
+    assert cloud.play(lambda: asked in cloud.results)
+    assert (cloud.results[asked]["error"]["id"], cloud.results[asked]["status"]) == ("deploy.busy", 409)
+    cloud.confirms = True
+    cloud.come_up()
+    assert cloud.play(lambda: pushed in cloud.results) and cloud.results[pushed]["outcome"] == "done"

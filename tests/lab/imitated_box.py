@@ -134,6 +134,10 @@ class PlayedCloud:
         """Of the services that run the image by that name."""
         return self._begin("image.update", seconds, image=image, digest=digest, **members)
 
+    def begin_agent_update(self, version, seconds=600):
+        """Of the packages of mgmt-agent and recovery-agent."""
+        return self._begin("agent.update", seconds, to=version)
+
     def _begin(self, kind, seconds, **members):
         self.version += 1
         self.order = {"id": str(uuid.uuid4()), "version": str(self.version), "nonce": uuid.uuid4().hex}
