@@ -208,7 +208,7 @@ static int take_restart_policy(const Place *at, const Normaliser *n, ComposeServ
             times = 0;
         else
             return place_fail(&attempts, EINVAL, "compose.bad-value",
-                          "`max_attempts` counts with `condition: on-failure` alone; say that, or remove it");
+                              "`max_attempts` counts with `condition: on-failure` alone; say that, or remove it");
     }
     restart = times > 0 ? str_format("%s:%lld", word, (long long) times) : strdup(word);
     if (!restart)

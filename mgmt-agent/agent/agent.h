@@ -69,15 +69,15 @@ typedef struct Agent {
         unsigned others_tries;
     } boot; /* see boot-job.c */
 
-    Watch *watch;             /* updates images; see image-watch.h */
-    ServiceWatch *services;   /* brings back what is down; see service-watch.h */
-    ProjectList *projects; /* both of them for each of the other projects; see project-watches.h */
-    HostHealth *health;       /* see host-health.h */
-    Pairing *pairing;         /* see pairing.h */
-    PackageUpdate *packages;  /* see package-update.h */
-    ReleaseUpdate *releases;  /* see release-update.h */
-    bool own_job;             /* the job under way is one that nobody asked for: of `services`, or after a boot */
-    SignedOrder *order;       /* the signed order that is being handled; see order-admission.h */
+    Watch *watch;            /* updates images; see image-watch.h */
+    ServiceWatch *services;  /* brings back what is down; see service-watch.h */
+    ProjectList *projects;   /* both of them for each of the other projects; see project-watches.h */
+    HostHealth *health;      /* see host-health.h */
+    Pairing *pairing;        /* see pairing.h */
+    PackageUpdate *packages; /* see package-update.h */
+    ReleaseUpdate *releases; /* see release-update.h */
+    bool own_job;            /* the job under way is one that nobody asked for: of `services`, or after a boot */
+    SignedOrder *order;      /* the signed order that is being handled; see order-admission.h */
     struct {
         cJSON *message;
         ControlClient *from;

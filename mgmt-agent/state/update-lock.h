@@ -6,8 +6,8 @@
 
 #include "lib/base/error.h"
 
-/* 1 when that of the box is held or, where another project is looked at, that project's; *ret is the holder in its own words ("root:
- * replacing a disk"), a new string. 0 when not. */
+/* 1 when that of the box is held or, where another project is looked at, that project's; *ret is the holder in its own words
+ * ("root: replacing a disk"), a new string. 0 when not. */
 int update_lock_read(char **ret);
 /* That of the project that is looked at. Errors: update.locked (-EEXIST) naming the holder, file.write. */
 int update_lock_take(const char *holder, Error *err) _must_check_;
