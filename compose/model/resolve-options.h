@@ -47,6 +47,9 @@ typedef struct ComposeResolveOptions {
     /* Whether "./a/b", mounted by that service, is base_dir/a/b (`nested`) on this box, and not base_dir/a+b (`direct`), as it is
      * where this is NULL. */
     bool (*is_nested)(const char *service, const char *nested, const char *direct, void *userdata);
+    /* The box has run this file, and goes back to it or goes on with it: values that earlier versions took, and that are refused
+     * since because nobody means them, are taken as they were. What is refused for the box's safety is so all the same. */
+    bool ran_before;
     compose_lookup_t lookup;
     void *userdata;
     /* Text of a service's env_file; new string in *ret. The path is clean: relative to base_dir and below it when the

@@ -183,7 +183,7 @@ static int put_resource(const Place *at, const char *key, const char *as, Compos
 }
 
 /* It counts, and not `restart`; `delay` and `window` are a swarm's. */
-static int take_restart_policy(const Place *at, ComposeService *s)
+static int take_restart_policy(const Place *at, const Normaliser *n, ComposeService *s)
 {
     static const char *const words[][2] = {
         { "none", "no" },    { "no", "no" },         { "on-failure", "on-failure" },
@@ -203,9 +203,13 @@ static int take_restart_policy(const Place *at, ComposeService *s)
         r = take_integer(&attempts, 0, 1000000, &times);
     if (r < 0)
         return r;
-    if (times > 0 && !str_equal(word, "on-failure"))
-        return place_fail(&attempts, EINVAL, "compose.bad-value",
-                          "`max_attempts` counts with `condition: on-failure` alone; say that, or remove it");
+    if (times > 0 && !str_equal(word, "on-failure")) {
+        if (n->options->ran_before)
+            times = 0;
+        else
+            return place_fail(&attempts, EINVAL, "compose.bad-value",
+                              "`max_attempts` counts with `condition: on-failure` alone; say that, or remove it");
+    }
     restart = times > 0 ? str_format("%s:%lld", word, (long long) times) : strdup(word);
     if (!restart)
         return -ENOMEM;
@@ -240,7 +244,7 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
         return place_fail(&mode, EINVAL, "compose.unsupported-key", "\"%s\" makes no sense on one box; remove `mode`",
                           text);
     if (r >= 0 && policy.node && !yaml_is_null(policy.node))
-        r = take_restart_policy(&policy, s);
+        r = take_restart_policy(&policy, n, s);
     if (r >= 0)
         r = put_pids(&pids, s);
     if (r >= 0)

@@ -21,6 +21,8 @@
 #define LAN_CERTIFICATE_MAX ((size_t) 48 * 1024) /* the message that carries it is smaller than 64 KiB */
 
 #define COMPOSE_SERVICES_MAX 64
+#define PROJECTS_MAX 32         /* beside the box's own */
+#define PROJECTS_REMOVED_MAX 32 /* whose history is kept */
 #define COMPOSE_RENDERED_MAX (1024 * 1024)
 #define INTERPOLATE_DEPTH_MAX 16
 #define INTERPOLATE_RESULT_MAX (64 * 1024)

@@ -16,6 +16,9 @@ static int add_own(const cJSON *status, cJSON *list)
         json_add_string(o, "version", json_string(current, "version")) < 0 ||
         json_add_string(o, "at", json_string(current, "at")) < 0)
         return -ENOMEM;
+    const cJSON *watched = cJSON_GetObjectItemCaseSensitive(status, "watched");
+    if (watched && json_add_item(o, "watched", cJSON_Duplicate(watched, true)) < 0)
+        return -ENOMEM;
     return services ? json_add_item(o, "services", cJSON_Duplicate(services, true)) : 0;
 }
 
@@ -33,16 +36,37 @@ cJSON *report_projects_of(const cJSON *status)
     return TAKE_PTR(document);
 }
 
-/* "web: running, db: exited" */
-static char *services_text(const cJSON *project)
+static const cJSON *named(const cJSON *services, const char *name)
 {
-    _cleanup_(strv_freep) char **parts = NULL;
     const cJSON *service;
 
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(project, "services")) {
-        const char *name = json_string(service, "name"), *state = json_string(service, "state");
+    cJSON_ArrayForEach(service, services)
+        if (str_equal(json_string(service, "name"), name))
+            return service;
+    return NULL;
+}
 
-        if (strv_addf(&parts, "%s: %s", name ? name : "-", state ? state : "-") < 0)
+/* "web: running, db: exited (down)": podman's word, and what the watch on the service makes of it; those too of which podman knows
+ * nothing any more. */
+static char *services_text(const cJSON *project)
+{
+    const cJSON *services = cJSON_GetObjectItemCaseSensitive(project, "services"),
+                *watched = cJSON_GetObjectItemCaseSensitive(project, "watched"), *service;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    cJSON_ArrayForEach(service, services) {
+        const char *name = json_string(service, "name"), *state = json_string(service, "state"),
+                   *word = json_string(named(watched, name), "state");
+        bool more = word && !str_equal(word, state) && !str_equal(word, "unknown");
+
+        if (strv_addf(&parts, "%s: %s%s%s%s", name ? name : "-", state ? state : "-", more ? " (" : "",
+                      more ? word : "", more ? ")" : "") < 0)
+            return NULL;
+    }
+    cJSON_ArrayForEach(service, watched) {
+        const char *name = json_string(service, "name"), *word = json_string(service, "state");
+
+        if (!named(services, name) && strv_addf(&parts, "%s: %s", name ? name : "-", word ? word : "-") < 0)
             return NULL;
     }
     return parts ? strv_join(parts, ", ") : str_format("-");

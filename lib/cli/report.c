@@ -439,6 +439,19 @@ static char *services_table(const cJSON *status)
     return str_format("%s", cJSON_IsArray(services) ? "no services run\n" : "which services run is not known\n");
 }
 
+/* Nothing where the box has no project but its own. */
+static void status_projects(FILE *out, const cJSON *status)
+{
+    _cleanup_(cJSON_Deletep) cJSON *document = NULL;
+    _cleanup_(freep) char *table = NULL;
+
+    if (cJSON_GetArraySize(member(status, "projects")) == 0)
+        return;
+    document = report_projects_of(status);
+    table = document ? report_projects(document) : NULL;
+    fprintf(out, "\n%s", table ? table : "out of memory\n");
+}
+
 char *report_status(const cJSON *status)
 {
     _cleanup_(freep) char *services = services_table(status), *health = report_health(member(status, "health")),
@@ -459,6 +472,7 @@ char *report_status(const cJSON *status)
     if (member_object(status, "error"))
         status_line(out, "containers", report_error(member(status, "error")));
     fprintf(out, "%s%s%s%s\n%s", *health ? "\n" : "", health, *secbox ? "\nsecbox\n" : "", secbox, services);
+    status_projects(out, status);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

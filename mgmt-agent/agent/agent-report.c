@@ -15,6 +15,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/box-seal-key.h"
 #include "mgmt-agent/agent/package-update.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
@@ -318,7 +319,8 @@ static int add_health(const Agent *a, cJSON *o)
 static int add_watched(const Agent *a, cJSON *o)
 {
     _cleanup_(current_freep) Current *current = NULL;
-    cJSON *watched = service_watch_describe(a->services), *service;
+    const char *project = project_is_own() ? NULL : project_selected();
+    cJSON *watched = service_watch_describe(agent_services_of(a, project)), *service;
     int r = json_add_item(o, "watched", watched);
 
     if (r < 0 || current_load(&current, NULL) < 0)
@@ -327,6 +329,20 @@ static int add_watched(const Agent *a, cJSON *o)
         const CurrentService *s = current_find(current, json_string(service, "name"));
 
         if (s && json_add_string(service, "image", s->image) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Of the others, how the service watch finds each service. */
+static int add_watched_of_others(const Agent *a, cJSON *status)
+{
+    cJSON *project;
+
+    cJSON_ArrayForEach(project, cJSON_GetObjectItemCaseSensitive(status, "projects")) {
+        const ServiceWatch *services = agent_services_of(a, json_string(project, "name"));
+
+        if (services && json_add_item(project, "watched", service_watch_describe(services)) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -353,7 +369,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_keys(status) < 0 ||
         add_current(status) < 0 || add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        (project_is_own() ? add_watched(a, status) : json_add_string(status, "project", project_selected())) < 0 ||
+        add_watched(a, status) < 0 ||
+        (!project_is_own() && json_add_string(status, "project", project_selected()) < 0) ||
         add_agent_update(a, status) < 0 || add_health(a, status) < 0 ||
         json_add_string(status, "wayBack", way_back) < 0)
         return NULL;
@@ -363,5 +380,5 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         if (item && json_add_item(status, from_worker[i], cJSON_Duplicate(item, 1)) < 0)
             return NULL;
     }
-    return TAKE_PTR(m);
+    return add_watched_of_others(a, status) < 0 ? NULL : TAKE_PTR(m);
 }

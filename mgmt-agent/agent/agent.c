@@ -23,6 +23,7 @@
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/change-guard.h"
@@ -51,6 +52,8 @@ Agent *agent_free(Agent *a)
     release_update_free(a->releases);
     pairing_free(a->pairing);
     host_health_free(a->health);
+    sd_event_source_disable_unref(a->boot.others_timer);
+    a->projects = project_watches_free(a->projects);
     box_seal_key_free(a->seal_key);
     watch_free(a->watch);
     service_watch_free(a->services);
@@ -111,6 +114,7 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
         watch_note_progress(a->watch, message);
+        project_watches_note_progress(a, message);
         if (!json_string(message, "project"))
             pairing_note_progress(a->pairing, message);
     } else if (str_equal(type, "compose.result") || str_equal(type, "container.result") ||
@@ -150,6 +154,7 @@ static void go_on(Agent *a)
     agent_take_parked(a);
     watch_continue(a->watch);
     service_watch_continue(a->services);
+    project_watches_continue(a);
 }
 
 static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
@@ -166,8 +171,11 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     bool of_project = str_equal(runner_job(r), "project");
     bool deployed = !started && !restarted && !revived && !of_project; /* those leave the journal as it is */
     a->ended = deployed;
+    project_watches_follow(a);
     if (started && exit_status == 0)
         agent_boot_done(a);
+    else if (started && exit_status == EXIT_OTHERS_TRY_AGAIN)
+        agent_boot_note_others(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     if (agent_is_service_job(runner_job(r)))
         agent_answer_service(a, result, requester);
@@ -378,6 +386,7 @@ static void tell_of_guard(Agent *a)
 
 void agent_follow_journal(Agent *a)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(NULL);
     _cleanup_(error_done) Error err = {};
     bool ended = a->ended, waited = agent_is_busy(a), stuck;
     Journal now = {};
@@ -525,6 +534,7 @@ static void on_gone(ControlClient *c, void *userdata)
     if (a->doctor.asker == c)
         a->doctor.asker = NULL;
     watch_forget_client(a->watch, c);
+    project_watches_forget_client(a, c);
     package_update_note_gone(a->packages, c);
     agent_logs_gone(a, c);
     if (a->parked.from == c) { /* who asked asks again, or is not there to hear of it */
@@ -649,9 +659,11 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         return r;
     pairing_look(a->pairing);
     agent_follow_journal(a);
-    r = watch_new(a, options->poll_interval, &a->watch, err);
+    r = watch_new(a, NULL, options->poll_interval, &a->watch, err);
     if (r == 0)
-        r = service_watch_new(a, options->pace, &a->services, err);
+        r = service_watch_new(a, NULL, options->pace, &a->services, err);
+    if (r == 0)
+        r = project_watches_new(a, options->poll_interval, options->pace, &a->projects, err);
     if (r == 0)
         r = host_health_new(a, options->pace, &a->health, err);
     if (r == 0)

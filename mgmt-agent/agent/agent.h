@@ -33,6 +33,7 @@ typedef struct LogReader LogReader;
 typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
+typedef struct ProjectList ProjectList;
 typedef struct HostHealth HostHealth;
 typedef struct BoxSealKey BoxSealKey;
 typedef struct Pairing Pairing;
@@ -65,10 +66,13 @@ typedef struct Agent {
     struct {
         bool done, paused;
         unsigned tries;
+        sd_event_source *others_timer; /* the next try with the projects beside the box's own */
+        unsigned others_tries;
     } boot; /* see boot-job.c */
 
     Watch *watch;            /* updates images; see image-watch.h */
     ServiceWatch *services;  /* brings back what is down; see service-watch.h */
+    ProjectList *projects;   /* both of them for each of the other projects; see project-watches.h */
     HostHealth *health;      /* see host-health.h */
     BoxSealKey *seal_key;    /* see box-seal-key.h */
     Pairing *pairing;        /* see pairing.h */
@@ -211,6 +215,8 @@ void agent_logs_drained(const Agent *a, const ControlClient *c);
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */
 bool agent_start_after_boot(Agent *a);
 void agent_boot_done(Agent *a);
+/* The same of the box's own project; some of the others does not run yet, and is tried again. */
+void agent_boot_note_others(Agent *a);
 
 /* agent-report.c */
 /* agent.status for the cloud; NULL when out of memory. */

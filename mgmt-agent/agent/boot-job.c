@@ -3,9 +3,14 @@
  * worker start it again, once per boot; who stops a container by hand finds it stopped when the agent restarts. */
 #include "mgmt-agent/state/boot-mark.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/project.h"
 
@@ -21,12 +26,67 @@ static bool is_anything_deployed(const Agent *a)
            current_load(&current, NULL) < 0 || current;
 }
 
-void agent_boot_done(Agent *a)
+static void be_done(Agent *a)
 {
     a->boot.done = true;
-    boot_remember();
     watch_continue(a->watch);
     service_watch_continue(a->services);
+    project_watches_continue(a);
+}
+
+void agent_boot_done(Agent *a)
+{
+    boot_remember();
+    be_done(a);
+}
+
+static int on_others_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void start_others_later(Agent *a)
+{
+    int r = timer_arm(a->event, &a->boot.others_timer, PAUSE_USEC, on_others_timer, a);
+
+    if (r < 0)
+        log_error("Cannot arm the timer of projects that do not run yet: %s", strerror(-r));
+}
+
+/* Nothing waits for it: a change that is under way comes first. */
+static int on_others_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Agent *a = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (agent_is_busy(a)) {
+        start_others_later(a);
+        return 0;
+    }
+    a->boot.others_tries++;
+    r = request && json_add_bool(request, "onlyOthers", true) == 0
+            ? agent_deploy(a, "start", "start", request, NULL, false, &err)
+            : -ENOMEM;
+    a->own_job = r == 0;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot start the other projects yet");
+        agent_boot_note_others(a);
+    }
+    return 0;
+}
+
+void agent_boot_note_others(Agent *a)
+{
+    if (!a->boot.done)
+        be_done(a);
+    if (a->boot.others_tries < TRIES_MAX) {
+        start_others_later(a);
+        return;
+    }
+    log_error(
+        "After %d tries not every service of the other projects runs again since the boot; `secboxctl apps` shows "
+        "them",
+        TRIES_MAX);
+    boot_remember();
 }
 
 bool agent_start_after_boot(Agent *a)

@@ -13,6 +13,7 @@
 #include "lib/data/config-fault.h"
 #include "lib/event/config-watch.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -118,6 +119,7 @@ static void take_stop_alarm(Agent *a, const EnvFile *env)
     if (!str_empty(value) && duration_parse(value, &a->stop_alarm) < 0)
         a->stop_alarm = 0; /* off */
     service_watch_take_settings(a->services);
+    project_watches_take_settings(a);
 }
 
 static int check_all(BoxConfig *c, Error *err)

@@ -12,6 +12,7 @@
 #include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/release-update.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/project.h"
@@ -46,7 +47,7 @@ static bool note_reported(const Agent *a, const char *id)
 
     if (reported_next(&next, NULL) < 0 || !next || !str_equal(json_string(next, "id"), id))
         return false;
-    r = reported_note(id, &err);
+    r = reported_note(json_string(next, "project"), id, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                     "Cannot note that the cloud knows of a change, it will hear of it again");
@@ -77,14 +78,16 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     else
         report_local_changes(a);
     control_send(requester, result);
-    if (of_agent || of_release || project) /* nothing of what the box's own project runs has changed */
+    if (of_agent || of_release) /* nothing of what any project runs has changed */
         return;
-    watch_note_result(a->watch, result);
-    pairing_note_result(a->pairing, result);
+    project_watches_note_result(a, result);
+    if (!project)
+        pairing_note_result(a->pairing, result);
 }
 
 void agent_tell_cloud(Agent *a)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(NULL);
     bool connected = control_link(a->control) && json_bool(a->link_status, "connected", false);
     _cleanup_(cJSON_Deletep) cJSON *status = connected ? agent_make_status(a) : NULL;
 
@@ -250,12 +253,17 @@ cJSON *agent_find_result(const char *id)
 
 static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
 {
-    const char *id = json_string(message, "id");
+    const char *id = json_string(message, "id"), *project;
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
     _cleanup_(error_done) Error err = {};
     int r;
 
+    r = agent_project_of(message, &project, &err);
+    if (r < 0) {
+        agent_refuse(c, message, KIND_UPDATE, 400, &err, r);
+        return;
+    }
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return;
     if (agent_park(a, c, message))

@@ -10,7 +10,7 @@
 #include "lib/data/relay-state.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/health-reporter.h"
-#include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/health/host-faults.h"
 #include "mgmt-agent/health/host-values.h"
@@ -42,7 +42,7 @@ static int add_services(const HostHealth *h, cJSON *o)
 
 static int add_updates(const HostHealth *h, cJSON *o)
 {
-    return json_add_int(o, "updatesPending", (int) watch_count_news(h->agent->watch));
+    return json_add_int(o, "updatesPending", (int) agent_count_news(h->agent));
 }
 
 /* Where no relay-client runs there is nothing to say of it. */

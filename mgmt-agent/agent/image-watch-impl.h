@@ -5,6 +5,8 @@
 #include "mgmt-agent/agent/manual-changes.h"
 #include "mgmt-agent/agent/image-watch-notes.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/project-watches.h"
+#include "mgmt-agent/state/project.h"
 
 /* What a round is in. Each step ends by starting the next one. */
 typedef enum RoundStep {
@@ -32,6 +34,7 @@ typedef struct Round {
 
 struct Watch {
     Agent *agent;
+    char *project; /* whose files are looked at while it works; NULL: the box's own */
     sd_event_source *timer;
     usec_t interval; /* from the command line; 0: none */
     usec_t started;  /* wall clock */
@@ -53,7 +56,6 @@ void round_done(Round *r);
 bool round_includes(const Round *r, const char *service);
 
 /* image-watch.c */
-void watch_arm(Watch *w);
 int watch_save(Watch *w);
 /* Brings settings and entries up to date. 0 when the watcher may work. */
 int watch_refresh(Watch *w, WatchConfig *ret) _must_check_;

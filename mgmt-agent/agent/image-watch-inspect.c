@@ -84,7 +84,8 @@ static int inspect_container(Watch *w, WatchEntry *e, const Current *current, co
 
     if (!seen)
         return skip(w, e->service, "its container is not there");
-    if (s && current_service_runs(s) && !runs(seen) && !service_watch_ended_by_itself(w->agent->services, e->service) &&
+    if (s && current_service_runs(s) && !runs(seen) &&
+        !service_watch_ended_by_itself(agent_services_of(w->agent, w->project), e->service) &&
         skip(w, e->service, "its container does not run") < 0)
         return -ENOMEM;
     if (seen->hook_status == EXIT_NOT_NOW && !w->round.force &&

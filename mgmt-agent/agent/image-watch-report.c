@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
 #include "mgmt-agent/state/update-lock.h"
+#include "mgmt-agent/state/worker-request.h"
 
 /* A box that was never claimed has neither file, and nothing to update. */
 static int load_env(const char *name, EnvFile **ret, Error *err)
@@ -111,6 +112,7 @@ size_t watch_count_news(const Watch *w)
 
 cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("updates.report");
     _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(watch_config_done) WatchConfig c = {};
@@ -122,7 +124,8 @@ cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
         cJSON_Delete(o);
         return NULL;
     }
-    if (!m || json_add_item(m, "updates", o) < 0 || json_add_string(m, "id", id) < 0 || add_settings(w, o) < 0 ||
+    if (!m || json_add_item(m, "updates", o) < 0 || json_add_string(m, "id", id) < 0 ||
+        json_add_string(o, "project", w->project) < 0 || add_settings(w, o) < 0 ||
         add_time(o, "lastCheckAt", w->state.last_check) < 0 ||
         json_add_bool(o, "busy", w->round.step != ROUND_NONE) < 0 || add_lock(o) < 0 || add_lists(w, o) < 0)
         return NULL;
@@ -131,9 +134,24 @@ cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
     return TAKE_PTR(m);
 }
 
-static void report_to(Agent *a, ControlClient *c, const cJSON *message)
+/* The one that the message is about; NULL when it was answered with an error. */
+static Watch *watch_meant(const Agent *a, ControlClient *c, const cJSON *message)
 {
-    _cleanup_(cJSON_Deletep) cJSON *report = watch_make_report(a->watch, json_string(message, "id"), NULL);
+    _cleanup_(error_done) Error err = {};
+    const char *project = NULL;
+    int r = agent_project_of(message, &project, &err);
+    Watch *w = r == 0 ? agent_watch_of(a, project) : NULL;
+
+    if (r == 0 && !w)
+        r = error_set(&err, ENOENT, "project.unknown", "this box has no project %s", project);
+    if (r < 0)
+        control_send_error(c, json_string(message, "id"), &err, r);
+    return w;
+}
+
+static void report_to(Watch *w, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *report = watch_make_report(w, json_string(message, "id"), NULL);
 
     if (report)
         control_send(c, report);
@@ -141,10 +159,29 @@ static void report_to(Agent *a, ControlClient *c, const cJSON *message)
 
 void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message)
 {
-    report_to(a, c, message);
-    if (a->watch->complaint &&
-        a->watch->round.step == ROUND_NONE) /* whoever mends the settings looks whether they are right */
-        watch_arm(a->watch);
+    Watch *w = watch_meant(a, c, message);
+
+    if (!w)
+        return;
+    report_to(w, c, message);
+    if (w->complaint && w->round.step == ROUND_NONE) /* whoever mends the settings looks whether they are right */
+        watch_arm(w);
+}
+
+/* Whether it may be given images: in a rollback that failed all is left to a person, and what is stopped stays so. */
+static int check_may_change(const Watch *w, Error *err)
+{
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
+
+    if (w->agent->journal.state == DEPLOY_RECOVERY)
+        return error_set(err, EBUSY, "deploy.recovery",
+                         "a rollback failed on this box; push a compose file, or look at what runs, "
+                         "before images are changed");
+    if (project_is_stopped())
+        return error_set(err, EPERM, "project.stopped",
+                         "project %s is stopped; start it before its images are updated: secboxctl start %s",
+                         w->project, w->project);
+    return 0;
 }
 
 static int take_services(Watch *w, const cJSON *message, char ***ret, Error *err)
@@ -167,20 +204,20 @@ static int take_services(Watch *w, const cJSON *message, char ***ret, Error *err
 /* It begins when the round, or the push, that is under way has ended. */
 void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
 {
-    Watch *w = a->watch;
+    Watch *w = watch_meant(a, c, message);
     const char *id = json_string(message, "id");
     _cleanup_(cJSON_Deletep) cJSON *fresh =
-        watch_make_report(w, id, NULL); /* knows of services that were just pushed */
+        w ? watch_make_report(w, id, NULL) : NULL; /* knows of services that were just pushed */
     _cleanup_(error_done) Error err = {};
     Round order = { .ask = true, .order = true, .force = json_bool(message, "force", false), .asker = c };
     int r = fresh ? 0 : -ENOMEM;
 
+    if (!w)
+        return;
     if (w->waiting.id)
         r = error_set(&err, EBUSY, "agent.busy", "another such order waits already; ask again in a moment");
-    else if (a->journal.state == DEPLOY_RECOVERY)
-        r = error_set(&err, EBUSY, "deploy.recovery",
-                      "a rollback failed on this box; push a compose file, or look at what runs, "
-                      "before images are updated");
+    else if (r == 0)
+        r = check_may_change(w, &err);
     if (r == 0)
         r = take_services(w, message, &order.only, &err);
     if (r == 0 && !(order.id = strdup(id)))
@@ -197,7 +234,7 @@ void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
 }
 
 /* Whoever asks is told of this one change alone, as of a push; nothing is looked up. */
-static cJSON *make_undo(const cJSON *message, const char *service)
+static cJSON *make_undo(const Watch *w, const cJSON *message, const char *service)
 {
     _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
@@ -206,7 +243,8 @@ static cJSON *make_undo(const cJSON *message, const char *service)
 
     if (!version || r < 0 || k < 0 || l < 0 || json_add_string(m, "id", json_string(message, "id")) < 0 ||
         json_add_string(m, "version", version) < 0 || json_add_string(image, "service", service) < 0 ||
-        json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0)
+        json_add_bool(image, "undo", true) < 0 || json_add_string(o, "source", "local") < 0 ||
+        json_add_string(o, WORKER_PROJECT, w->project) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -214,22 +252,24 @@ static cJSON *make_undo(const cJSON *message, const char *service)
 void watch_handle_undo(Agent *a, ControlClient *c, const cJSON *message)
 {
     const char *id = json_string(message, "id"), *service = json_string(message, "service");
-    _cleanup_(cJSON_Deletep) cJSON *fresh = watch_make_report(a->watch, id, NULL); /* knows of what was just pushed */
+    Watch *w = watch_meant(a, c, message);
+    _cleanup_(cJSON_Deletep) cJSON *fresh =
+        w ? watch_make_report(w, id, NULL) : NULL; /* knows of what was just pushed */
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     int r = fresh ? 0 : -ENOMEM;
 
+    if (!w)
+        return;
     if (agent_is_busy(a))
         r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
-    else if (a->journal.state == DEPLOY_RECOVERY)
-        r = error_set(&err, EBUSY, "deploy.recovery",
-                      "a rollback failed on this box; push a compose file, or look at what runs, "
-                      "before images are changed");
-    else if (!watch_state_entry(&a->watch->state, service))
+    else if (r == 0)
+        r = check_may_change(w, &err);
+    if (r == 0 && !watch_state_entry(&w->state, service))
         r = error_set(&err, ENOENT, "update.no-service",
                       "there is no service '%.60s' on this box; `secboxctl updates` shows them", service);
     if (r == 0) {
-        request = make_undo(message, service);
+        request = make_undo(w, message, service);
         r = request ? agent_deploy(a, "update", id, request, c, false, &err) : -ENOMEM;
     }
     if (r < 0)
@@ -239,9 +279,13 @@ void watch_handle_undo(Agent *a, ControlClient *c, const cJSON *message)
 void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message)
 {
     const char *id = json_string(message, "id");
+    Watch *w = watch_meant(a, c, message);
     _cleanup_(error_done) Error err = {};
     int r = 0;
 
+    if (!w)
+        return;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     /* the worker may be writing to the same list */
     if (a->deploying)
         r = error_set(&err, EBUSY, "deploy.busy", "a change is under way; wait for its result");
@@ -252,33 +296,63 @@ void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message)
         return;
     }
     log_notice("What failed with %s may be tried again", json_string(message, "digest"));
-    report_to(a, c, message);
+    report_to(w, c, message);
 }
 
 void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message)
 {
     const char *id = json_string(message, "id"), *holder = json_string(message, "holder");
+    Watch *w = watch_meant(a, c, message);
     _cleanup_(error_done) Error err = {};
-    int r = holder ? update_lock_take(holder, &err) : update_lock_release(&err);
+    int r;
 
+    if (!w)
+        return;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
+    r = holder ? update_lock_take(holder, &err) : update_lock_release(&err);
     if (r < 0) {
         control_send_error(c, id, &err, r);
         return;
     }
-    log_notice("Updates are %s%s", holder ? "held by " : "not held any more", holder ? holder : "");
-    report_to(a, c, message);
+    log_notice("Updates%s%s are %s%s", w->project ? " of project " : "", w->project ? w->project : "",
+               holder ? "held by " : "not held any more", holder ? holder : "");
+    report_to(w, c, message);
 }
 
-void watch_handle_halted(Agent *a, ControlClient *c, const cJSON *message)
+static void take_halted(Watch *w, const cJSON *digests)
 {
-    Watch *w = a->watch;
-    int r = watch_state_note_halted(&w->state, cJSON_GetObjectItemCaseSensitive(message, "digests"));
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
+    int r = watch_state_note_halted(&w->state, digests);
 
-    (void) c;
     if (r < 0)
         log_warning("Out of memory noting which rollouts have halted");
     if (r <= 0)
         return;
     (void) watch_save(w);
     watch_arm(w);
+}
+
+void watch_note_halted(Watch *w, const cJSON *digests)
+{
+    if (w)
+        take_halted(w, digests);
+}
+
+void watch_take_halted(Watch *w, const Watch *from)
+{
+    _cleanup_(cJSON_Deletep) cJSON *digests = cJSON_CreateArray();
+    int r = digests ? 0 : -ENOMEM;
+
+    for (char *const *digest = from ? from->state.halted : NULL; r == 0 && digest && *digest; digest++)
+        r = json_append(digests, cJSON_CreateString(*digest));
+    if (r == 0)
+        take_halted(w, digests);
+}
+
+void watch_handle_halted(Agent *a, ControlClient *c _unused_, const cJSON *message)
+{
+    const cJSON *digests = cJSON_GetObjectItemCaseSensitive(message, "digests");
+
+    watch_note_halted(a->watch, digests);
+    project_watches_note_halted(a, digests);
 }

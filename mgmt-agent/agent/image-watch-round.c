@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
 #include "mgmt-agent/state/watch-labels.h"
+#include "mgmt-agent/state/worker-request.h"
 
 static void on_worker_message(Runner *r, const cJSON *message, void *userdata)
 {
@@ -33,9 +34,10 @@ static void start_job(Watch *w, RoundStep step, const char *job, cJSON *request,
     w->round.step = step;
     cJSON_Delete(w->answer);
     w->answer = NULL;
-    r = owned ? runner_start(w->agent->event, &w->agent->runner_options, job, owned, on_worker_message, on_done, w,
-                             &w->runner, &err)
-              : -ENOMEM;
+    r = owned ? json_add_string(owned, WORKER_PROJECT, w->project) : -ENOMEM;
+    if (r == 0)
+        r = runner_start(w->agent->event, &w->agent->runner_options, job, owned, on_worker_message, on_done, w,
+                         &w->runner, &err);
     if (r == 0)
         return;
     log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s'", job);
@@ -51,12 +53,13 @@ static void end_round(Watch *w)
     if (report)
         control_send(ended.asker, report);
     round_done(&ended);
-    watch_arm(w);
+    agent_arm_watches(w->agent);
 }
 
 static void on_after_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Watch *w = userdata;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
 
     (void) r;
     (void) ok;
@@ -162,8 +165,9 @@ static cJSON *make_request(Watch *w, const cJSON *group, usec_t cool_down)
         if (r == 0)
             r = add_image(w, images, name, w->round.order ? 0 : cool_down);
     }
-    if (r < 0 || json_add_string(o, "source", "local") < 0 || json_add_item(o, "message", make_order(w)) < 0 ||
-        json_add_bool(o, "byConnection", connected) < 0 || json_add_bool(o, "force", w->round.force) < 0 ||
+    if (r < 0 || json_add_string(o, WORKER_PROJECT, w->project) < 0 || json_add_string(o, "source", "local") < 0 ||
+        json_add_item(o, "message", make_order(w)) < 0 || json_add_bool(o, "byConnection", connected) < 0 ||
+        json_add_bool(o, "force", w->round.force) < 0 ||
         json_add_u64(o, "coolDownSeconds", by_hand ? 0 : cool_down / USEC_PER_SEC) < 0)
         return NULL;
     return TAKE_PTR(o);
@@ -336,6 +340,7 @@ static void note_check(Watch *w, const WatchConfig *c, const cJSON *image)
 static void on_check_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Watch *w = userdata;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     const cJSON *images = cJSON_GetObjectItemCaseSensitive(w->answer, "images"), *image;
     _cleanup_(watch_config_done) WatchConfig c = {};
 
@@ -393,6 +398,7 @@ static void start_check(Watch *w)
 static void on_inspect_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Watch *w = userdata;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     _cleanup_(watch_config_done) WatchConfig c = {};
 
     (void) r;

@@ -66,8 +66,13 @@ void watch_arm(Watch *w)
 
 static bool may_begin(const Watch *w)
 {
-    return w->round.step == ROUND_NONE && !agent_is_busy(w->agent) && w->agent->boot.done &&
+    return !agent_watch_is_at_work(w->agent) && !agent_is_busy(w->agent) && w->agent->boot.done &&
            w->agent->journal.state != DEPLOY_RECOVERY;
+}
+
+bool watch_is_at_work(const Watch *w)
+{
+    return w && w->round.step != ROUND_NONE;
 }
 
 /* Once for each deployment: what has ended since was seen, and does not have to be seen at every wake. */
@@ -187,7 +192,8 @@ static void tick(Watch *w)
         watch_begin(w, &order);
         return;
     }
-    if (may_begin(w) && watch_refresh(w, &c) == 0 && find_due(w, &c, &due, &delay)) {
+    /* nothing is brought to one that somebody has stopped: that would start it */
+    if (!project_is_stopped() && may_begin(w) && watch_refresh(w, &c) == 0 && find_due(w, &c, &due, &delay)) {
         watch_begin(w, &due);
         return;
     }
@@ -200,6 +206,7 @@ static void tick(Watch *w)
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
     Watch *w = userdata;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
 
     (void) source;
     (void) usec;
@@ -268,6 +275,7 @@ void watch_note_result(Watch *w, const cJSON *result)
 {
     if (!w)
         return;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     if (is_of_round(w, result))
         note_own_result(w, result);
     if (json_bool(result, "noop", false))
@@ -276,6 +284,15 @@ void watch_note_result(Watch *w, const cJSON *result)
         watch_state_forget_names(&w->state);
         w->manual_changes_seen = boottime_usec();
     }
+    (void) watch_save(w);
+}
+
+void watch_note_others_result(Watch *w, const cJSON *result)
+{
+    if (!w || json_bool(result, "noop", false))
+        return;
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
+    watch_state_forget_names(&w->state);
     (void) watch_save(w);
 }
 
@@ -314,16 +331,18 @@ Watch *watch_free(Watch *w)
     sd_event_source_disable_unref(w->timer);
     free(w->complaint);
     free(w->followed);
+    free(w->project);
     free(w);
     return NULL;
 }
 
-int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err)
+int watch_new(Agent *a, const char *project, usec_t interval_usec, Watch **ret, Error *err)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
     _cleanup_(watch_freep) Watch *w = calloc(1, sizeof(*w));
     int r;
 
-    if (!w)
+    if (!w || (project && !(w->project = strdup(project))))
         return error_set(err, ENOMEM, "agent.start", "no memory");
     w->agent = a;
     w->interval = interval_usec;

@@ -32,7 +32,7 @@ int agent_add_project(cJSON *request, const cJSON *message)
 int agent_look_in_histories(const char *id, size_t limit, cJSON **ret, Error *err)
 {
     _cleanup_(strv_freep) char **others = NULL;
-    int r = project_list(&others);
+    int r = project_list_all(&others);
 
     *ret = NULL;
     for (size_t i = 0; r >= 0 && !*ret && i <= strv_length(others); i++) {
@@ -121,6 +121,14 @@ static int check_authority(Error *err)
                      "secboxctl on the box");
 }
 
+/* What was removed can be removed once more: with its volumes. */
+static bool is_removed(const char *project)
+{
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
+
+    return project_is_removed();
+}
+
 static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *err)
 {
     const char *project = NULL;
@@ -141,6 +149,9 @@ static int check(const Agent *a, const cJSON *message, bool from_cloud, Error *e
             project_own());
     if (!project_is_known(project))
         return error_set(err, ENOENT, "project.unknown", "this box has no project %s", project);
+    if (is_removed(project) && !str_equal(json_string(message, "action"), "remove"))
+        return error_set(err, ENOENT, "project.nothing", "project %s was removed from this box; push it again",
+                         project);
     if (agent_is_busy(a))
         return error_set(err, EBUSY, "agent.busy", "another change is under way; wait for its result");
     return 0;

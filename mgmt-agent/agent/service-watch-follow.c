@@ -11,7 +11,9 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/agent/project-watches.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
+#include "mgmt-agent/state/project.h"
 #include "lib/base/proc.h"
 
 #define HEALTH_FILE "healthcheck.log"
@@ -195,7 +197,7 @@ static void drop(ServiceWatch *w, ServiceEntry *old, size_t n)
     if (w->n_removed == before)
         return;
     service_watch_save(w);
-    if (w->agent->services == w)
+    if (agent_services_of(w->agent, w->project) == w) /* not while it is made */
         agent_tell_cloud(w->agent);
 }
 
@@ -237,12 +239,33 @@ static bool is_gone(const ServiceEntry *e)
     return !e->one_shot && (e->pid <= 0 || process_start_ticks(e->pid) != e->ticks);
 }
 
+/* Nothing of it is to run, and nothing ails it: until it is started, and looked at as after a deployment. */
+static void rest(ServiceWatch *w)
+{
+    if (!w->followed)
+        return;
+    for (size_t i = 0; i < w->n; i++)
+        service_entry_done(&w->entries[i]);
+    w->n = 0;
+    w->ask_at = USEC_INFINITY;
+    free(w->followed);
+    free(w->version);
+    w->followed = w->version = NULL;
+    manual_changes_follow(w->processes, NULL);
+    service_watch_save(w);
+}
+
 void service_watch_follow(ServiceWatch *w)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     _cleanup_(current_freep) Current *current = NULL;
     const char *id;
     bool deployed;
 
+    if (project_is_stopped()) {
+        rest(w);
+        return;
+    }
     if (current_load(&current, NULL) < 0 || !current)
         return;
     id = current->id ? current->id : "";

@@ -39,6 +39,7 @@ typedef struct ServiceEntry {
 
 struct ServiceWatch {
     Agent *agent;
+    char *project; /* NULL: the box's own */
     ServiceTimes times;
     unsigned pace;
     ServiceEntry entries[COMPOSE_SERVICES_MAX];

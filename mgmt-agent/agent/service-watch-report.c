@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
+#include "mgmt-agent/state/project.h"
 #include "lib/base/proc.h"
 
 #define LOG_SAID_MAX 2000
@@ -156,6 +157,7 @@ void service_watch_tell_manager(const ServiceWatch *w)
 
 void service_watch_save(const ServiceWatch *w)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
     ServiceStatus all[COMPOSE_SERVICES_MAX], removed[COMPOSE_SERVICES_MAX];
     ServiceTrouble troubles[COMPOSE_SERVICES_MAX], of_removed[COMPOSE_SERVICES_MAX];
     const ServicesFile f = { .services = all, .n_services = w->n, .removed = removed, .n_removed = w->n_removed };

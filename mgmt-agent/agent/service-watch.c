@@ -11,6 +11,9 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
 #include "lib/base/proc.h"
+#include "mgmt-agent/agent/project-watches.h"
+#include "mgmt-agent/state/project.h"
+#include "mgmt-agent/state/worker-request.h"
 
 /* What podman needs to restart a container by itself. */
 #define SETTLE_USEC (3 * USEC_PER_SEC)
@@ -167,8 +170,10 @@ static void run(ServiceWatch *w, const char *job, cJSON *request)
 {
     const char *id = json_string(cJSON_GetObjectItemCaseSensitive(request, "message"), "id");
     _cleanup_(error_done) Error err = {};
-    int r = agent_deploy(w->agent, job, id ? id : job, request, NULL, false, &err);
+    int r = json_add_string(request, WORKER_PROJECT, w->project);
 
+    if (r == 0)
+        r = agent_deploy(w->agent, job, id ? id : job, request, NULL, false, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Services that are down cannot be brought back yet");
     else
@@ -209,6 +214,9 @@ static bool mend_one(ServiceWatch *w, usec_t now)
         ServiceStep step = e->one_shot ? SERVICE_STEP_NONE : service_next(&e->record, &w->times, now, &again);
         _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
 
+        /* that would write the journal anew, which says what is left to a person in another project */
+        if (step == SERVICE_STEP_RECREATE && w->agent->journal.state == DEPLOY_RECOVERY)
+            step = SERVICE_STEP_RESTART;
         if (step == SERVICE_STEP_NONE || !request || add_message(request, e->name) < 0)
             continue;
         log_notice("Service %s is %s: %s", e->name, service_state_to_string(e->record.state),
@@ -252,14 +260,21 @@ static bool follow_owner(ServiceWatch *w)
     return false;
 }
 
+/* After a rollback that failed, for a person; which is of one project, and keeps none of another from coming back. */
+static bool is_left_as_it_is(const ServiceWatch *w)
+{
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(w->project);
+
+    return w->agent->journal.state == DEPLOY_RECOVERY && journal_is_of_selected(&w->agent->journal);
+}
+
 /* What is due, on what a look has just shown. */
 static void decide(ServiceWatch *w)
 {
     usec_t now = boottime_usec(), again;
 
     w->ask_at = USEC_INFINITY;
-    if (!w->error && w->agent->journal.state != DEPLOY_RECOVERY &&
-        (start_all(w, now) > 0 || mend_one(w, now) || follow_owner(w)))
+    if (!w->error && !is_left_as_it_is(w) && (start_all(w, now) > 0 || mend_one(w, now) || follow_owner(w)))
         return; /* its end brings us back */
     for (size_t i = 0; i < w->n; i++)
         if (!w->entries[i].one_shot &&
@@ -293,7 +308,7 @@ static void take_answer(ServiceWatch *w, const cJSON *answer)
         service_watch_save(w);
         agent_tell_cloud(w->agent);
     }
-    service_watch_tell_manager(w);
+    service_watch_tell_manager(w->agent->services);
     decide(w);
 }
 
@@ -346,11 +361,17 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void) source;
     (void) usec;
     if (w->runner || w->n == 0 || agent_is_busy(w->agent) || !w->agent->boot.done)
-        return 0; /* service_watch_continue() comes again */
+        return 0;                             /* service_watch_continue() comes again */
+    if (agent_services_are_asked(w->agent)) { /* one project after another */
+        w->ask_at = boottime_usec() + PAUSE_USEC;
+        arm(w);
+        return 0;
+    }
     note_asked(w);
-    r = nothing ? runner_start(w->agent->event, &w->agent->runner_options, "facts", nothing, on_facts, on_asked, w,
-                               &w->runner, &err)
-                : -ENOMEM;
+    r = nothing && json_add_string(nothing, WORKER_PROJECT, w->project) == 0
+            ? runner_start(w->agent->event, &w->agent->runner_options, "facts", nothing, on_facts, on_asked, w,
+                           &w->runner, &err)
+            : -ENOMEM;
     if (r < 0) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot look at the services yet");
         service_watch_ask_in(w, REST_MAX_USEC);
@@ -379,6 +400,11 @@ void service_watch_continue(ServiceWatch *w)
         arm(w);
 }
 
+bool service_watch_is_asking(const ServiceWatch *w)
+{
+    return w && w->runner;
+}
+
 ServiceWatch *service_watch_free(ServiceWatch *w)
 {
     if (!w)
@@ -397,16 +423,17 @@ ServiceWatch *service_watch_free(ServiceWatch *w)
     free(w->followed);
     free(w->version);
     free(w->error);
+    free(w->project);
     free(w);
     return NULL;
 }
 
-int service_watch_new(Agent *a, unsigned pace, ServiceWatch **ret, Error *err)
+int service_watch_new(Agent *a, const char *project, unsigned pace, ServiceWatch **ret, Error *err)
 {
     _cleanup_(service_watch_freep) ServiceWatch *w = calloc(1, sizeof(*w));
     int r;
 
-    if (!w)
+    if (!w || (project && !(w->project = strdup(project))))
         return error_set(err, ENOMEM, "agent.start", "no memory");
     w->agent = a;
     w->pace = pace;

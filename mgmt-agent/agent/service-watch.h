@@ -9,8 +9,8 @@
 typedef struct Agent Agent;
 typedef struct ServiceWatch ServiceWatch;
 
-/* `pace` divides all periods but those that podman itself needs. */
-int service_watch_new(Agent *a, unsigned pace, ServiceWatch **ret, Error *err) _must_check_;
+/* `pace` divides all periods but those that podman itself needs. `project` is NULL for the box's own. */
+int service_watch_new(Agent *a, const char *project, unsigned pace, ServiceWatch **ret, Error *err) _must_check_;
 ServiceWatch *service_watch_free(ServiceWatch *w);
 DEFINE_CLEANUP(ServiceWatch, service_watch_free)
 
@@ -28,5 +28,7 @@ cJSON *service_watch_describe_all(const ServiceWatch *w);
 /* The same for health.report: an object for each with a "state", podman's count of "restarts", "forgotten" when it was stopped by
  * hand for too long, and what its container uses; NULL when out of memory. */
 cJSON *service_watch_measure(ServiceWatch *w);
+/* Whether it is asking podman. */
+bool service_watch_is_asking(const ServiceWatch *w);
 /* Tells systemd that the agent is ready, and which services are not well. */
 void service_watch_tell_manager(const ServiceWatch *w);

@@ -14,6 +14,8 @@
 
 /* The services that are not well, and those that somebody stopped. */
 typedef struct Services {
+    const char *project;    /* that is looked at, of those beside the box's own; NULL: that one */
+    const cJSON *of_podman; /* what podman says of its containers */
     unsigned n;
     char **bad;            /* a sentence each */
     char **down;           /* containers */
@@ -32,31 +34,41 @@ static void services_done(Services *s)
     strv_free(s->by_hand);
 }
 
+/* "web", or "blog/web": a new string. */
+static char *name_of(const Services *s, const cJSON *service)
+{
+    const char *name = json_string(service, "name");
+
+    return str_format("%s%s%s", s->project ? s->project : "", s->project ? "/" : "", name ? name : "-");
+}
+
 /* "web: down since …, exit code 7, restarted 4 times: the last line of its log" */
-static char *trouble_text(const cJSON *service, const cJSON *trouble)
+static char *trouble_text(const Services *s, const cJSON *service, const cJSON *trouble)
 {
     _cleanup_(freep) char *code = report_member(trouble, "exitCode"), *restarts = report_member(trouble, "restarts");
     const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL,
                *error = json_string(trouble, "error");
     _cleanup_(freep) char *line = log ? text_printable(last && last[1] ? last + 1 : log) : NULL;
-    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"),
-               *name = json_string(service, "name");
+    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since");
+    _cleanup_(freep) char *name = name_of(s, service);
 
-    return str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name ? name : "-", what ? what : "-",
-                      since ? since : "-", code ? code : "-", restarts ? restarts : "0", error || line ? ": " : "",
-                      error  ? error
-                      : line ? line
-                             : "");
+    return !name ? NULL
+                 : str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name, what ? what : "-",
+                              since ? since : "-", code ? code : "-", restarts ? restarts : "0",
+                              error || line ? ": " : "",
+                              error  ? error
+                              : line ? line
+                                     : "");
 }
 
 /* The container of a service, as the agent tells; NULL when it has none. */
-static const char *container_of(const Doctor *d, const char *service)
+static const char *container_of(const Services *s, const cJSON *service)
 {
-    const cJSON *s;
+    const cJSON *container;
 
-    cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(d->status, "services"))
-        if (str_equal(json_string(s, "name"), service))
-            return json_string(s, "container");
+    cJSON_ArrayForEach(container, s->of_podman)
+        if (str_equal(json_string(container, "name"), json_string(service, "name")))
+            return json_string(container, "container");
     return NULL;
 }
 
@@ -91,8 +103,8 @@ static void remedy_of_services(Doctor *d, const Services *s, Finding *f)
 /* "web since …: `podman start web` as the podman user starts it" */
 static int add_stopped_by_hand(const Doctor *d, const cJSON *service, Services *s)
 {
-    const char *name = json_string(service, "name"), *since = json_string(service, "since"),
-               *container = container_of(d, name);
+    const char *since = json_string(service, "since"), *container = container_of(s, service);
+    _cleanup_(freep) char *name = name_of(s, service);
     _cleanup_(freep) char *start =
         container ? podman_command(d, "start", (const char *const[]) { container, NULL }) : NULL;
 
@@ -101,10 +113,10 @@ static int add_stopped_by_hand(const Doctor *d, const cJSON *service, Services *
 }
 
 /* Somebody has stopped it so long ago that mgmt-agent has raised the alarm. */
-static int add_forgotten(const Doctor *d, const cJSON *service, Services *s)
+static int add_forgotten(const cJSON *service, Services *s)
 {
-    const char *name = json_string(service, "name"), *since = json_string(service, "since"),
-               *container = container_of(d, name);
+    const char *since = json_string(service, "since"), *container = container_of(s, service);
+    _cleanup_(freep) char *name = name_of(s, service);
     int r = strv_addf(&s->bad, "%s: stopped by hand since %s", name ? name : "-", since ? since : "-");
 
     return r < 0 || !container ? r : strv_add(&s->down, container);
@@ -129,30 +141,45 @@ static int add_service(const Doctor *d, const cJSON *service, Services *s)
 
     s->n++;
     if (str_equal(what, BY_HAND) && !json_string(trouble, "until") && str_equal(state, BY_HAND))
-        return add_forgotten(d, service, s);
+        return add_forgotten(service, s);
     if (str_equal(state, BY_HAND))
         r = add_stopped_by_hand(d, service, s);
     /* one that runs again is watched until it has done so for a while */
     if (r < 0 || !cJSON_IsObject(trouble) || json_string(trouble, "until") ||
         (str_equal(state, "running") && !str_equal(what, "restarting")))
         return r;
-    _cleanup_(freep) char *text = trouble_text(service, trouble);
-    const char *container = container_of(d, json_string(service, "name"));
+    _cleanup_(freep) char *text = trouble_text(s, service, trouble);
+    const char *container = container_of(s, service);
     s->failing = true;
-    s->looping = s->looping || ends_again_and_again(trouble);
+    s->looping = s->looping || (!s->project && ends_again_and_again(trouble));
     r = text ? strv_add(&s->bad, text) : -ENOMEM;
     if (r >= 0 && container && !str_equal(what, "restarting"))
-        r = strv_add(str_equal(what, "down")               ? &s->down
-                     : json_bool(trouble, "cutOff", false) ? &s->cut_off
-                                                           : &s->ill,
+        /* the way back that is known is that of the box's own project: others get a fresh start */
+        r = strv_add(str_equal(what, "down")                             ? &s->down
+                     : s->project || json_bool(trouble, "cutOff", false) ? &s->cut_off
+                                                                         : &s->ill,
                      container);
+    return r;
+}
+
+/* `of`: the status, or one of its projects. */
+static int add_all(const Doctor *d, const cJSON *of, const char *project, Services *s)
+{
+    const cJSON *service;
+    int r = 0;
+
+    s->project = project;
+    s->of_podman = cJSON_GetObjectItemCaseSensitive(of, "services");
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(of, "watched"))
+        if (r >= 0)
+            r = add_service(d, service, s);
     return r;
 }
 
 void check_services(Doctor *d, Finding *f)
 {
     const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL,
-                *service;
+                *other;
     _cleanup_(services_done) Services s = {};
 
     if (!cJSON_IsArray(watched)) {
@@ -160,8 +187,10 @@ void check_services(Doctor *d, Finding *f)
                     "mgmt-agent did not tell about services");
         return;
     }
-    cJSON_ArrayForEach(service, watched)
-        if (add_service(d, service, &s) < 0)
+    if (add_all(d, d->status, NULL, &s) < 0)
+        return;
+    cJSON_ArrayForEach(other, cJSON_GetObjectItemCaseSensitive(d->status, "projects"))
+        if (add_all(d, other, json_string(other, "name"), &s) < 0)
             return;
     _cleanup_(freep) char *bad = s.bad ? strv_join(s.bad, "; ") : NULL,
                           *by_hand = s.by_hand ? strv_join(s.by_hand, ", ") : NULL;

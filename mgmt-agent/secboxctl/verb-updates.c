@@ -154,6 +154,14 @@ static int show(const Secboxctl *ctl, const cJSON *answer, bool follows, int exi
     return report_text(buf_take(&b), exit_code);
 }
 
+/* Of the project that is meant. */
+static cJSON *make_request(const Secboxctl *ctl, const char *type)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request(type);
+
+    return secboxctl_add_project(ctl, request) == 0 ? TAKE_PTR(request) : NULL;
+}
+
 static int ask_and_show(const Secboxctl *ctl, cJSON *request)
 {
     _cleanup_(agent_closep) AgentSocket *agent = NULL;
@@ -169,7 +177,7 @@ static int ask_and_show(const Secboxctl *ctl, cJSON *request)
 int verb_updates(int argc, char **argv, void *userdata)
 {
     const Secboxctl *ctl = secboxctl_begin(userdata);
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.get");
+    _cleanup_(cJSON_Deletep) cJSON *request = make_request(ctl, "updates.get");
 
     (void) argc;
     (void) argv;
@@ -178,7 +186,7 @@ int verb_updates(int argc, char **argv, void *userdata)
 
 static int forget(const Secboxctl *ctl)
 {
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.forget");
+    _cleanup_(cJSON_Deletep) cJSON *request = make_request(ctl, "updates.forget");
     _cleanup_(error_done) Error err = {};
 
     if (!request || json_add_string(request, "digest", ctl->forget) < 0)
@@ -197,7 +205,7 @@ static const char *own_name(void)
 
 static int hold(const Secboxctl *ctl)
 {
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.hold");
+    _cleanup_(cJSON_Deletep) cJSON *request = make_request(ctl, "updates.hold");
     _cleanup_(freep) char *holder = ctl->lock ? str_format("%s: %s", own_name(), ctl->lock) : NULL;
     _cleanup_(error_done) Error err = {};
 
@@ -206,16 +214,16 @@ static int hold(const Secboxctl *ctl)
     return ask_and_show(ctl, request);
 }
 
-static cJSON *make_undo(const char *service)
+static cJSON *make_undo(const Secboxctl *ctl, const char *service)
 {
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.undo");
+    _cleanup_(cJSON_Deletep) cJSON *request = make_request(ctl, "updates.undo");
 
     return request && json_add_string(request, "service", service) == 0 ? TAKE_PTR(request) : NULL;
 }
 
 static cJSON *make_order(const Secboxctl *ctl, int argc, char **argv)
 {
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("updates.check");
+    _cleanup_(cJSON_Deletep) cJSON *request = make_request(ctl, "updates.check");
     cJSON *services = argc > 0 ? cJSON_CreateStringArray((const char *const *) argv, argc) : NULL;
 
     if (!request || (argc > 0 && json_add_item(request, "services", services) < 0) ||
@@ -297,7 +305,7 @@ int verb_update(int argc, char **argv, void *userdata)
         return forget(ctl);
     if (ctl->lock || ctl->unlock)
         return hold(ctl);
-    request = ctl->undo ? make_undo(argv[0]) : make_order(ctl, argc, argv);
+    request = ctl->undo ? make_undo(ctl, argv[0]) : make_order(ctl, argc, argv);
     r = request ? secboxctl_timeout(ctl, &timeout, &err) : error_from_errno(&err, -ENOMEM, "make a request");
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);

@@ -26,19 +26,28 @@ void project_leave(ProjectScope *s);
 
 /* Where this file of the state is, with the prefix of --root: a new string, or NULL when out of memory. */
 char *project_path(const char *file);
-/* The folder for it, where there is none yet. */
+/* Whether the box may have the selected one: it has it already, or fewer than PROJECTS_MAX. project.too-many */
+int project_check_room(Error *err) _must_check_;
+/* The folder for it, where there is none yet, and room for it. One that was removed is there again. */
 int project_make_folder(Error *err) _must_check_;
 /* What the owner of the box allows it: policy.json, or policy.d/NAME.json. As project_path(). */
 char *project_policy_path(void);
 
-/* The others, whatever became of them, by name. *ret may be NULL for none. Negative: which there are is not known, and nothing
+/* The others, by name, but those that were removed. *ret may be NULL for none. Negative: which there are is not known, and nothing
  * may be taken for one that nobody needs. */
 int project_list(char ***ret) _must_check_;
+/* With those that were removed: their history, and the floor of their versions, are kept for a while. */
+int project_list_all(char ***ret) _must_check_;
+/* Forgets those that were removed long ago, or before many others. */
+void project_sweep_removed(void);
 /* Whether somebody has stopped the selected one as a whole: it stays so over a boot, until it is started or pushed. */
 bool project_is_stopped(void);
 int project_note_stopped(bool stopped, Error *err) _must_check_;
-/* Forgets what the selected one runs and could go back to; its history and the floor of its versions stay. */
+/* Forgets what the selected one runs and could go back to; its history and the floor of its versions stay. From then on it is
+ * removed. */
 int project_forget_deployed(Error *err) _must_check_;
 
-/* Whether it is the box's own, or one of those. */
+bool project_is_removed(void);
+
+/* Whether it is the box's own, or one of project_list_all(). */
 bool project_is_known(const char *name);

@@ -9,11 +9,12 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 static char *reported_path(void)
 {
-    return path_in_root(AGENT_STATE_DIR "/reported.json");
+    return project_path("reported.json");
 }
 
 static bool is_local(const cJSON *result)
@@ -38,8 +39,9 @@ static const cJSON *find_next(const cJSON *history, const char *last)
     return next;
 }
 
-int reported_note(const char *id, Error *err)
+int reported_note(const char *project, const char *id, Error *err)
 {
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(project);
     _cleanup_(freep) char *path = reported_path();
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(freep) char *text = o && json_add_string(o, "id", id) == 0 ? json_print(o) : NULL;
@@ -75,10 +77,11 @@ int reported_begin(Error *err)
         return 0;
     r = store_load_history(1, &history, err);
     id = r == 0 ? json_string(cJSON_GetArrayItem(history, 0), "id") : NULL;
-    return r == 0 ? reported_note(id ? id : "", err) : r;
+    return r == 0 ? reported_note(NULL, id ? id : "", err) : r;
 }
 
-int reported_next(cJSON **ret, Error *err)
+/* Of the project that is looked at. */
+static int next_of_project(cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
     _cleanup_(cJSON_Deletep) cJSON *last = NULL;
@@ -92,4 +95,20 @@ int reported_next(cJSON **ret, Error *err)
     next = find_next(history, json_string(last, "id"));
     *ret = next ? cJSON_Duplicate(next, 1) : NULL;
     return next && !*ret ? -ENOMEM : 0;
+}
+
+int reported_next(cJSON **ret, Error *err)
+{
+    _cleanup_(strv_freep) char **others = NULL;
+    int r = next_of_project(ret, err), listed = r == 0 && !*ret ? project_list_all(&others) : 0;
+
+    if (listed == -ENOMEM)
+        return listed;
+    for (char **name = others; r == 0 && !*ret && name && *name; name++) {
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(*name);
+
+        if (next_of_project(ret, NULL) < 0) /* what is wrong with one is no reason to be silent about the next */
+            *ret = NULL;
+    }
+    return r;
 }

@@ -6,3 +6,5 @@
 #define WORKER_ENVIRONMENT "environment"
 /* The project that the job is about; absent: the box's own (mgmt-agent/state/project.h). */
 #define WORKER_PROJECT "project"
+/* Exit status of "start": all of the box's own project runs, not all of the others. */
+#define EXIT_OTHERS_TRY_AGAIN 3

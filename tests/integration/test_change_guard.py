@@ -157,10 +157,13 @@ def test_an_agent_that_hangs_hears_of_it_afterwards(box):
     assert len(entries(box, wanted)) == 1 and not box.status_pending()
 
 
-def test_of_all_that_would_act_at_once_one_does(box):
+@pytest.mark.parametrize("refusals", [[], ["it is busy with another box"]])
+def test_of_all_that_would_act_at_once_one_does(box, refusals):
+    """Also where podman does not do it at the first try, as on a loaded machine: then another one may finish what one has begun."""
     wanted = push_2(box)
     box.agent.kill()
     box.let_deadline_pass()
+    box.podman.refusals += refusals
     guards = [box.start_guard(f"guard-{n}") for n in range(3)]
     box.start_agent()  # it would act at once, and they half a second after the deadline
     box.cloud.connect()
@@ -169,8 +172,9 @@ def test_of_all_that_would_act_at_once_one_does(box):
     wait_until(lambda: not box.status_pending(), "mgmt-agent knows", box.agent.death)
     check_old(box)
     assert [entry["outcome"] for entry in entries(box, wanted)] == ["rolled-back"]
-    by_guard = sum("that is done" in text for text in said)
-    assert by_guard == ("takenBackBy" in box.journal()), said
+    began, finished = (sum(text in log for log in said) for text in ("taking it back", "that is done"))
+    by_guard = "takenBackBy" in box.journal()
+    assert finished <= 1 and (by_guard or not finished) and (began or not by_guard), said
 
 
 def test_a_line_that_was_down_before_is_no_evidence(box):

@@ -212,6 +212,17 @@ def test_images_in_a_full_store_beside_podmans_own_are_no_reason_to_refuse(box):
     assert apply(box, one(1))["outcome"] == "done"
 
 
+def test_a_roomy_store_beside_podmans_own_does_not_hide_that_its_own_is_full(box):
+    box.podman.images["registry.example/blog:1"] = blog_image(1)
+    box.podman.image_store = box.root
+    box.podman.store = "/proc"
+    conf = box.write("storage.conf", f'[storage.options]\nadditionalimagestores = [\n  # read only\n  "{box.root}",\n]\n')
+    box.agent.kill()
+    box.process_env["CONTAINERS_STORAGE_CONF"] = conf
+    box.start_agent()
+    assert refusal(apply(box, one(1)))["id"] == "preflight.no-space"
+
+
 def test_powers_are_allowed_for_each_project(box):
     power = "    cap_add: [NET_ADMIN]\n"
     box.write_policy({"services": {"web": {"allow": ["cap_add"]}}})

@@ -42,6 +42,7 @@ class BoxPodman:
         self.image_store = None   # where images say that they are, if they do
         self.refusals = []    # sentences, each of which refuses one start, the first one first
         self.starts = 0
+        self.asked = []       # (method, path) of the REST API, in order
         self.store = os.path.join(root, "store")
         os.makedirs(self.store, exist_ok=True)
 
@@ -88,6 +89,7 @@ class BoxPodman:
     # the REST API: (status, document)
 
     def answer(self, method, path, query):
+        self.asked.append((method, path))
         if path == "/_ping":
             return 200, "OK"
         if path == "/info":

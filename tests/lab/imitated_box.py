@@ -130,9 +130,13 @@ class PlayedCloud:
         """Sends a push; returns its id."""
         return self._begin("compose.snapshot", seconds, compose=text, **members)
 
-    def begin_update(self, image, digest, seconds=600):
+    def begin_update(self, image, digest, seconds=600, **members):
         """Of the services that run the image by that name."""
-        return self._begin("image.update", seconds, image=image, digest=digest)
+        return self._begin("image.update", seconds, image=image, digest=digest, **members)
+
+    def begin_agent_update(self, version, seconds=600):
+        """Of the packages of mgmt-agent and recovery-agent."""
+        return self._begin("agent.update", seconds, to=version)
 
     def _begin(self, kind, seconds, **members):
         self.version += 1

@@ -3,8 +3,13 @@
 #include "tests/unit/agent-root.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "mgmt-agent/host/podman-stores.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -138,9 +143,72 @@ static void test_each_remembers_for_itself(void **state)
         assert_int_equal(store_save_snapshot("8", snapshot, NULL), 0);
         assert_int_equal(project_forget_deployed(NULL), 0);
         assert_int_equal(store_highest_snapshot(), 0);
+        assert_true(project_is_removed());
         assert_int_equal(store_load_floor(&floor, NULL), 0);
         assert_int_equal(floor, 8);
     }
+}
+
+/* The one that was removed first is forgotten first, and those of another age by themselves. */
+static void test_what_was_removed_is_kept_for_a_while(void **state)
+{
+    _cleanup_(strv_freep) char **names = NULL, **all = NULL;
+    time_t now = time(NULL);
+
+    (void) state;
+    for (int i = 0; i < PROJECTS_REMOVED_MAX + 4; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "r%d", i);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
+        time_t at = i == 1 ? 3600 : now - i * 3600L - (i == 3 ? 200 * 86400L : 0);
+
+        assert_int_equal(project_make_folder(NULL), 0);
+        assert_int_equal(project_forget_deployed(NULL), 0);
+        assert_true(project_is_removed() && project_is_known(name));
+        _cleanup_(freep) char *mark = project_path("removed.json");
+        assert_int_equal(utimensat(AT_FDCWD, mark, (struct timespec[]) { { at, 0 }, { at, 0 } }, 0), 0);
+    }
+    project_sweep_removed();
+    assert_int_equal(project_list_all(&all), 0);
+    assert_false(strv_contains(all, "r1")); /* older than all others, if the clock was right */
+    assert_false(strv_contains(all, "r3"));
+    assert_true(strv_contains(all, "r0") && strv_contains(all, "r4"));
+    assert_int_equal(project_list(&names), 0);
+    assert_false(strv_contains(names, "r0"));
+    {
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("r0");
+
+        assert_int_equal(project_make_folder(NULL), 0);
+        assert_false(project_is_removed());
+    }
+}
+
+static void test_so_many_and_no_more(void **state)
+{
+    _cleanup_(error_done) Error err = {};
+
+    (void) state;
+    for (int i = 0; i < PROJECTS_MAX; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "p%d", i);
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
+
+        assert_int_equal(project_make_folder(NULL), 0);
+    }
+    assert_int_equal(project_check_room(NULL), 0);
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("one-more");
+    assert_int_equal(project_make_folder(&err), -E2BIG);
+    assert_string_equal(err.id, "project.too-many");
+}
+
+static void test_other_stores_of_images(void **state)
+{
+    (void) state;
+    assert_false(storage_conf_names_other_stores(""));
+    assert_false(storage_conf_names_other_stores("# additionalimagestores = ['/a']\n[storage.options]\nx = '/b'\n"));
+    assert_false(storage_conf_names_other_stores("additionalimagestores = [\n# '/a',\n]\nmount_program = '/b'\n"));
+    assert_true(storage_conf_names_other_stores("  additionalimagestores=[ \"/a\" ]"));
+    assert_true(storage_conf_names_other_stores("additionalimagestores = [\n# no\n'/a'\n]\n"));
 }
 
 static void test_the_journal_names_its_project(void **state)
@@ -165,15 +233,20 @@ static void test_the_journal_names_its_project(void **state)
     assert_string_equal(err.id, "journal.corrupt");
 }
 
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, agent_root_make, agent_root_remove)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_project_of_a_file),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_each_remembers_for_itself),
-        cmocka_unit_test(test_the_journal_names_its_project),
+        WITH_ROOT(test_names),
+        WITH_ROOT(test_places),
+        WITH_ROOT(test_each_remembers_for_itself),
+        WITH_ROOT(test_what_was_removed_is_kept_for_a_while),
+        WITH_ROOT(test_so_many_and_no_more),
+        WITH_ROOT(test_other_stores_of_images),
+        WITH_ROOT(test_the_journal_names_its_project),
     };
 
-    return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 /* What the cloud is told of changes that it did not order. */
 #include "tests/unit/agent-root.h"
 
+#include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
@@ -37,12 +38,39 @@ static void test_each_once_and_in_order(void **state)
     expect("a");
     assert_int_equal(reported_begin(NULL), 0);
     expect("a");
-    assert_int_equal(reported_note("a", NULL), 0);
+    assert_int_equal(reported_note(NULL, "a", NULL), 0);
     expect("b");
-    assert_int_equal(reported_note("b", NULL), 0);
+    assert_int_equal(reported_note(NULL, "b", NULL), 0);
     expect(NULL);
     add("c", "local-4");
     expect("c");
+}
+
+static void test_each_project_is_told_for_itself(void **state)
+{
+    (void) state;
+    assert_int_equal(reported_begin(NULL), 0);
+    {
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
+
+        assert_int_equal(project_make_folder(NULL), 0);
+        add("of-blog", "local-5");
+        add("of-blog-too", "local-7");
+    }
+    add("own", "local-6");
+    expect("own");
+    assert_int_equal(reported_note(NULL, "own", NULL), 0);
+    expect("of-blog");
+    assert_int_equal(reported_note("blog", "of-blog", NULL), 0);
+    expect("of-blog-too");
+    {
+        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter("blog");
+
+        assert_int_equal(project_forget_deployed(NULL), 0);
+    }
+    expect("of-blog-too"); /* what was removed since is still to be told */
+    assert_int_equal(reported_note("blog", "of-blog-too", NULL), 0);
+    expect(NULL);
 }
 
 static void test_a_box_without_a_past(void **state)
@@ -62,7 +90,7 @@ static void test_a_damaged_mark(void **state)
     agent_root_write(AGENT_STATE_DIR "/reported.json", "{damaged");
     assert_int_equal(reported_begin(NULL), 0);
     expect("a");
-    assert_int_equal(reported_note("not in the history any more", NULL), 0);
+    assert_int_equal(reported_note(NULL, "not in the history any more", NULL), 0);
     expect("a");
 }
 
@@ -74,6 +102,7 @@ int main(void)
         WITH_ROOT(test_each_once_and_in_order),
         WITH_ROOT(test_a_box_without_a_past),
         WITH_ROOT(test_a_damaged_mark),
+        WITH_ROOT(test_each_project_is_told_for_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,32 @@ static void test_what_cannot_be_so(void **state)
     }
 }
 
+/* A box that goes back to it gets what it had; what endangers it is refused all the same. */
+static void test_what_a_box_has_run_is_taken_as_it_was(void **state)
+{
+    static const struct {
+        const char *service, *restart;
+    } cases[] = { { "deploy: {restart_policy: {max_attempts: 3}}", "always" },
+                  { "deploy: {restart_policy: {condition: none, max_attempts: 3}}", "no" },
+                  { "deploy: {restart_policy: {condition: on-failure, max_attempts: 3}}", "on-failure:3" },
+                  { "oom_score_adj: -1000", NULL } };
+    const ComposeResolveOptions options = {
+        .project = "box", .base_dir = "/srv/box", .lookup = lookup, .ran_before = true
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n", cases[i].service);
+        _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+        _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+
+        assert_int_equal(compose_parse(text, strlen(text), "c.yml", &f, NULL), 0);
+        assert_int_equal(compose_resolve(f, &options, &p, NULL) < 0, !cases[i].restart);
+        if (cases[i].restart)
+            assert_string_equal(p->services[0].restart, cases[i].restart);
+    }
+}
+
 /* What the file calls itself elsewhere changes no name on the box. */
 static void test_name_of_the_file(void **state)
 {
@@ -484,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_what_a_swarm_would_read),
         cmocka_unit_test(test_addresses_of_network_cards),
         cmocka_unit_test(test_what_cannot_be_so),
+        cmocka_unit_test(test_what_a_box_has_run_is_taken_as_it_was),
         cmocka_unit_test(test_name_of_the_file),
         cmocka_unit_test(test_names_of_variables),
         cmocka_unit_test(test_links_are_aliases),

@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/boot-mark.h"
 #include "mgmt-agent/state/project.h"
+#include "mgmt-agent/state/worker-request.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/current.h"
@@ -59,7 +60,7 @@ int start_containers(Deploy *d, const Current *current, const cJSON *only, const
     return failed;
 }
 
-static int start_project(Deploy *d)
+static int start_project(Deploy *d, bool *reviewed)
 {
     _cleanup_(error_done) Error err = {};
     const Current *wanted;
@@ -81,28 +82,37 @@ static int start_project(Deploy *d)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers after the boot yet, trying again");
         return EXIT_TRY_AGAIN;
     }
-    if (wanted)
+    if (wanted && !*reviewed) {
         deploy_review_binds(&d->box, &d->report);
+        *reviewed = true;
+    }
     return start_containers(d, wanted, NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
 }
 
-/* Those of one project that cannot be read keep none of another down. */
+static int start_one(const Deploy *d, const char *name, bool *reviewed)
+{
+    _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
+    _cleanup_(deploy_done) Deploy one = { .options = d->options };
+
+    return project_is_stopped() ? 0 : start_project(&one, reviewed);
+}
+
+/* The box's own comes first, whatever is wrong with the others; none of these keeps another one down, or has the box's own services
+ * wait for it: the agent has them started once more behind that. */
 int job_start(Deploy *d, const cJSON *request)
 {
     _cleanup_(strv_freep) char **others = NULL;
-    int result = 0;
+    bool only_others = json_bool(request, "onlyOthers", false), reviewed = only_others;
+    int own = only_others ? 0 : start_one(d, NULL, &reviewed), rest = project_list(&others);
 
-    (void) request;
-    if (project_list(&others) < 0)
-        return EXIT_TRY_AGAIN;
-    for (size_t i = 0; i <= strv_length(others); i++) {
-        _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(i == 0 ? NULL : others[i - 1]);
-        _cleanup_(deploy_done) Deploy one = { .options = d->options };
-
-        if (!project_is_stopped() && start_project(&one) != 0)
-            result = EXIT_TRY_AGAIN;
-    }
-    return result;
+    if (rest < 0)
+        log_error("Which other projects there are cannot be read: %s", strerror(-rest));
+    for (char **name = others; name && *name; name++)
+        if (start_one(d, *name, &reviewed) != 0) {
+            log_error("Not all of project %s runs again since the boot", *name);
+            rest = EXIT_TRY_AGAIN;
+        }
+    return own != 0 ? own : rest != 0 ? EXIT_OTHERS_TRY_AGAIN : 0;
 }
 
 /* Of the current deployment: those that the request names as members of "services". */

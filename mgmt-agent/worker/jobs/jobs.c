@@ -247,6 +247,8 @@ static int job_plan(Deploy *d, const cJSON *request)
 
     d->report.phase = "verify";
     if (r == 0)
+        r = project_check_room(&err);
+    if (r == 0)
         r = deploy_take_bundle(&d->order, message, &err);
     if (r == 0)
         r = phases_plan(d, &err);

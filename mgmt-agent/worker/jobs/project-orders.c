@@ -84,6 +84,21 @@ static int remove_containers(Deploy *d, Error *err)
     return r;
 }
 
+/* What was left to a person because of it is settled with it. */
+static void end_recovery(void)
+{
+    _cleanup_(journal_done) Journal journal = {};
+    _cleanup_(error_done) Error err = {};
+    int r = journal_load(&journal, &err);
+
+    if (r < 0 || journal.state != DEPLOY_RECOVERY || !journal_is_of_selected(&journal))
+        return;
+    journal.state = DEPLOY_IDLE;
+    r = journal_save(&journal, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "The box is taken for one in recovery until the next push");
+}
+
 static int remove_all(Deploy *d, bool with_volumes, Error *err)
 {
     int r = stop(d, err);
@@ -103,6 +118,8 @@ static int remove_all(Deploy *d, bool with_volumes, Error *err)
     deploy_sweep_images(d->box.podman, project_selected(), NULL);
     deploy_remove_by_hand(project_selected());
     bundle_store_sweep();
+    project_sweep_removed();
+    end_recovery();
     return 0;
 }
 
@@ -122,10 +139,17 @@ static int act(Deploy *d, const char *action, bool with_volumes, Error *err)
     return r == 0 ? start(d, err) : r;
 }
 
-static int open_all(Deploy *d, Error *err)
+/* What is to be removed need not be readable. */
+static int open_all(Deploy *d, const char *action, Error *err)
 {
     int r = current_load(&d->before.current, err);
 
+    if (r < 0 && str_equal(action, "remove")) {
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Removing project %s without knowing what it ran",
+                    project_selected());
+        error_done(err);
+        r = 0;
+    }
     d->before.project = current_to_project(d->before.current);
     if (r == 0)
         r = box_open_again(&d->box, d->options->podman_compose, err);
@@ -163,7 +187,7 @@ int job_project(Deploy *d, const cJSON *request)
 
     d->report.phase = action ? action : "project";
     if (r == 0)
-        r = open_all(d, &err);
+        r = open_all(d, action, &err);
     if (r == 0)
         r = act(d, action, json_bool(message, "volumes", false), &err);
     if (r == 0)

@@ -74,9 +74,9 @@ static int add_project(Deploy *d, cJSON *list, const char *name)
     ObservedContainer *all = NULL;
     char at[TIMESTAMP_SIZE];
     size_t n = 0;
-    int r = json_append(list, o);
+    int r = json_append(list, o), k = json_add_item(o, "services", services);
 
-    if (r < 0 || json_add_string(o, "name", name) < 0 || json_add_item(o, "services", services) < 0)
+    if (r < 0 || k < 0 || json_add_string(o, "name", name) < 0)
         return -ENOMEM;
     if (current_load(&current, NULL) == 0 && current &&
         (json_add_string(o, "version", current->version) < 0 ||

@@ -325,6 +325,7 @@ static int find_file(const char *path, bool read_only, char **ret, void *userdat
 static int resolve(const DeployTarget *t, const char *project, ComposeProject **ret, Error *err)
 {
     ComposeResolveOptions options = { .project = project,
+                                      .ran_before = policy_is_lenient(t->policy),
                                       .lookup = lookup_env,
                                       .userdata = (void *) t,
                                       .read_env_file = read_env_file,

@@ -18,6 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/host/podman-stores.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/guests.h"
@@ -95,14 +96,16 @@ int deploy_observe(Podman *podman, const char *project, DeployPast *before, Repo
     return podman_list(podman, project, &before->observed, &before->n_observed, err);
 }
 
-/* Of a first push, by an image that is here: podman takes long to tell about itself. */
-static char *disk_of_images(const PlanContext *p, Podman *podman)
+/* Of a first push, by an image that is here: podman takes long to tell about itself. Not where the image may be in another store,
+ * which tells nothing about podman's own. */
+static char *disk_of_images(const PlanContext *p, const Box *box)
 {
     void *id = NULL;
 
-    if (p->before->n_observed > 0 || !map_next(p->target->image_ids, &(size_t) { 0 }, NULL, &id))
+    if (p->before->n_observed > 0 || !map_next(p->target->image_ids, &(size_t) { 0 }, NULL, &id) ||
+        podman_has_other_stores(&box->user))
         return NULL;
-    return podman_disk_of_image(podman, id);
+    return podman_disk_of_image(box->podman, id);
 }
 
 /* What cannot be looked at has enough. */
@@ -120,16 +123,16 @@ static int check_free(const char *path, const char *advice, Error *err)
                            free_bytes >> 20, path, DISK_FREE_MIN_BYTES >> 20, advice);
 }
 
-/* The image may be in a store beside podman's own, which is full as it is meant to be: podman is asked before that is refused. */
-static int check_disk(const PlanContext *p, Podman *podman, Error *err)
+/* What an image says of a full disk podman is asked about, before it is a reason to refuse. */
+static int check_disk(const PlanContext *p, const Box *box, Error *err)
 {
     static const char podman_advice[] = "see what takes the room as the podman user: podman system df -v";
-    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR), *store = disk_of_images(p, podman);
+    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR), *store = disk_of_images(p, box);
     const char *root = NULL;
     int r = 0;
 
     if (!store || check_free(store, podman_advice, NULL) < 0)
-        r = podman_graphroot(podman, &root, err);
+        r = podman_graphroot(box->podman, &root, err);
     if (r == 0)
         r = check_free(root, podman_advice, err);
     return r < 0 ? r : check_free(state, "see what grew: du -xh --max-depth=2 /var | sort -h", err);
@@ -302,7 +305,7 @@ static int check_plan(const PlanContext *p, Box *box, Error *err)
         r = check_ports(box->podman, p->target->project, *p->plan, err);
     if (r == 0)
         r = deploy_check_needs(box, p->target, *p->plan, err);
-    return r == 0 && (*p->plan)->n_changes > 0 ? check_disk(p, box->podman, err) : r;
+    return r == 0 && (*p->plan)->n_changes > 0 ? check_disk(p, box, err) : r;
 }
 
 int deploy_preflight(const PlanContext *p, Box *box, const char *podman_compose, Error *err)

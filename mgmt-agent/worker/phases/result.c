@@ -38,6 +38,7 @@ int deploy_status_for(const char *phase, const Error *err)
         { NULL, "preflight.no-space", 507 },
         { NULL, "preflight.", 422 },
         { NULL, "plan.", 422 },
+        { NULL, "project.too-many", 409 },
         { NULL, "podman.no-", 503 },
         { NULL, "podman.unreachable", 503 },
         { NULL, "podman.timeout", 503 },
