@@ -83,7 +83,7 @@ Statement sql_grant_for_session(const char *id, const char *token)
                      sql_text(id), sql_text(token));
 }
 
-Statement sql_grant_for_certificate(const char *id, const char *token, const char *key)
+Statement sql_grant_for_certificate(const char *id, const char *token, const char *key, const char *recording)
 {
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
@@ -93,13 +93,14 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " AND d.id = g.device AND d.labels @> t.labels AND g.revoked_at IS NULL AND g.expires_at > now()),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'certificate.issued',"
         " g.device, jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $3::text,"
-        " 'forwarding', g.forwarding) FROM g, s)"
+        " 'forwarding', g.forwarding) || CASE WHEN $4::text IS NULL THEN '{}'::jsonb ELSE"
+        " jsonb_build_object('recording', CASE WHEN g.break_glass THEN 'wanted' ELSE $4 END) END FROM g, s)"
         " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
         " jsonb_array_length(host_keys->'host') > 0"
         " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL FROM g LEFT "
         "JOIN s "
         "ON true",
-        sql_text(id), sql_text(token), sql_text(key));
+        sql_text(id), sql_text(token), sql_text(key), sql_text(recording));
 }
 
 static uint64_t number(const StoreRows *rows, unsigned column)
