@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A shell, or a command, on a terminal of its own, whose other side is ours: sshd's terminal passes everything on as it is, ours has
- * the modes and the size that it had. */
+/* A shell, or a command, on a terminal of its own, whose other side is ours: sshd's terminal passes everything on as it is, and
+ * the new one has the modes and the size that sshd's had. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

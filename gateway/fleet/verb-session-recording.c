@@ -11,7 +11,7 @@
 
 #define SEALED_MAX (256 << 20)
 
-static int open_file(const Fleet *fleet, const char *path, SessionOpened *ret, Error *err)
+static int open_file(const Fleet *fleet, const char *path, SessionText *ret, Error *err)
 {
     _cleanup_(hpke_key_freep) HpkeKey *key = NULL;
     _cleanup_(freep) char *sealed = NULL;
@@ -28,7 +28,7 @@ static int open_file(const Fleet *fleet, const char *path, SessionOpened *ret, E
 int verb_session_recording(int argc _unused_, char **argv, void *userdata)
 {
     const Fleet *fleet = userdata;
-    _cleanup_(session_opened_done) SessionOpened opened = {};
+    _cleanup_(session_text_done) SessionText opened = {};
     _cleanup_(error_done) Error err = {};
     int r = open_file(fleet, argv[0], &opened, &err);
 

@@ -114,7 +114,7 @@ static int changed(uint64_t number, Error *err)
 }
 
 /* 1: there is another record; 0: no more. *at goes on. */
-static int open_record(SessionSeal *s, const uint8_t *data, size_t len, size_t *at, SessionOpened *o, Error *err)
+static int open_record(SessionSeal *s, const uint8_t *data, size_t len, size_t *at, SessionText *o, Error *err)
 {
     uint8_t nonce[AES_GCM_NONCE_SIZE];
     uint32_t length;
@@ -148,13 +148,13 @@ static int open_record(SessionSeal *s, const uint8_t *data, size_t len, size_t *
     return 1;
 }
 
-int session_open(const HpkeKey *k, const void *data, size_t len, SessionOpened *ret, Error *err)
+int session_open(const HpkeKey *k, const void *data, size_t len, SessionText *ret, Error *err)
 {
     const uint8_t *bytes = data;
     size_t at = head_size(bytes, len);
     SessionSeal s = {};
 
-    *ret = (SessionOpened) { .text = BUF_INIT(len + SESSION_RECORD_MAX) };
+    *ret = (SessionText) { .text = BUF_INIT(len + SESSION_RECORD_MAX) };
     if (at == 0)
         return error_set(err, EBADMSG, "session.no-recording", "that is not, or no more, a recording of a session");
     int r =
@@ -179,11 +179,11 @@ int session_open(const HpkeKey *k, const void *data, size_t len, SessionOpened *
     return r;
 }
 
-void session_opened_done(SessionOpened *o)
+void session_text_done(SessionText *o)
 {
     free(o->label);
     if (o->text.data)
         explicit_bzero(o->text.data, o->text.cap);
     buf_done(&o->text);
-    *o = (SessionOpened) {};
+    *o = (SessionText) {};
 }

@@ -37,14 +37,14 @@ int session_seal_add(SessionSeal *s, const void *data, size_t len, bool last, Bu
 /* Forgets the key. */
 void session_seal_done(SessionSeal *s);
 
-typedef struct SessionOpened {
+typedef struct SessionText {
     char *label;      /* owned */
     Buf text;         /* what the records hold */
     uint64_t records; /* that could be opened */
     bool is_whole;    /* the last one is among them */
-} SessionOpened;
+} SessionText;
 
 /* All of a recording. A cut end is no error (`is_whole`). -EBADMSG: "session.no-recording", "session.other-key",
  * "session.recording-changed"; with the last of them *ret holds what stands before the change. */
-int session_open(const HpkeKey *k, const void *data, size_t len, SessionOpened *ret, Error *err) _must_check_;
-void session_opened_done(SessionOpened *o);
+int session_open(const HpkeKey *k, const void *data, size_t len, SessionText *ret, Error *err) _must_check_;
+void session_text_done(SessionText *o);

@@ -41,28 +41,28 @@ static int seal(const uint8_t *data, size_t size, Buf *out)
 static void check_own(const uint8_t *data, size_t size)
 {
     _cleanup_(buf_done) Buf sealed = BUF_INIT(SEALED_MAX);
-    SessionOpened o = {};
+    SessionText o = {};
 
     if (size < 2 || size > 4096 || seal(data + 1, size - 1, &sealed) < 0)
         return;
     if (session_open(our_key(), sealed.data, sealed.len, &o, NULL) < 0 || !o.is_whole || o.text.len != size - 1 ||
         memcmp(o.text.data, data + 1, size - 1) != 0)
         abort();
-    session_opened_done(&o);
+    session_text_done(&o);
     const size_t at = sealed.len - 1 - data[0] % (sealed.len - 1);
     sealed.data[at] ^= 1;
     if (session_open(our_key(), sealed.data, sealed.len, &o, NULL) >= 0 && o.is_whole)
         abort();
-    session_opened_done(&o);
+    session_text_done(&o);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    SessionOpened o = {};
+    SessionText o = {};
 
     if (session_open(our_key(), data, size, &o, NULL) >= 0 && o.text.len > size)
         abort();
-    session_opened_done(&o);
+    session_text_done(&o);
     check_own(data, size);
     return 0;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A certificate's force-command has the session recorded: a real sshd, a real ssh, shells, commands and sftp; opened by the auditor."""
+"""A certificate's force-command has the session recorded: a real sshd, a real ssh, shells, commands and sftp."""
 import fcntl
 import json
 import os
@@ -35,8 +35,8 @@ class Recorded:
         self.sshd = Sshd(os.path.join(folder, "sshd"), self.ca.public.strip(), [BOX])
 
     def certificate(self, *more):
-        command = " ".join([program("session-recorder"), "--folder", self.kept, "--grant", "g-1", "--serial", "7", "--key", self.public,
-                            *more])
+        command = " ".join([program("session-recorder"), "--folder", self.kept, "--grant", "g-1", "--serial", "7",
+                            "--key", self.public, *more])
         return self.ca.certificate(BOX, f"force-command={command}")
 
     def argv(self, key, *command, options=()):
@@ -52,7 +52,8 @@ class Recorded:
         return [os.path.join(self.kept, name) for name in sorted(os.listdir(self.kept))] if os.path.isdir(self.kept) else []
 
     def open(self, path):
-        return subprocess.run([program("secbox-fleet"), "session-recording", path, "--key", self.key], capture_output=True, check=False)
+        return subprocess.run([program("secbox-fleet"), "session-recording", path, "--key", self.key], capture_output=True,
+                              check=False)
 
     def take(self):
         """The one recording that there is: its head, its events, and whether it is whole."""
@@ -177,7 +178,8 @@ def test_a_line_that_breaks(box):
 
 
 def test_a_recorder_that_is_killed_leaves_what_it_had(box):
-    with subprocess.Popen(box.argv(box.certificate(), "echo ea''rly; sleep 1000"), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as p:
+    with subprocess.Popen(box.argv(box.certificate(), "echo ea''rly; sleep 1000"), stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL) as p:
         assert p.stdout.readline() == b"early\n"
         wait_until(lambda: b"early" in box.open(box.files()[0]).stdout, "a second's part is on the disk")
         subprocess.run(["fuser", "-k", "-KILL", box.files()[0]], check=False, capture_output=True)

@@ -41,7 +41,7 @@ static void an_auditor_opens_it_and_nobody_else(void **state)
 {
     _cleanup_(hpke_key_freep) HpkeKey *k = key_of(1), *other = key_of(8);
     _cleanup_(buf_done) Buf sealed = BUF_INIT(8192);
-    _cleanup_(session_opened_done) SessionOpened o = {}, none = {};
+    _cleanup_(session_text_done) SessionText o = {}, none = {};
     _cleanup_(error_done) Error err = {};
     size_t ends[4];
 
@@ -66,7 +66,7 @@ static void wherever_it_is_cut_shows(void **state)
     (void) state;
     seal_three(k, &sealed, ends);
     for (size_t len = 0; len < sealed.len; len++) {
-        _cleanup_(session_opened_done) SessionOpened o = {};
+        _cleanup_(session_text_done) SessionText o = {};
         _cleanup_(error_done) Error err = {};
         int r = session_open(k, sealed.data, len, &o, &err);
 
@@ -87,7 +87,7 @@ static void whatever_is_changed_shows(void **state)
     (void) state;
     seal_three(k, &sealed, ends);
     for (size_t i = 0; i < sealed.len; i++) {
-        _cleanup_(session_opened_done) SessionOpened o = {};
+        _cleanup_(session_text_done) SessionText o = {};
 
         sealed.data[i] ^= 0x40;
         int r = session_open(k, sealed.data, sealed.len, &o, NULL);
@@ -118,7 +118,7 @@ static void records_have_one_place(void **state)
     };
     for (size_t c = 0; c < ELEMENTSOF(cases); c++) {
         _cleanup_(buf_done) Buf b = BUF_INIT(8192);
-        _cleanup_(session_opened_done) SessionOpened o = {};
+        _cleanup_(session_text_done) SessionText o = {};
         _cleanup_(error_done) Error err = {};
 
         for (size_t i = 0; i < 3; i++)
