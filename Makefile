@@ -70,8 +70,9 @@ secbox_SRC = $(filter-out secbox/pairing/%,$(wildcard secbox/*.c secbox/*/*.c))
 secbox-pairing_SRC = $(wildcard secbox/pairing/*.c)
 mount.secbox_SRC = $(wildcard mgmt-agent/mount/*.c)
 recovery-agent_SRC = $(wildcard recovery-agent/*.c)
+session-recorder_SRC = $(wildcard session-recorder/*.c)
 relay-client_SRC = $(wildcard relay-client/*.c relay-client/*/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent relay-client mount.secbox,$(if $($(p)_SRC),$(p)))
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent session-recorder relay-client mount.secbox,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 # What the agent has in common with its worker. It takes of it what it needs: libarchive, which the worker needs, and the libraries of

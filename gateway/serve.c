@@ -13,6 +13,7 @@
 #include "gateway/gateway.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/serve.h"
+#include "gateway/sessions/recording-policy.h"
 #include "gateway/settings.h"
 #include "gateway/sign-in/api-sign-in.h"
 #include "gateway/health/relay-checks.h"
@@ -103,6 +104,11 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .oidc_name = s->oidc_name,
         .oidc_ca = s->oidc_ca,
     };
+    /* the signer's, which would say it later, and to fewer */
+    RecordingPolicy recording;
+    int p = recording_policy_read(getenv(RECORD_SESSIONS_VARIABLE), getenv(AUDITOR_KEY_VARIABLE), &recording, err);
+    if (p < 0)
+        return p;
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");
     int r = s->issuer ? url_check(s->issuer, "https,http", err) : 0;

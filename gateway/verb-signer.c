@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gateway/settings.h"
+#include "gateway/sessions/recording-policy.h"
 #include "gateway/sessions/signer-packet.h"
 #include "gateway/sessions/signer.h"
 #include "lib/base/fileio.h"
@@ -43,7 +44,11 @@ static int run(const SignerOptions *o, Error *err)
 int signer_run_child(const char *key)
 {
     _cleanup_(error_done) Error err = {};
-    SignerOptions o = { .database = getenv(DATABASE_VARIABLE), .listen_fd = -1, .parent_fd = SIGNER_CHILD_FD };
+    SignerOptions o = { .database = getenv(DATABASE_VARIABLE),
+                        .record_sessions = getenv(RECORD_SESSIONS_VARIABLE),
+                        .auditor_key = getenv(AUDITOR_KEY_VARIABLE),
+                        .listen_fd = -1,
+                        .parent_fd = SIGNER_CHILD_FD };
 
     log_open("secbox-gateway-signer");
     int r = signer_confine(&err);
@@ -78,7 +83,11 @@ int verb_signer(int argc _unused_, char **argv _unused_, void *userdata)
 {
     const Settings *settings = userdata;
     _cleanup_(error_done) Error err = {};
-    SignerOptions o = { .database = settings->database, .listen_fd = -1, .parent_fd = -1 };
+    SignerOptions o = { .database = settings->database,
+                        .record_sessions = getenv(RECORD_SESSIONS_VARIABLE),
+                        .auditor_key = getenv(AUDITOR_KEY_VARIABLE),
+                        .listen_fd = -1,
+                        .parent_fd = -1 };
 
     log_open("secbox-gateway-signer");
     int r = signer_confine(&err);

@@ -28,7 +28,8 @@ AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgm
 
 # where the machine's own sshd finds that it is to ask us, too
 SSHD_DROP_IN = /etc/ssh/sshd_config.d/secbox.conf
-RECOVERY_FILES = $(call PROGRAM_FILES,/usr/sbin,recovery-agent) $(call UNIT_FILES,$(RECOVERY_UNITS)) \
+RECOVERY_FILES = $(call PROGRAM_FILES,/usr/sbin,recovery-agent) $(call PROGRAM_FILES,/usr/lib/secbox,session-recorder) \
+  $(call UNIT_FILES,$(RECOVERY_UNITS)) \
   644:installer/units/ssh.service.d/secbox.conf:/usr/lib/systemd/system/ssh.service.d/secbox.conf \
   755:installer/recovery/recovery-sshd.sh:/usr/lib/secbox/recovery-sshd \
   755:installer/package-update.sh:/usr/lib/secbox/recovery-package-update \

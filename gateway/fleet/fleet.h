@@ -186,6 +186,7 @@ int verb_trust_sign(int argc, char **argv, void *userdata);
 int verb_trust_show(int argc, char **argv, void *userdata);
 int verb_trust_send(int argc, char **argv, void *userdata);
 int verb_keygen(int argc, char **argv, void *userdata);
+int verb_auditor_key(int argc, char **argv, void *userdata);
 int verb_sign_release(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_push_cancel(int argc, char **argv, void *userdata);
@@ -212,6 +213,9 @@ int verb_logs(int argc, char **argv, void *userdata);
 int verb_camera(int argc, char **argv, void *userdata);
 int verb_recordings(int argc, char **argv, void *userdata);
 int verb_recordings_revoke(int argc, char **argv, void *userdata);
+
+/* verb-session-recording.c */
+int verb_session_recording(int argc, char **argv, void *userdata);
 int verb_certificate_show(int argc, char **argv, void *userdata);
 int verb_certificate_request(int argc, char **argv, void *userdata);
 int verb_certificate_send(int argc, char **argv, void *userdata);

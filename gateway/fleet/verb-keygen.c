@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* keygen: a key that signs orders. */
+/* keygen: a key that signs orders; auditor-key: one that opens recordings of sessions. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@
 #include "lib/cli/report.h"
 #include "lib/data/key-ed25519.h"
 #include "lib/data/order-signer.h"
+#include "lib/data/seal.h"
 
 #define COMMENT_MAX 128
 
@@ -72,5 +73,41 @@ int verb_keygen(int argc, char **argv, void *userdata)
         return report_json(body, EXIT_OK);
     return report_text(str_format("%s signs orders; on each box that shall take them: secboxctl trust add %s.pub\n%s\n",
                                   argv[0], argv[0], signer.fingerprint),
+                       EXIT_OK);
+}
+
+static int make_auditor(const Fleet *fleet, const char *path, char **ret_public, Error *err)
+{
+    _cleanup_(hpke_key_freep) HpkeKey *key = NULL;
+    _cleanup_(secret_freep) char *private = NULL;
+    _cleanup_(freep) char *line = NULL;
+    int r = hpke_key_make(&key, err);
+
+    if (r >= 0)
+        r = hpke_key_print(key, fleet->passphrase, &private, err);
+    if (r < 0)
+        return r;
+    *ret_public = seal_public_print(key);
+    line = *ret_public ? str_format("%s\n", *ret_public) : NULL;
+    return line ? write_both(path, private, line, err) : error_from_errno(err, -ENOMEM, "cannot make a key");
+}
+
+int verb_auditor_key(int argc _unused_, char **argv, void *userdata)
+{
+    const Fleet *fleet = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    _cleanup_(freep) char *public = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = make_auditor(fleet, argv[0], &public, &err);
+
+    if (r >= 0 && fleet->json && json_add_string(body, "publicKey", public) < 0)
+        r = error_from_errno(&err, -ENOMEM, "cannot make a key");
+    if (r < 0)
+        return fleet_fail(fleet, NULL, &err, r);
+    if (fleet->json)
+        return report_json(body, EXIT_OK);
+    return report_text(str_format("%s opens recordings of sessions and stays with the auditors; %s.pub is for "
+                                  "secbox-gateway --auditor-key\n",
+                                  argv[0], argv[0]),
                        EXIT_OK);
 }

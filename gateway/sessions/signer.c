@@ -14,6 +14,7 @@
 #include "gateway/auth/secrets.h"
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/certificate-rules.h"
+#include "gateway/sessions/recording-policy.h"
 #include "gateway/sessions/signer-packet.h"
 #include "gateway/store/schema.h"
 #include "lib/base/log.h"
@@ -53,6 +54,7 @@ struct Signer {
     Store *store;
     SshCa *ca;
     char *public;
+    RecordingPolicy recording;
     TokenBucket bucket;
     int listen_fd;
     sd_event_source *listening;
@@ -124,10 +126,11 @@ static int sign(const Question *q, const Grant *g, const GrantExtra *extra, Cert
     static const char *const plain[] = { "permit-pty", NULL };
     static const char *const forwarding[] = { "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", NULL };
     _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, extra->serial),
-                          *principal = principal_of(g, extra);
+                          *principal = principal_of(g, extra), *command = NULL;
     const BoxClock clock = box_clock_read(q->body);
 
-    if (!key_id || !principal)
+    if (!key_id || !principal ||
+        recording_policy_command(&q->connection->signer->recording, g->id, extra->serial, g->break_glass, &command) < 0)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret_valid = certificate_validity(&clock, g->expires_at, realtime_usec());
     const SshCertSpec spec = {
@@ -137,6 +140,7 @@ static int sign(const Question *q, const Grant *g, const GrantExtra *extra, Cert
         .principal = principal,
         .valid_after = ret_valid->after,
         .valid_before = ret_valid->before,
+        .force_command = command,
         .source_address = q->source,
         .extensions = g->forwarding ? forwarding : plain,
     };
@@ -157,6 +161,8 @@ static int make_answer(const Question *q, const Grant *g, const GrantExtra *extr
         json_add_string(body, "certificate", text) < 0 || json_add_string(body, "account", g->account) < 0 ||
         json_add_u64(body, "serial", extra->serial) < 0 ||
         json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
+        json_add_string(body, "recording", recording_policy_mode(&q->connection->signer->recording, g->break_glass)) <
+            0 ||
         (valid.once &&
          (json_add_bool(body, "once", true) < 0 || json_add_int(body, "keepSeconds", CERTIFICATE_KEEP_SECONDS) < 0)) ||
         json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
@@ -223,8 +229,8 @@ static int ask_database(Question *q, Error *err)
         r = error_set(err, EAGAIN, "signer.too-many",
                       "more certificates are asked for than %d a second: try again soon", RATE);
     return r < 0 ? r
-                 : store_query(s->store, sql_grant_for_certificate(grant, hash, q->key.fingerprint), on_rows, q,
-                               &q->query, err);
+                 : store_query(s->store, sql_grant_for_certificate(grant, hash, q->key.fingerprint, s->recording.mode),
+                               on_rows, q, &q->query, err);
 }
 
 /* Takes the question. */
@@ -340,9 +346,12 @@ int signer_new(sd_event *event, const SignerOptions *o, Signer **ret, Error *err
     s->event = sd_event_ref(event);
     s->ca = o->ca;
     s->listen_fd = o->listen_fd;
+    int r = recording_policy_read(o->record_sessions, o->auditor_key, &s->recording, err);
+    if (r < 0)
+        return r;
     s->public = ssh_ca_public(s->ca, CA_COMMENT);
     s->bucket = token_bucket_make(RATE, BURST, boottime_usec());
-    int r = s->public ? store_new(event, o->database, &gateway_signer_schema, &events, s, &s->store, err) : -ENOMEM;
+    r = s->public ? store_new(event, o->database, &gateway_signer_schema, &events, s, &s->store, err) : -ENOMEM;
     if (r >= 0 && parent_fd >= 0)
         r = connection_new(s, TAKE_FD(parent_fd), &s->parent);
     if (r >= 0 && s->listen_fd >= 0)

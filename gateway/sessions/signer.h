@@ -14,13 +14,14 @@
 typedef struct Signer Signer;
 
 typedef struct SignerOptions {
-    const char *database; /* libpq connection string */
-    SshCa *ca;            /* taken, also on failure */
-    int listen_fd;        /* a socket to accept gateways from; -1: none; taken, also on failure */
-    int parent_fd;        /* a connection, with whose end the loop ends; -1: none; the same */
+    const char *database;                      /* libpq connection string */
+    const char *record_sessions, *auditor_key; /* as recording_policy_read() takes them */
+    SshCa *ca;                                 /* taken, also on failure */
+    int listen_fd;                             /* a socket to accept gateways from; -1: none; taken, also on failure */
+    int parent_fd;                             /* a connection, with whose end the loop ends; -1: none; the same */
 } SignerOptions;
 
-/* Errors: store.bad-config. */
+/* Errors: store.bad-config, config.record-sessions. */
 int signer_new(sd_event *event, const SignerOptions *options, Signer **ret, Error *err) _must_check_;
 Signer *signer_free(Signer *s);
 DEFINE_CLEANUP(Signer, signer_free)

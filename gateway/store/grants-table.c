@@ -101,7 +101,7 @@ Statement sql_grant_for_session(const char *id, const char *token)
                      sql_text(id), sql_text(token));
 }
 
-Statement sql_grant_for_certificate(const char *id, const char *token, const char *key)
+Statement sql_grant_for_certificate(const char *id, const char *token, const char *key, const char *recording)
 {
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
@@ -116,40 +116,35 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " FROM g, s),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'certificate.issued',"
         " g.device, jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $3::text,"
-        " 'account', g.account, 'forwarding', g.forwarding) FROM g, s)"
+        " 'account', g.account, 'forwarding', g.forwarding) || CASE WHEN $4::text IS NULL THEN '{}'::jsonb ELSE"
+        " jsonb_build_object('recording', CASE WHEN g.break_glass THEN 'wanted' ELSE $4 END) END FROM g, s)"
         " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
         " jsonb_array_length(host_keys->'host') > 0"
         " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL, account,"
         " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device)"
         " FROM g LEFT JOIN s ON true",
-        sql_text(id), sql_text(token), sql_text(key));
+        sql_text(id), sql_text(token), sql_text(key), sql_text(recording));
 }
 
-/* By the clock, and above the one before: a database that was put back goes on above what boxes have had of it. */
-#define NEXT_VERSION(old) "greatest(" old " + 1, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
-
+/* Versions go by the clock, and up: a database that was put back goes on above what boxes have had of it. */
 Statement sql_revocations(void)
 {
     return (Statement) {
         .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
+               " clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS version),"
                " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT c.*, row_number() OVER"
                " (PARTITION BY c.device ORDER BY c.serial DESC) AS n FROM certificates c"
                " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()"
                " AND (g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
                " WHERE t.hash = c.token))) c WHERE n <= 400 GROUP BY device),"
                " news AS (INSERT INTO ssh_revocations AS r (device, version, ids)"
-               " SELECT device, " NEXT_VERSION(
-                   "0") ", ids FROM bad ON CONFLICT (device) DO UPDATE"
-                        " SET version = " NEXT_VERSION(
-                            "r.version") ", ids = excluded.ids WHERE r.ids <> excluded.ids"
-                                         " RETURNING device, version, ids),"
-                                         " gone AS (UPDATE ssh_revocations r SET version = " NEXT_VERSION(
-                                             "r.version") ", ids = '[]'"
-                                                          " WHERE ids <> '[]' AND NOT EXISTS (SELECT FROM bad WHERE "
-                                                          "bad.device = r.device)"
-                                                          " RETURNING device, version, ids)"
-                                                          " SELECT device, version, ids::text FROM news UNION ALL "
-                                                          "SELECT device, version, ids::text FROM gone",
+               " SELECT device, version, ids FROM bad, clock ON CONFLICT (device) DO UPDATE"
+               " SET version = greatest(r.version + 1, excluded.version), ids = excluded.ids"
+               " WHERE r.ids <> excluded.ids RETURNING device, version, ids),"
+               " gone AS (UPDATE ssh_revocations r SET version = greatest(r.version + 1, clock.version), ids = '[]'"
+               " FROM clock WHERE ids <> '[]' AND NOT EXISTS (SELECT FROM bad WHERE bad.device = r.device)"
+               " RETURNING device, r.version, ids)"
+               " SELECT device, version, ids::text FROM news UNION ALL SELECT device, version, ids::text FROM gone",
     };
 }
 

@@ -39,8 +39,9 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 /* For grant_row(), which reads the columns of a grant, to use it: whether the token with this hash is good, too. */
 Statement sql_grant_for_session(const char *id, const char *token);
 /* The same for a certificate: its serial number, if the grant is good and that of the person whose token this is, who may log in
- * to the box, as this account; only then is it counted and written to the audit log. */
-Statement sql_grant_for_certificate(const char *id, const char *token, const char *key);
+ * to the box, as this account; only then is it counted and written to the audit log, with whether its sessions are recorded: NULL,
+ * "wanted", "required", which a break-glass grant's need not be. */
+Statement sql_grant_for_certificate(const char *id, const char *token, const char *key, const char *recording);
 
 typedef struct GrantExtra {
     bool token_good;      /* for a certificate: to log in to boxes */

@@ -43,21 +43,48 @@ static int take(EVP_PKEY *pkey, HpkeKey **ret)
     return 0;
 }
 
-static int make(const char *path, HpkeKey **ret, Error *err)
+int hpke_key_make(HpkeKey **ret, Error *err)
 {
     EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
-    int r;
 
     if (!pkey) {
         ERR_clear_error();
         return error_set(err, EIO, "key.generate", "libcrypto could not make an X25519 key pair");
     }
-    r = key_pem_write(pkey, path, (uid_t) -1, (gid_t) -1, err);
-    if (r < 0) {
-        EVP_PKEY_free(pkey);
-        return r;
-    }
     return take(pkey, ret);
+}
+
+int hpke_key_print(const HpkeKey *k, bool sealed, char **ret, Error *err)
+{
+    return sealed ? key_pem_print_asking(k->pkey, ret, err) : key_pem_print(k->pkey, ret, err);
+}
+
+int hpke_key_load_asking(const char *path, HpkeKey **ret, Error *err)
+{
+    _cleanup_(secret_freep) char *text = NULL;
+    size_t len = 0;
+    int r = key_pem_read(path, (uid_t) -1, &text, &len, err);
+    EVP_PKEY *pkey = r < 0 ? NULL : key_pem_parse_asking(text, len);
+
+    if (r < 0)
+        return r;
+    if (pkey && EVP_PKEY_is_a(pkey, "X25519"))
+        return take(pkey, ret);
+    EVP_PKEY_free(pkey);
+    return error_set(err, EBADMSG, "key.bad", "%s is not an auditor's private key, or the pass phrase is another one",
+                     path);
+}
+
+static int make(const char *path, HpkeKey **ret, Error *err)
+{
+    _cleanup_(hpke_key_freep) HpkeKey *k = NULL;
+    int r = hpke_key_make(&k, err);
+
+    if (r >= 0)
+        r = key_pem_write(k->pkey, path, (uid_t) -1, (gid_t) -1, err);
+    if (r >= 0)
+        *ret = TAKE_PTR(k);
+    return r;
 }
 
 int hpke_key_load_or_make(const char *path, HpkeKey **ret, Error *err)

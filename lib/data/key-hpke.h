@@ -3,6 +3,7 @@
  * AES-GCM. Its parts are libcrypto's. Keys on disk are PKCS#8 PEM with mode 0600. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,10 @@ typedef struct HpkeKey HpkeKey;
 
 /* Loads, or makes and saves durably when it is missing. key.bad, key.bad-mode, key.generate. */
 int hpke_key_load_or_make(const char *path, HpkeKey **ret, Error *err) _must_check_;
+/* One that a person keeps: under a pass phrase, asked for on the terminal, if `sealed`. */
+int hpke_key_make(HpkeKey **ret, Error *err) _must_check_;
+int hpke_key_print(const HpkeKey *k, bool sealed, char **ret, Error *err) _must_check_;
+int hpke_key_load_asking(const char *path, HpkeKey **ret, Error *err) _must_check_;
 int hpke_key_from_private(const uint8_t private[static HPKE_KEY_SIZE], HpkeKey **ret) _must_check_;
 HpkeKey *hpke_key_free(HpkeKey *k);
 DEFINE_CLEANUP(HpkeKey, hpke_key_free)

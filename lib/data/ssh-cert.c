@@ -235,18 +235,26 @@ static int put_extensions(Buf *b, const char *const *names)
 }
 
 /* A name, and as its data what is a string in itself. */
-static int put_critical_options(Buf *b, const char *source_address)
+static int put_critical_option(Buf *list, const char *name, const char *text)
 {
-    _cleanup_(buf_done) Buf list = BUF_INIT(CERT_SIZE_MAX), value = BUF_INIT(CERT_SIZE_MAX);
-    int r = 0;
+    _cleanup_(buf_done) Buf value = BUF_INIT(CERT_SIZE_MAX);
 
-    if (source_address) {
-        r = ssh_put_text(&value, source_address);
-        if (r >= 0)
-            r = ssh_put_text(&list, "source-address");
-        if (r >= 0)
-            r = ssh_put_string(&list, value.data, value.len);
-    }
+    if (!text)
+        return 0;
+    int r = ssh_put_text(&value, text);
+    if (r >= 0)
+        r = ssh_put_text(list, name);
+    return r < 0 ? r : ssh_put_string(list, value.data, value.len);
+}
+
+/* In the order of their names. */
+static int put_critical_options(Buf *b, const SshCertSpec *spec)
+{
+    _cleanup_(buf_done) Buf list = BUF_INIT(CERT_SIZE_MAX);
+    int r = put_critical_option(&list, "force-command", spec->force_command);
+
+    if (r >= 0)
+        r = put_critical_option(&list, "source-address", spec->source_address);
     return r < 0 ? r : ssh_put_string(b, list.data, list.len);
 }
 
@@ -275,7 +283,7 @@ static int put_body(Buf *b, const SshCa *ca, const SshCertSpec *spec)
     if (r >= 0)
         r = ssh_put_u64(b, spec->valid_before);
     if (r >= 0)
-        r = put_critical_options(b, spec->source_address);
+        r = put_critical_options(b, spec);
     if (r >= 0)
         r = put_extensions(b, spec->extensions);
     if (r >= 0)

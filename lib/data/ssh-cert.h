@@ -40,6 +40,7 @@ typedef struct SshCertSpec {
     const char *key_id;                 /* goes into sshd's log */
     const char *principal;              /* the only one */
     uint64_t valid_after, valid_before; /* seconds since 1970 */
+    const char *force_command;          /* what sshd runs whatever is asked for; NULL: that */
     const char *source_address;    /* from where alone it is good: CIDR blocks with commas between; NULL: anywhere */
     const char *const *extensions; /* ends with NULL; in the order of their bytes */
 } SshCertSpec;

@@ -101,7 +101,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_grant_revoke("", ""));
     check(sql_grants(NULL, NULL, true, NULL));
     check(sql_grant_for_session("", ""));
-    check(sql_grant_for_certificate("", "", ""));
+    check(sql_grant_for_certificate("", "", "", NULL));
     check(sql_withdrawn("", ""));
     check(sql_session_open("", "", "", ""));
     check(sql_session_bytes("", 1, 1));
