@@ -4,8 +4,8 @@
 # libraries for two processors cannot all be on one machine (libpq-dev). That is made once, by debootstrap, outside of the tree.
 #   installer/cross.sh ARCH FOLDER            as root; the packages are in FOLDER/deb
 #   installer/cross.sh ARCH FOLDER packages   without the tests
-#   installer/cross.sh ARCH FOLDER debian     only says where that Debian is, which then has in srv/debian what images take of Debian's
-#                                             packages for ARCH, and in srv/qemu the path of what runs programs for ARCH here
+#   installer/cross.sh ARCH FOLDER debian     only says where that Debian is, which then has in srv/debian what images take of
+#                                             Debian's packages for ARCH, and in srv/qemu the path of what runs ARCH here
 set -eu
 umask 022
 

@@ -121,8 +121,8 @@ CLOUDFLARED =
 ARCHES =
 images: $(if $(ARCHES),,all) ## the images that compose/examples/secbox.yml names; ARCHES="amd64 arm64" for both processors
 	$(Q)rm -rf $(PACKED)/images
-	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' DEB_VERSION='$(DEB_VERSION)' $(if $(ARCHES),installer/images/arches.sh $(PACKED) $(VERSION) \
-	  $(ARCHES),installer/images/build.sh $(BUILD)/bin $(PACKED)/images $(VERSION))
+	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' DEB_VERSION='$(DEB_VERSION)' installer/images/$(if $(ARCHES),arches.sh \
+	  $(PACKED) $(VERSION) $(ARCHES),build.sh $(BUILD)/bin $(PACKED)/images $(VERSION))
 
 # ARCHIVES: OCI archives of the same images for other processors, as make images leaves them where they were made.
 REGISTRY =

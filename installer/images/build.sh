@@ -8,8 +8,8 @@
 # processor are loaded into podman, too.
 # PODMAN: another command in its place. CLOUDFLARED: the path of that program, which relay-client needs for the provider
 # cloudflare alone.
-# IMAGE_ARCH, IMAGE_ROOT, IMAGE_QEMU: for another processor, a folder with a Debian of it to take all but our programs from, and what
-# runs programs of it here.
+# IMAGE_ARCH, IMAGE_ROOT, IMAGE_QEMU: for another processor, a folder with a Debian of it to take all but our programs from, and
+# what runs programs of it here.
 set -eu
 umask 022
 
@@ -205,9 +205,10 @@ postgres() {
     copy /usr/bin/setpriv
     install -m 755 "$here/postgres-entrypoint.sh" "$root/usr/bin/postgres-entrypoint"
     starts "$bin/postgres"
-    path="\"PATH=$bin:/usr/sbin:/usr/bin\",\"LANG=C.UTF-8\",\"PGDATA=/var/lib/postgresql/data/$major\""
+    variables="\"PATH=$bin:/usr/sbin:/usr/bin\",\"LANG=C.UTF-8\",\"PGDATA=/var/lib/postgresql/data/$major\""
+    stops='"StopSignal":"SIGINT","ExposedPorts":{"5432/tcp":{}}'
     finish postgres "$major" "$(stat -c %Y "$from$bin/postgres")" '' \
-        "\"Entrypoint\":[\"/usr/bin/postgres-entrypoint\"],\"StopSignal\":\"SIGINT\",\"ExposedPorts\":{\"5432/tcp\":{}},\"Env\":[$path]"
+        "\"Entrypoint\":[\"/usr/bin/postgres-entrypoint\"],$stops,\"Env\":[$variables]"
 }
 
 programs=${1:?the folder of the programs} archives=${2:?the folder of the archives} number=${3:?the version}

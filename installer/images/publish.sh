@@ -4,8 +4,8 @@
 # pin: ADDRESS/NAME:TAG@DIGEST, a line each.
 #   installer/images/publish.sh FOLDER REGISTRY TAG [ARCHIVE…]
 # FOLDER: where `make images` has left them. REGISTRY: its address, with a path if there is one. ARCHIVE: an OCI archive of another
-# processor's image, which `make images` has made elsewhere; its name begins with the image's and its version's. Who may push is said
-# by `podman login` before, or for this once by REGISTRY_USER and REGISTRY_PASSWORD.
+# processor's image, which `make images` has made elsewhere; its name begins with the image's and its version's. Who may push is
+# said by `podman login` before, or for this once by REGISTRY_USER and REGISTRY_PASSWORD.
 # PODMAN: another command in its place, of somebody who can read FOLDER.
 set -eu
 
