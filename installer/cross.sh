@@ -132,6 +132,7 @@ inside "$place" sh -euc '
     make -s deb ARCH="$1"
 ' build "$arch" "$cpu"
 mkdir -p "$folder/deb"
+rm -f "$folder"/deb/*_"$arch".deb # of another commit
 cp "$place"/srv/secbox/build/deb/*_"$arch".deb "$folder/deb/"
 say "$(find "$folder/deb" -name "*_$arch.deb" | wc -l) packages in $folder/deb"
 [ "$what" = all ] || exit 0

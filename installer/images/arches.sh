@@ -38,6 +38,7 @@ for arch; do
         installer/images/build.sh "$work/$arch/usr/bin" "$folder/images" "$number"
     else
         place=$(installer/cross.sh "$arch" "$folder" debian)
+        cp "$place/srv/qemu" "$folder/qemu" # for whoever wants to try them
         IMAGE_ARCH=$arch IMAGE_ROOT=$place/srv/debian IMAGE_QEMU=$(cat "$place/srv/qemu") \
             installer/images/build.sh "$work/$arch/usr/bin" "$folder/images" "$number"
     fi
