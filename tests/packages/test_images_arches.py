@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 
@@ -22,7 +23,7 @@ __all__ = ["registry"]
 
 
 class Archive:
-    """An OCI archive: the digest of its image, what is said of it, and its one layer."""
+    """An OCI archive: the digest and ID of its image, what is said of it, and its one layer."""
 
     def __init__(self, path):
         self.path = path
@@ -30,6 +31,7 @@ class Archive:
             blob = lambda digest: tar.extractfile("./blobs/sha256/" + digest.split(":")[1]).read()  # noqa: E731
             self.digest = json.load(tar.extractfile("./index.json"))["manifests"][0]["digest"]
             manifest = json.loads(blob(self.digest))
+            self.id = manifest["config"]["digest"].split(":")[1]
             self.config = json.loads(blob(manifest["config"]["digest"]))
             self.layer = manifest["layers"][0]["digest"]
             assert hashlib.sha256(blob(self.layer)).hexdigest() == self.layer.split(":")[1]
@@ -96,20 +98,22 @@ def test_one_index_holds_both_and_each_machine_gets_its_own(lab, packed, archive
         assert [line[0] for line in lines if f"/{image}:" in line[0]] == [f"{named}@{registry.digest(f'fleet/{image}', tag)}"]
         for arch, archive in made.items():
             lab.podman("pull", "-q", "--arch", arch, named)
-            has = lab.podman("image", "inspect", "--format", "{{.Architecture}} {{.Digest}}", named).stdout.split()
-            assert has == [arch, archive.digest]
+            has = lab.podman("image", "inspect", "--format", "{{.Architecture}} {{.Id}}", named).stdout.split()
+            assert has == [arch, archive.id]
             lab.podman("rmi", named)
 
 
 @pytest.fixture
-def emulator(packed):
+def emulator(packed, folder):
+    """Where everybody may run it."""
+    os.chmod(folder, 0o755)
     with open(f"{packed}/qemu", encoding="utf-8") as f:
-        return f.read().strip()
+        return shutil.copy(f.read().strip(), f"{folder}/emulator")
 
 
 @pytest.mark.parametrize("name", ["secbox", "relay-client"])
 def test_our_programs_for_arm64_start(archives, emulator, folder, name):
-    root = archives[f"{name}-latest-arm64"].unpack(folder)
+    root = archives[f"{name}-latest-arm64"].unpack(os.path.join(folder, "root"))
     p = subprocess.run([emulator, "-L", root, f"{root}/usr/bin/{name}", "--version"], capture_output=True, text=True, check=False)
     assert p.returncode == 0 and p.stdout.startswith(f"{name} "), p
 
@@ -123,7 +127,6 @@ def test_postgres_for_arm64_makes_a_database(archives, emulator, folder):
         f.write(f"#!/bin/sh\nexec {emulator} -L {root} -0 {programs}/postgres {programs}/postgres.real \"$@\"\n")
     os.chmod(f"{programs}/postgres", 0o755)
     os.mkdir(data)
-    os.chmod(folder, 0o755)
     os.chown(data, 999, 999)
     other = {"user": 999, "group": 999, "extra_groups": [], "env": {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}, "cwd": "/"}
     p = subprocess.run([emulator, "-L", root, f"{programs}/initdb", "-D", f"{data}/db", "-U", "secbox", "-E", "UTF8",
