@@ -154,18 +154,6 @@ def test_what_is_brought_is_what_its_name_says(gateway):
             assert f.read() == content
 
 
-def test_who_breaks_off_is_in_nobodys_way(gateway):
-    content = os.urandom(3000000)
-    broken = [begin(gateway, content, len(content)) for _ in range(4)]
-    for connection in broken:
-        connection.send(content[:2000000])
-    wait_until(lambda: bring(gateway, b"more") == (503, "bundle.busy"), "all places are taken")
-    for connection in broken:
-        connection.close()
-    wait_until(lambda: bring(gateway, content)[0] == 200, "they are free again")
-    wait_until(lambda: bring(gateway, b"more")[0] == 200, "and all of them")
-
-
 def test_an_agent_that_is_started_anew_tells_the_end(box):
     p = box.fleet.run("release", "update", DEVICE, box.archive("2"), "--confirm-deadline", "30")
     assert p.returncode == 0, p
