@@ -35,15 +35,17 @@ SAN =
 PKG_CONFIG = pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+comma := ,
 # what a program does not use of a file stays out of it
 CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) -ffunction-sections -fdata-sections $(WARN) \
   $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
   -DSECBOX_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
-LDFLAGS += -pie -Wl,--gc-sections -Wl,-z,pack-relative-relocs -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
+# of which linkers for other processors know nothing yet
+RELR := $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),-Wl$(comma)-z$(comma)pack-relative-relocs)
+LDFLAGS += -pie -Wl,--gc-sections $(RELR) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
   -Wl,-z,separate-code -Wl,--as-needed $(SAN)
 LIBS = $(PKG_LIBS) -lm
 
-comma := ,
 FLAGS := $(CC) $(CFLAGS)
 
 LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c compose/*/*.c)

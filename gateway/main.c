@@ -14,16 +14,19 @@
 #include "lib/base/strv.h"
 #include "lib/cli/cli.h"
 #include "lib/event/saver.h"
+#include "gateway/deployments/bundle-writer.h"
 
 /* Our own children, which write one file, and which sign certificates. */
 static bool is_child(const char *option)
 {
-    return str_equal(option, "--save") || str_equal(option, SIGNER_CHILD_OPTION);
+    return str_equal(option, "--save") || str_equal(option, "--write-bundle") || str_equal(option, SIGNER_CHILD_OPTION);
 }
 
 static int run_child(const char *option, const char *path)
 {
-    return str_equal(option, "--save") ? saver_run(path) : signer_run_child(path);
+    return str_equal(option, "--save")           ? saver_run(path)
+           : str_equal(option, "--write-bundle") ? bundle_writer_run(path)
+                                                 : signer_run_child(path);
 }
 
 int main(int argc, char **argv)

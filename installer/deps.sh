@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [-n] [build|run|box|images|packages|test|demo|bench]…   (all but box, images and packages; -n: only name them)
+#   installer/deps.sh [-n] [build|run|box|libraries|images|packages|test|demo|bench]…
+# All but box, libraries, images and packages; -n: only name them.
 # Needs no network when everything is there. The database and the registry that come with it are not started. DEBIAN: the number of
 # the release, if not this machine's.
 set -eu
@@ -31,7 +32,7 @@ TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev p
     openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
     fonts-dejavu-core prometheus qrencode shellcheck avahi-daemon ffmpeg glewlwyd dbconfig-sqlite3"
 PACKAGES="debhelper dpkg-dev lintian apt-utils gnupg git"
-IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
+IMAGES="podman binutils busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography python3-pytest
     python3-websockets skopeo docker-registry nginx-light socat ffmpeg"
@@ -99,13 +100,14 @@ for group; do
     build) packages="$packages $BUILD" ;;
     run) packages="$packages $RUN" ;;
     box) packages="$packages $BOX" ;;
+    libraries) packages="$packages $LIBRARIES" ;;
     test) packages="$packages $TEST" ;;
     images) packages="$packages $IMAGES" ;;
     packages) packages="$packages $PACKAGES" ;;
     demo) packages="$packages $DEMO" ;;
     bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run box images packages test demo bench\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run box libraries images packages test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac

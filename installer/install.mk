@@ -117,15 +117,20 @@ release: all ## build/secbox-VERSION-ARCH.tar.gz: the data plane for boxes witho
 PODMAN = podman
 # put into the image of relay-client, for the provider cloudflare; without one the others work
 CLOUDFLARED =
-images: all ## the images that compose/examples/secbox.yml names
-	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' installer/images/build.sh $(BUILD)/bin
+# PACKED: the folder in which images/ is made. ARCHES: of the last commit, from the packages of it, for these processors, also where
+# one is not this machine's; by default those programs that are in BUILD, for this machine's alone, in seconds and without root.
+ARCHES =
+images: $(if $(ARCHES),,all) ## the images that compose/examples/secbox.yml names; ARCHES="amd64 arm64" for both processors
+	$(Q)rm -rf $(PACKED)/images
+	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' DEB_VERSION='$(DEB_VERSION)' installer/images/$(if $(ARCHES),arches.sh \
+	  $(PACKED) $(VERSION) $(ARCHES),build.sh $(BUILD)/bin $(PACKED)/images $(VERSION))
 
-# ARCHIVES: OCI archives of the same images for other processors, as `make repo` makes them there.
+# ARCHIVES: OCI archives of the same images for other processors, as make images leaves them where they were made.
 REGISTRY =
 TAG =
 ARCHIVES =
 publish: ## push the images of make images to REGISTRY as TAG, each as one index with those in ARCHIVES; prints their digests
-	$(Q)PODMAN='$(PODMAN)' installer/images/publish.sh '$(REGISTRY)' '$(TAG)' $(ARCHIVES)
+	$(Q)PODMAN='$(PODMAN)' installer/images/publish.sh $(PACKED)/images '$(REGISTRY)' '$(TAG)' $(ARCHIVES)
 
 # Stops what it takes away. What the machine was told and what it knows stays: /etc/tucomunidad, /etc/secbox-gateway.env and
 # /var/lib; so do the containers.

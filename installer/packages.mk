@@ -23,7 +23,7 @@ REPO_KEY =
 CHANNEL = stable
 CLOUD =
 repo: $(BUILD)/get-secbox.sh ## build/repo: a signed apt repository of the packages in build/deb, its key, the installer, the images
-	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' INSTALLER='$(BUILD)/get-secbox.sh' \
+	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' INSTALLER='$(BUILD)/get-secbox.sh' \
 	  installer/repo.sh $(PACKED) $(VERSION)
 
 # With what a bare Debian lacks, of the release and processor of this machine, as its apt fetches it into the folder CLOSURE.
@@ -32,7 +32,7 @@ CLOSURE = $(PACKED)/debian
 bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, and what a bare Debian lacks, for boxes without internet
 ifneq ($(CLOSURE),no)
 	$(Q)installer/debian-closure.sh $(CLOSURE)
-	$(Q)DEBIAN='$(abspath $(CLOSURE))' REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' \
+	$(Q)DEBIAN='$(abspath $(CLOSURE))' REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' \
 	  INSTALLER='$(BUILD)/get-secbox.sh' installer/repo.sh $(PACKED) $(VERSION)
 	$(Q)installer/bundle.sh $(PACKED) $(VERSION) bundle
 else

@@ -6,7 +6,8 @@
 # DEBIAN: a folder of installer/debian-closure.sh; with it FOLDER/bundle is made, which is FOLDER/repo with a component
 # of what a bare Debian lacks.
 # REPO_KEY: the signing key, by its id in gpg's keyring (GNUPGHOME); without one a key for tests is made, and kept in FOLDER.
-# CHANNEL: the suite (stable). CLOUD: the address that the installer is told. PODMAN: where the images are.
+# CHANNEL: the suite (stable). CLOUD: the address that the installer is told.
+# The images of `make images` are taken from FOLDER/images.
 # INSTALLER: its script.
 set -eu
 umask 022
@@ -14,7 +15,6 @@ export LC_ALL=C.UTF-8
 
 build=$(realpath "$1")
 channel=${CHANNEL:-stable}
-podman=${PODMAN:-podman}
 debian=${DEBIAN:-}
 repo=$build/repo
 [ -z "$debian" ] || repo=$build/bundle
@@ -125,15 +125,19 @@ CLOUD=${CLOUD:-} awk -v keyfile="$new/secbox-archive-keyring.asc" '
     { text = put($0, "@KEY@", key); if (cloud != "") text = put(text, "@CLOUD@", cloud); print text }
 ' "$INSTALLER" >"$new/secbox"
 chmod 755 "$new/secbox"
-[ -z "$debian" ] || [ ! -d "$build/repo/images" ] || cp -al "$build/repo/images" "$new/images"
-for image in $([ -n "$debian" ] || echo secbox postgres relay-client); do
-    for tag in $($podman images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep "^localhost/$image:" | sort); do
-        mkdir -p "$new/images"
-        file=$new/images/$(printf '%s' "${tag#localhost/}" | tr ':' '-').oci.tar
-        $podman save -q --format oci-archive "$tag" >"$file" || fail "$podman cannot save $tag"
-    done
+# those of the packages' own version: what lies there of another one would be taken for it
+for image in "$build"/images/*.oci.tar; do
+    [ -e "$image" ] || continue
+    of=$(tar -xOf "$image" ./index.json | sed -n 's/.*"org\.opencontainers\.image\.version":"\([^"]*\)".*/\1/p')
+    if [ -n "$of" ] && [ "$of" != "$version" ]; then
+        say "$image is left out, since it is of version $of: make images"
+        continue
+    fi
+    mkdir -p "$new/images"
+    cp "$image" "$new/images/"
 done
 find "$new" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 rm -rf "$repo"
 mv "$new" "$repo"
-say "$version for $architectures in $repo"
+images=$(find "$repo" -name '*.oci.tar' | wc -l)
+say "$version for $architectures in $repo, with $images images"

@@ -130,6 +130,16 @@ check-field: deps all ## push the files of tests/field (or those whose names hol
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.lab.isolate $(TEST_PYTHON) -B -m tests.field.check $(FIELD)
 .PHONY: check-field
 
+# The images are made before the tests, which have no network; the second time of the same packages, and then they are compared.
+CHECK_ARCHES = 'ARCHES=amd64 arm64' PODMAN=true
+check-images: deps all ## the images for both processors: what is in them is theirs and starts, and one index holds both
+	$(Q)$(MAKE) -s images $(CHECK_ARCHES)
+	$(Q)rm -rf $(PACKED)/images-before && mv $(PACKED)/images $(PACKED)/images-before
+	$(Q)$(MAKE) -s images $(CHECK_ARCHES)
+	$(Q)SECBOX_ARCHES=$(abspath $(PACKED)) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate \
+	  $(TEST_PYTHON) -m pytest -q tests/packages/test_images_arches.py
+.PHONY: check-images
+
 # What Debian has of the bundle, and the machine that it is installed on, are fetched before the test, which has no network.
 air-gapped: deps all ## install a bare Debian from a bundle, with no route to anything; fetches what Debian has of it first
 	$(Q)installer/debian-closure.sh $(BUILD)/debian

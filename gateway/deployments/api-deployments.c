@@ -155,13 +155,15 @@ static int agent_read(Request *c, const cJSON *body, DeploymentRequest *request,
 /* Its archive is here. */
 static int release_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
+    const DeploymentsApi *api = c->module;
     int r = change_request_read_release(body, &request->target, err);
 
     request->kind = DEPLOYMENT_RELEASE;
     if (r >= 0)
         r = change_read(c, body, request, err);
     if (r >= 0)
-        r = bundle_read(c, body, request, err);
+        r = bundles_check_release(api->bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &request->bundle,
+                                  err);
     return r >= 0 && !request->bundle
                ? error_set(err, EINVAL, "bundle.bad-digest", "\"bundle\" must name the archive of the release")
                : r;

@@ -20,6 +20,7 @@
 #define SAVE_WAIT (120 * USEC_PER_SEC)
 
 struct BundleFolder {
+    sd_event *event;
     const char *name;
     char *path;
     Requests *requests;
@@ -86,18 +87,33 @@ static int start_saving(BundleFolder *f, const char *digest, const void *data, s
     return r;
 }
 
+void bundle_folder_not_kept(Request *c)
+{
+    _cleanup_(error_done) Error err = {};
+
+    request_fail_status(c, 507,
+                        error_set(&err, ENOSPC, "bundle.not-kept",
+                                  "the gateway cannot keep what belongs to this push now: is its disk full?"),
+                        &err);
+}
+
 static void on_save_news(Request *c, const void *news)
 {
     const SavingNews *saving = news;
-    _cleanup_(error_done) Error err = {};
 
     if (saving && saving->written)
         saving->folder->events->answer(c);
     else
-        request_fail_status(c, 507,
-                            error_set(&err, ENOSPC, "bundle.not-kept",
-                                      "the gateway cannot keep what belongs to this push now: is its disk full?"),
-                            &err);
+        bundle_folder_not_kept(c);
+}
+
+int bundle_folder_receive(const BundleFolder *f, const char *digest, const BundleWriterEvents *events, void *userdata,
+                          BundleWriter **ret, Error *err)
+{
+    _cleanup_(freep) char *path = bundle_folder_path(f, digest);
+    int r = path ? dir_make(f->path, 0700, (uid_t) -1, (gid_t) -1, err) : error_from_errno(err, -ENOMEM, "keep files");
+
+    return r < 0 ? r : bundle_writer_new(f->event, SELF, path, events, userdata, ret, err);
 }
 
 void bundle_folder_busy(Request *c)
@@ -128,6 +144,7 @@ void bundle_folder_sweep(const BundleFolder *f,
     DIR *dir = opendir(f->path);
     struct stat st;
 
+    (void) tmp_sweep(f->path, false);
     for (struct dirent *e; dir && (e = readdir(dir));)
         if (e->d_name[0] != '.' && fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             is_done(e->d_name, &st, userdata) && unlinkat(dirfd(dir), e->d_name, 0) < 0)
@@ -144,7 +161,7 @@ int bundle_folder_new(sd_event *event, const char *state_dir, const char *name, 
 
     if (!f)
         return -ENOMEM;
-    *f = (BundleFolder) { .name = name, .requests = requests, .events = events, .userdata = userdata };
+    *f = (BundleFolder) { .event = event, .name = name, .requests = requests, .events = events, .userdata = userdata };
     f->path = path_join(state_dir, name);
     f->saving = map_new(free);
     if (!f->path || !f->saving)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "gateway/http/request.h"
+#include "gateway/deployments/bundle-writer.h"
 
 typedef struct BundleFolder BundleFolder;
 
@@ -32,10 +33,16 @@ bool bundle_folder_is_saving(const BundleFolder *f, const char *digest);
  * by events->answer(), 503 bundle.busy, or 507 bundle.not-kept. */
 void bundle_folder_save(BundleFolder *f, Request *c, const void *data, size_t len);
 
+/* A file for this digest that arrives piece by piece. */
+int bundle_folder_receive(const BundleFolder *f, const char *digest, const BundleWriterEvents *events, void *userdata,
+                          BundleWriter **ret, Error *err) _must_check_;
+/* Answers with 507 bundle.not-kept. */
+void bundle_folder_not_kept(Request *c);
 /* Answers with bundle.busy. */
 void bundle_folder_busy(Request *c);
 
-/* Removes the files of which is_done() says so. `name` is that of the file: its digest's hexadecimal digits. */
+/* Removes what nobody writes to any more, and the files of which is_done() says so. `name` is that of the file: its digest's
+ * hexadecimal digits. */
 void bundle_folder_sweep(const BundleFolder *f,
                          bool (*is_done)(const char *name, const struct stat *st, const void *userdata),
                          const void *userdata);

@@ -12,8 +12,6 @@
 #include "gateway/deployments/bundle-folder.h"
 #include "gateway/install/range.h"
 #include "gateway/store/deployments-table.h"
-#include "lib/base/buf.h"
-#include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
@@ -22,7 +20,7 @@
 
 #define FOLDER "bundles"
 #define PREFIX "/v1/bundles/"
-/* each is in memory until it is on disk */
+/* each has a process that writes it */
 #define UPLOADS_MAX 4
 #define DAYS_KEPT 7
 #define OFFERS_MAX 1024
@@ -44,11 +42,12 @@ struct Bundles {
 
 typedef struct Upload {
     Bundles *owner;
-    Buf data;
+    BundleWriter *saver;
 } Upload;
 
-int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err)
+static int check(const Bundles *b, const cJSON *bundle, size_t max, const char **ret, Error *err)
 {
+    struct stat st;
     const char *digest = json_string(bundle, "digest");
     _cleanup_(freep) char *path = NULL;
 
@@ -59,12 +58,25 @@ int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error
         return error_set(err, EINVAL, "bundle.bad-digest",
                          "\"bundle\" needs a \"digest\": sha256: and 64 hexadecimal digits");
     path = bundle_folder_path(b->folder, digest);
-    if (!path || access(path, R_OK) < 0)
+    if (!path || stat(path, &st) < 0)
         return error_set(err, EINVAL, "bundle.not-here",
                          "the files that belong to the compose file are not here: bring them by PUT " PREFIX "%s",
                          digest);
+    if ((uint64_t) st.st_size > max)
+        return error_set(err, EINVAL, "bundle.too-large", "the archive has more than %zu MB, and this may have no more",
+                         max / (1024 * 1024));
     *ret = digest;
     return 0;
+}
+
+int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err)
+{
+    return check(b, bundle, BUNDLE_SIZE_MAX, ret, err);
+}
+
+int bundles_check_release(const Bundles *b, const cJSON *bundle, const char **ret, Error *err)
+{
+    return check(b, bundle, RELEASE_SIZE_MAX, ret, err);
 }
 
 static void age_offers(Bundles *b)
@@ -106,7 +118,7 @@ static void upload_free(void *upload)
     Upload *u = upload;
 
     u->owner->n_uploads--;
-    buf_done(&u->data);
+    bundle_writer_free(u->saver);
     free(u);
 }
 
@@ -120,57 +132,48 @@ static void answer_kept(Request *c)
         request_answer(c, 200, TAKE_PTR(body));
 }
 
-static const BundleFolderEvents folder_events = { answer_kept, NULL };
-
-static bool lies_whole(const char *path, const Buf *data)
+static void on_room(void *userdata)
 {
-    _cleanup_(freep) char *kept = NULL;
-    size_t len = 0;
+    const Request *c = userdata;
 
-    return file_read(path, BUNDLE_SIZE_MAX, &kept, &len, NULL) == 0 && len == data->len &&
-           (len == 0 || memcmp(kept, data->data, len) == 0);
+    http_body_pause(c->exchange, false);
 }
 
-static void take(Request *c)
+/* Frees the saver that calls. */
+static void on_saved(BundleWriterResult how, void *userdata)
 {
-    Bundles *b = c->module;
-    Upload *u = c->scratch;
-    _cleanup_(freep) char *path = bundle_folder_path(b->folder, c->args[0]);
-    char found[BUNDLE_DIGEST_SIZE];
-    int r = path ? bundle_digest(u->data.data ? u->data.data : "", u->data.len, found) : -ENOMEM;
+    Request *c = userdata;
 
-    if (r < 0) {
-        request_fail(c, r, NULL);
-        return;
-    }
-    if (!str_equal(found, c->args[0])) {
-        fail(c, 422, EBADMSG, "bundle.digest", "what came is not what its digest says; send it again");
-        return;
-    }
-    /* it is here, and wanted for another week; what a failing disk has made of it is written anew */
-    if (lies_whole(path, &u->data) && utimensat(AT_FDCWD, path, NULL, 0) == 0) {
+    if (how == BUNDLE_KEPT)
         answer_kept(c);
-        return;
-    }
-    bundle_folder_save(b->folder, c, u->data.data, u->data.len);
+    else if (how == BUNDLE_OTHER)
+        fail(c, 422, EBADMSG, "bundle.digest", "what came is not what its digest says; send it again");
+    else
+        bundle_folder_not_kept(c);
 }
+
+static const BundleWriterEvents saver_events = { on_room, on_saved };
 
 static void on_body(HttpExchange *x, const char *data, size_t len, void *userdata)
 {
     Request *c = userdata;
-    Upload *u = c->scratch;
+    const Upload *u = c->scratch;
 
-    (void) x;
-    if (len == 0)
-        take(c);
-    else if (buf_append(&u->data, data, len) < 0)
-        fail(c, 413, EFBIG, "bundle.too-large", "the files that travel with a push may have 8 MB, compressed");
+    if (len == 0) {
+        bundle_writer_end(u->saver);
+        return;
+    }
+    int r = bundle_writer_put(u->saver, data, len);
+    if (r < 0)
+        request_fail(c, r, NULL);
+    else if (r == 0)
+        http_body_pause(x, true);
 }
 
 static void put(Request *c)
 {
     Bundles *b = c->module;
-    Upload *u;
+    _cleanup_(error_done) Error err = {};
     size_t len = 0;
 
     if (!bundle_digest_is_valid(c->args[0])) {
@@ -181,30 +184,30 @@ static void put(Request *c)
         fail(c, 503, EBUSY, "bundle.busy", "the files of other pushes are coming in: try again in a moment");
         return;
     }
-    u = calloc(1, sizeof(*u));
+    Upload *u = calloc(1, sizeof(*u));
     if (!u) {
         request_fail(c, -ENOMEM, NULL);
         return;
     }
     u->owner = b;
-    u->data = BUF_INIT(BUNDLE_SIZE_MAX);
     b->n_uploads++;
     c->scratch = u;
     c->scratch_free = upload_free;
-    if (http_body_is_coming(c->exchange)) {
-        http_body_receive(c->exchange, on_body, c);
-        return;
-    }
+    int r = bundle_folder_receive(b->folder, c->args[0], &saver_events, c, &u->saver, &err);
     const char *body = http_body(c->exchange, &len);
-    if (buf_append(&u->data, body, len) < 0)
-        request_fail(c, -ENOMEM, NULL);
+    if (r >= 0 && !http_body_is_coming(c->exchange))
+        r = bundle_writer_put(u->saver, body, len);
+    if (r < 0)
+        request_fail(c, r, &err);
+    else if (http_body_is_coming(c->exchange))
+        http_body_receive(c->exchange, on_body, c);
     else
-        take(c);
+        bundle_writer_end(u->saver);
 }
 
 size_t bundle_body_max(const HttpExchange *x)
 {
-    return str_equal(http_method(x), "PUT") && str_starts(http_path(x), PREFIX) ? BUNDLE_SIZE_MAX : 0;
+    return str_equal(http_method(x), "PUT") && str_starts(http_path(x), PREFIX) ? RELEASE_SIZE_MAX : 0;
 }
 
 /* a box fetches one */
@@ -391,7 +394,7 @@ int bundles_new(sd_event *event, const char *state_dir, Store *store, Requests *
     b->offered_before = map_new(NULL);
     if (!b->offered || !b->offered_before)
         return -ENOMEM;
-    r = bundle_folder_new(event, state_dir, FOLDER, requests, &folder_events, NULL, &b->folder, err);
+    r = bundle_folder_new(event, state_dir, FOLDER, requests, NULL, NULL, &b->folder, err);
     if (r == 0)
         *ret = TAKE_PTR(b);
     return r;

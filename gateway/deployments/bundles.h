@@ -16,8 +16,10 @@ int bundles_new(sd_event *event, const char *state_dir, Store *store, Requests *
 Bundles *bundles_free(Bundles *b);
 DEFINE_CLEANUP(Bundles, bundles_free)
 /* Of a request's `bundle`, an object with a digest: whether the files are here. NULL is no bundle, and *ret then NULL. Errors:
- * bundle.bad-digest, bundle.not-here. */
+ * bundle.bad-digest, bundle.not-here, bundle.too-large. */
 int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err) _must_check_;
+/* The same of a release's archive, which may be longer. */
+int bundles_check_release(const Bundles *b, const cJSON *bundle, const char **ret, Error *err) _must_check_;
 /* The same for a question to this box, which may fetch them from now on, for an hour or so; `bundles` is a Bundles. */
 int bundles_offer(const char *device, const cJSON *bundle, void *bundles, Error *err) _must_check_;
 /* Removes what is old. Now and then. */

@@ -9,7 +9,7 @@
 /* on top of its confirm deadline */
 #define SILENCE_MAX (30 * USEC_PER_MINUTE)
 /* Of the agents' packages, which say a word at each step: fetching one or installing one, behind other users of dpkg, may take two
- * hours by the limits of the box's own script. */
+ * hours by the limits of the box's own script. Of a release, which mgmt-link fetches for as long before anybody says a word. */
 #define PACKAGE_SILENCE_MAX (150 * USEC_PER_MINUTE)
 
 bool deployment_is_named(const Deployment *d, const cJSON *object)
@@ -48,7 +48,8 @@ RetryVerdict deployment_judge_retry(const Deployment *d, usec_t now, bool sendin
 
 bool deployment_is_silent(const Deployment *d, usec_t now)
 {
-    usec_t silence_max = d->kind == DEPLOYMENT_AGENT ? PACKAGE_SILENCE_MAX : SILENCE_MAX;
+    usec_t silence_max =
+        d->kind == DEPLOYMENT_AGENT || d->kind == DEPLOYMENT_RELEASE ? PACKAGE_SILENCE_MAX : SILENCE_MAX;
 
     return now - d->last_word > d->confirm_deadline * USEC_PER_SEC + silence_max;
 }

@@ -108,7 +108,7 @@ bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 /* An archive that boxes fetch, under its digest. */
 int fleet_upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err) _must_check_;
 /* The archive of a release: its version becomes the request's member `key`, and its digest is in `bundle`. What signs it signs
- * *ret_sha256. file.*, release.bad-manifest, fleet.no-files */
+ * *ret_sha256. file.*, release.bad-manifest, release.too-large, fleet.no-files */
 int fleet_send_release(Fleet *fleet, const char *file, const char *key, cJSON *request,
                        char ret_sha256[static SHA256_HEX_SIZE], Error *err) _must_check_;
 /* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are

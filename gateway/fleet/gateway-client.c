@@ -143,7 +143,9 @@ static int run(const Api *api, const HttpRequest *asked, const char *path, const
 int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
              size_t len, usec_t timeout, ApiReply *reply, Error *err)
 {
-    const HttpRequest request = { .method = method, .body = text, .body_len = len, .timeout_usec = timeout };
+    const HttpRequest request = {
+        .method = method, .body = text, .body_len = len, .body_stays = true, .timeout_usec = timeout
+    };
     _cleanup_(http_response_done) HttpResponse response = {};
 
     api_reply_done(reply);

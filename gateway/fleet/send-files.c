@@ -10,16 +10,18 @@
 #include "lib/base/strv.h"
 
 #define UPLOAD_TIMEOUT (10 * USEC_PER_MINUTE)
+#define UPLOAD_BYTES_PER_SECOND 65536
 #define KEYS_TIMEOUT (150 * USEC_PER_SEC)
 
 int fleet_upload(Fleet *fleet, const char *digest, const char *data, size_t len, Error *err)
 {
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(freep) char *path = str_format("/v1/bundles/%s", digest);
+    usec_t timeout = UPLOAD_TIMEOUT + len / UPLOAD_BYTES_PER_SECOND * USEC_PER_SEC;
 
     int r = path ? fleet_begin(fleet, err) : error_from_errno(err, -ENOMEM, "make a request");
     if (r >= 0)
-        r = api_send(&fleet->api, "PUT", path, "application/gzip", data, len, UPLOAD_TIMEOUT, &reply, err);
+        r = api_send(&fleet->api, "PUT", path, "application/gzip", data, len, timeout, &reply, err);
     if (r == -EREMOTEIO && (reply.status == 404 || reply.status == 405)) {
         error_done(err);
         return error_set(err, EOPNOTSUPP, "fleet.no-files",

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* sign-release: vouches for an archive of the data plane, for boxes without containers that take signed ones alone. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/fleet/sign.h"
 #include "lib/base/fileio.h"
@@ -23,16 +25,17 @@ static int sign(const Fleet *fleet, const char *file, char **devices, const char
 {
     static const char *const every[] = { ORDER_ANY_BOX, NULL };
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
-    _cleanup_(freep) char *data = NULL;
+    _cleanup_(closep) int fd = -1;
     char sha256[SHA256_HEX_SIZE];
     OrderStatement what = { .devices = devices[0] ? devices : (char **) (uintptr_t) every, .sha256 = sha256 };
-    size_t len = 0;
     int r = fleet_signs(fleet) ? 0 : error_set(err, EINVAL, "usage", "--key says with which key to sign");
 
     if (r >= 0)
-        r = file_read_followed(file, BUNDLE_CONTENT_MAX, &data, &len, err);
+        r = fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (r == -1)
+        return error_set(err, errno, "file.read", "cannot open %s: %s", file, strerror(errno));
     if (r >= 0)
-        r = request ? sha256_hex(data, len, sha256) : -ENOMEM;
+        r = request ? sha256_hex_fd(fd, -1, RELEASE_SIZE_MAX, NULL, sha256) : -ENOMEM;
     if (r >= 0)
         r = fleet_sign(fleet, ORDER_KIND_RELEASE, &what, ORDER_LIFETIME_ROLLOUT, request, err);
     return r < 0 ? error_from_errno(err, r, "cannot sign %s", file) : write_order(request, path, err);

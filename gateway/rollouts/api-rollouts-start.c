@@ -117,7 +117,7 @@ static int read_release(const cJSON *body, const Bundles *bundles, Start *s, Err
     if (!release_version_is_valid(s->target))
         return error_set_at(err, EINVAL, "release.bad-version", NULL, 0, "release",
                             "\"release\" must be the version of a release, like 1.2.0");
-    int r = bundles_check(bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &s->digest, err);
+    int r = bundles_check_release(bundles, cJSON_GetObjectItemCaseSensitive(body, "bundle"), &s->digest, err);
     return r >= 0 && !s->digest ? error_set_at(err, EINVAL, "bundle.bad-digest", NULL, 0, "bundle",
                                                "\"bundle\" must name the archive of the release")
                                 : r;

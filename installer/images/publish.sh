@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Pushes the images of `make images` to a registry, each as one index over the processors that it is there for, and prints what to
 # pin: ADDRESS/NAME:TAG@DIGEST, a line each.
-#   installer/images/publish.sh REGISTRY TAG [ARCHIVE…]
-# REGISTRY: its address, with a path if there is one. ARCHIVE: an OCI archive of another processor's image, as a repository has them
-# (images/secbox-latest.oci.tar); its name begins with the image's and its version's. Who may push is said by `podman login` before,
-# or for this once by REGISTRY_USER and REGISTRY_PASSWORD.
-# PODMAN: another command in its place.
+#   installer/images/publish.sh FOLDER REGISTRY TAG [ARCHIVE…]
+# FOLDER: where `make images` has left them. REGISTRY: its address, with a path if there is one. ARCHIVE: an OCI archive of another
+# processor's image, which `make images` has made elsewhere; its name begins with the image's and its version's. Who may push is
+# said by `podman login` before, or for this once by REGISTRY_USER and REGISTRY_PASSWORD.
+# PODMAN: another command in its place, of somebody who can read FOLDER.
 set -eu
 
 podman=${PODMAN:-podman}
@@ -14,6 +14,8 @@ fail() {
     printf 'publish: %s\n' "$*" >&2
     exit 1
 }
+images=$(realpath -m "$1")
+shift
 case ${1:+1}${2:+2} in
 12) ;;
 *) fail "say where to, and under which tag: make publish REGISTRY=registry.example/fleet TAG=stable" ;;
@@ -32,18 +34,24 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 
-# add IMAGE: one more processor's
-add() { $podman manifest add "$list" "$1" >/dev/null || fail "$1 cannot be added to the index"; }
+# revision ARCHIVE: the commit that it says it is of
+revision() { tar -xOf "$1" ./index.json 2>/dev/null | sed -n 's/.*"org\.opencontainers\.image\.revision":"\([^"]*\)".*/\1/p'; }
 
-# publish NAME LOCAL-TAG TAG ARCHIVE…
+# add ARCHIVE: one more processor's
+add() {
+    of=$(revision "$1")
+    [ -z "$of" ] || [ "${commit:=$of}" = "$of" ] || fail "$1 is of the commit $of, and another of $name is of $commit"
+    $podman manifest add "$list" "oci-archive:$1" >/dev/null || fail "$1 cannot be added to the index"
+}
+
+# publish NAME VERSION TAG ARCHIVE…
 publish() {
-    name=$1 version=$2 local=localhost/$1:$2 as=$registry/$1:$3
+    name=$1 version=$2 as=$registry/$1:$3 commit=
     shift 3
     $podman manifest rm "$list" >/dev/null 2>&1 || true
     $podman manifest create "$list" >/dev/null
-    add "containers-storage:$local"
-    for archive; do
-        case ${archive##*/} in "$name-$version".* | "$name-$version"-*) add "oci-archive:$archive" ;; esac
+    for archive in "$images/$name-$version"-*.oci.tar "$@"; do
+        case ${archive##*/} in "$name-$version".* | "$name-$version"-*) add "$archive" ;; esac
     done
     processors=$($podman manifest inspect "$list" | sed -n 's/^ *"architecture": "\(.*\)".*/\1/p' | sort)
     twice=$(printf '%s\n' "$processors" | uniq -d)
@@ -53,12 +61,11 @@ publish() {
     printf '%s@%s %s\n' "$as" "$(cat "$digest")" "$(printf '%s' "$processors" | tr '\n' ' ')"
 }
 
-# What `make images` makes: not what somebody else has tagged beside it.
+# versions NAME: those that `make images` has made
 versions() {
-    $podman images --format '{{.Repository}}:{{.Tag}}' | sed -n "s|^localhost/$1:||p" | sort | case $1 in
-    postgres) grep -x '[0-9][0-9]*' ;;
-    *) grep -x latest ;;
-    esac || true
+    for archive in "$images/$1"-*.oci.tar; do
+        [ -e "$archive" ] && printf '%s\n' "${archive##*/}"
+    done | sed -n "s/^$1-\([a-z0-9]*\)-[a-z0-9]*\.oci\.tar$/\1/p" | sort -u
 }
 
 for archive; do
@@ -69,9 +76,9 @@ for archive; do
     version=${name#"$image-"}
     version=${version%%[.-]*}
     versions "$image" | grep -qxF "$version" ||
-        fail "$archive: there is no image localhost/$image:$version here to be one index with"
+        fail "$archive: there is no image $image:$version in $images to be one index with"
 done
-$podman image exists localhost/secbox:latest || fail "there is no image localhost/secbox:latest: make images"
+[ -n "$(versions secbox)" ] || fail "there is no image secbox in $images: make images"
 if [ -n "${REGISTRY_USER-}" ]; then
     login=$(mktemp) # goes in the end, and with it the password
     printf '{}' >"$login"

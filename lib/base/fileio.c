@@ -204,6 +204,39 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
     return 0;
 }
 
+int file_writer_open(FileWriter *w, const char *path, Error *err)
+{
+    *w = (FileWriter) FILE_WRITER_INIT;
+    w->path = strdup(path);
+    if (!w->path)
+        return error_set(err, ENOMEM, "file.write", "no memory to write %s", path);
+    return open_temporary(path, &w->temporary, &w->fd, err);
+}
+
+int file_writer_keep(FileWriter *w, Error *err)
+{
+    _cleanup_(freep) char *folder = parent_of(w->path);
+
+    if (!folder)
+        return error_set(err, ENOMEM, "file.write", "no memory to write %s", w->path);
+    if (fsync(w->fd) < 0 || rename(w->temporary, w->path) < 0)
+        return error_set(err, errno, "file.write", "cannot write %s: %s", w->path, strerror(errno));
+    w->temporary = (free(w->temporary), NULL);
+    int r = dir_sync(folder);
+    return r < 0 ? error_set(err, r, "file.write", "cannot sync %s: %s", folder, strerror(-r)) : 0;
+}
+
+void file_writer_done(FileWriter *w)
+{
+    if (w->temporary)
+        unlink(w->temporary);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w->temporary);
+    free(w->path);
+    *w = (FileWriter) FILE_WRITER_INIT;
+}
+
 int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err)
 {
     _cleanup_(freep) char *copy = strdup(path);

@@ -25,6 +25,23 @@ int file_read_secret(const char *path, size_t max, uid_t owner, char **ret, size
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid,
                       Error *err) _must_check_;
 
+/* The same of a file that comes in pieces: what is written to `fd`, 0600, takes its place when it is kept. */
+typedef struct FileWriter {
+    int fd;
+    char *path, *temporary;
+} FileWriter;
+
+#define FILE_WRITER_INIT                                                                                               \
+    {                                                                                                                  \
+        .fd = -1                                                                                                       \
+    }
+
+/* Errors carry "file.write", here and below. */
+int file_writer_open(FileWriter *w, const char *path, Error *err) _must_check_;
+int file_writer_keep(FileWriter *w, Error *err) _must_check_;
+/* What was not kept is removed. */
+void file_writer_done(FileWriter *w);
+
 /* Creates the folder and its parents. Existing folders keep their mode; the last one gets `mode` and, unless
  * uid is (uid_t) -1, the owner. */
 int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err) _must_check_;

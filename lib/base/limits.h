@@ -32,6 +32,10 @@
 #define BUNDLE_CONTENT_MAX (32 * 1024 * 1024)
 #define BUNDLE_FILES_MAX 2000
 #define BUNDLE_PATH_MAX 512
+/* a release of the data plane, which is one of our programs and what they bring along: its archive, and what is in it; both are on
+ * disk alone */
+#define RELEASE_SIZE_MAX ((size_t) 256 * 1024 * 1024)
+#define RELEASE_CONTENT_MAX ((size_t) 1024 * 1024 * 1024)
 
 #define HTTP_HEADER_MAX 8192
 #define HTTP_HEADERS_COUNT_MAX 64

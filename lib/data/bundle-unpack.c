@@ -19,12 +19,21 @@
      ARCHIVE_EXTRACT_NO_OVERWRITE | ARCHIVE_EXTRACT_PERM)
 /* headers and folders: what an archive says of files that it has not */
 #define ENTRIES_MAX (2 * BUNDLE_FILES_MAX)
+#define BLOCK_SIZE ((size_t) 64 * 1024)
 
 typedef struct Unpack {
     struct archive *from, *to;
     Map *seen; /* values are not used */
-    size_t n, n_files, bytes;
+    size_t n, n_files;
+    uint64_t bytes, bytes_max;
 } Unpack;
+
+/* Where it is: in memory, or, with data NULL, in a file. */
+typedef struct Source {
+    const char *data;
+    size_t len;
+    int fd;
+} Source;
 
 static int damaged(const Unpack *u, Error *err)
 {
@@ -76,11 +85,11 @@ static int check_entry(Unpack *u, struct archive_entry *e, const char *path, Err
         return r;
     if (++u->n > ENTRIES_MAX || (u->n_files += is_file) > BUNDLE_FILES_MAX)
         return error_set(err, E2BIG, "bundle.too-many", "the archive has more than %d files in it", BUNDLE_FILES_MAX);
-    if (is_file && (uint64_t) archive_entry_size(e) > BUNDLE_CONTENT_MAX - u->bytes)
-        return error_set(err, EFBIG, "bundle.too-large", "the archive's files have more than %d MB together",
-                         BUNDLE_CONTENT_MAX / (1024 * 1024));
+    if (is_file && (uint64_t) archive_entry_size(e) > u->bytes_max - u->bytes)
+        return error_set(err, EFBIG, "bundle.too-large", "the archive's files have more than %llu MB together",
+                         (unsigned long long) u->bytes_max / (1024 * 1024));
     if (is_file)
-        u->bytes += (size_t) archive_entry_size(e);
+        u->bytes += (uint64_t) archive_entry_size(e);
     if (map_get(u->seen, path))
         return error_set(err, EBADMSG, "bundle.bad-entry", "the archive has %.200s in it twice", path);
     return map_put(u->seen, path, u);
@@ -136,7 +145,13 @@ static int unpack_entry(Unpack *u, struct archive_entry *e, Error *err)
     return r;
 }
 
-static int unpack_all(Unpack *u, const char *data, size_t len, Error *err)
+static int open_source(struct archive *a, const Source *from)
+{
+    return from->data ? archive_read_open_memory(a, from->data, from->len)
+                      : archive_read_open_fd(a, from->fd, BLOCK_SIZE);
+}
+
+static int unpack_all(Unpack *u, const Source *from, Error *err)
 {
     struct archive_entry *e;
     int r, failed = 0;
@@ -144,8 +159,7 @@ static int unpack_all(Unpack *u, const char *data, size_t len, Error *err)
     if (archive_read_support_filter_gzip(u->from) != ARCHIVE_OK ||
         archive_read_support_format_tar(u->from) != ARCHIVE_OK ||
         /* which archive_read_open_memory() makes, too, and then does not ask whether there was memory for it */
-        archive_read_set_callback_data(u->from, NULL) != ARCHIVE_OK ||
-        archive_read_open_memory(u->from, data, len) != ARCHIVE_OK)
+        archive_read_set_callback_data(u->from, NULL) != ARCHIVE_OK || open_source(u->from, from) != ARCHIVE_OK)
         return damaged(u, err);
     /* one of ours: libarchive does not ask whether there was memory for its own */
     e = archive_entry_new();
@@ -162,13 +176,13 @@ static int unpack_all(Unpack *u, const char *data, size_t len, Error *err)
 }
 
 /* libarchive only refuses to leave the folder that it works in, so for this long it is that one. */
-static int unpack_here(const char *data, size_t len, Error *err)
+static int unpack_here(const Source *from, uint64_t max, Error *err)
 {
-    Unpack u = { .from = archive_read_new(), .to = archive_write_disk_new(), .seen = map_new(NULL) };
+    Unpack u = { .from = archive_read_new(), .to = archive_write_disk_new(), .seen = map_new(NULL), .bytes_max = max };
     int r = u.from && u.to && u.seen && archive_write_disk_set_options(u.to, SECURE) == ARCHIVE_OK ? 0 : -ENOMEM;
 
     if (r == 0)
-        r = unpack_all(&u, data, len, err);
+        r = unpack_all(&u, from, err);
     if (r == 0 && archive_write_close(u.to) != ARCHIVE_OK)
         r = write_error(&u, "that came last", err);
     archive_read_free(u.from);
@@ -177,7 +191,7 @@ static int unpack_here(const char *data, size_t len, Error *err)
     return r;
 }
 
-int bundle_unpack(const char *data, size_t len, const char *folder, Error *err)
+static int unpack(const Source *from, uint64_t max, const char *folder, Error *err)
 {
     _cleanup_(closep) int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     mode_t mask;
@@ -186,9 +200,19 @@ int bundle_unpack(const char *data, size_t len, const char *folder, Error *err)
     if (before < 0 || chdir(folder) < 0)
         return error_set(err, errno, "bundle.write", "nothing can be unpacked into %s: %s", folder, strerror(errno));
     mask = umask(022);
-    r = unpack_here(data, len, err);
+    r = unpack_here(from, max, err);
     (void) umask(mask);
     if (fchdir(before) < 0 && r == 0)
         r = error_set(err, errno, "bundle.write", "the folder before is gone: %s", strerror(errno));
     return r;
+}
+
+int bundle_unpack(const char *data, size_t len, const char *folder, Error *err)
+{
+    return unpack(&(const Source) { data, len, -1 }, BUNDLE_CONTENT_MAX, folder, err);
+}
+
+int bundle_unpack_fd(int fd, uint64_t max, const char *folder, Error *err)
+{
+    return unpack(&(const Source) { NULL, 0, fd }, max, folder, err);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/error.h"
 #include "lib/data/digest.h"
@@ -44,3 +45,6 @@ int bundle_pack_finish(BundlePack *p, char **ret, size_t *ret_len, char ret_dige
 /* Unpacks into `folder`, which is there, empty and nobody else's. On failure some of it may be there. Nothing is synced.
  * Errors: bundle.bad-path, bundle.bad-entry, bundle.damaged, bundle.too-large, bundle.too-many, bundle.write. */
 int bundle_unpack(const char *data, size_t len, const char *folder, Error *err) _must_check_;
+/* The same of what can be read from a descriptor, whose files have at most `max` bytes together. Little of it is in memory at a
+ * time. */
+int bundle_unpack_fd(int fd, uint64_t max, const char *folder, Error *err) _must_check_;

@@ -16,6 +16,9 @@ int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]) _must_
 int sha512(const void *data, size_t len, uint8_t ret[static SHA512_SIZE]) _must_check_;
 /* Lower-case hexadecimal with a NUL. */
 int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]) _must_check_;
+/* What can be read from a descriptor, from where it stands to its end, 64 KB at a time; written to `to` as it comes, where that is
+ * not -1. *ret_len may be NULL. -EFBIG: more than `max` bytes; else what read(2) and write(2) say. */
+int sha256_hex_fd(int from, int to, uint64_t max, uint64_t *ret_len, char ret[static SHA256_HEX_SIZE]) _must_check_;
 int hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                 uint8_t ret[static SHA256_SIZE]) _must_check_;
 /* Takes the same time whatever the content of strings of equal length; strings of unequal length differ at once. */

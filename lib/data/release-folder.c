@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -20,6 +21,7 @@
 #define LINK_NAME "current"
 /* no version begins with a dot */
 #define UNPACKED RELEASES "/.unpacked"
+#define ARCHIVE RELEASES "/.archive"
 
 static char *place_of(const char *name)
 {
@@ -133,16 +135,16 @@ static int count_files(const char *path, size_t *n, Error *err)
 
 static int check_file(const char *folder, const ReleaseFile *f, Error *err)
 {
-    _cleanup_(freep) char *path = path_join(folder, f->path), *content = NULL;
-    _cleanup_(error_done) Error why = {};
+    _cleanup_(freep) char *path = path_join(folder, f->path);
+    _cleanup_(closep) int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
     char hex[SHA256_HEX_SIZE];
-    size_t len = 0;
-    int r = path ? file_read(path, BUNDLE_CONTENT_MAX, &content, &len, &why) : no_memory(err);
+    struct stat st;
 
-    if (r < 0 && path)
+    if (!path)
+        return no_memory(err);
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return error_set(err, EBADMSG, "release.bad-content", "the release lacks its file %s", f->path);
-    if (r >= 0)
-        r = sha256_hex(content, len, hex);
+    int r = sha256_hex_fd(fd, -1, RELEASE_CONTENT_MAX, NULL, hex);
     if (r < 0)
         return error_from_errno(err, r, "cannot check a release");
     return str_equal(hex, f->sha256)
@@ -167,7 +169,7 @@ static int check_content(const char *folder, const ReleaseManifest *m, Error *er
     return r;
 }
 
-int release_unpack(const char *data, size_t len, ReleaseManifest *ret, Error *err)
+int release_unpack(int fd, ReleaseManifest *ret, Error *err)
 {
     _cleanup_(release_manifest_done) ReleaseManifest m = {};
     _cleanup_(freep) char *folder = place_of(UNPACKED), *text = NULL,
@@ -178,7 +180,7 @@ int release_unpack(const char *data, size_t len, ReleaseManifest *ret, Error *er
     if (r >= 0)
         r = dir_make(folder, 0755, (uid_t) -1, (gid_t) -1, err);
     if (r >= 0)
-        r = bundle_unpack(data, len, folder, err);
+        r = bundle_unpack_fd(fd, RELEASE_CONTENT_MAX, folder, err);
     if (r < 0)
         return r;
     r = file_read(path, RELEASE_MANIFEST_MAX, &text, &text_len, NULL);
@@ -194,6 +196,25 @@ int release_unpack(const char *data, size_t len, ReleaseManifest *ret, Error *er
     *ret = m;
     m = (ReleaseManifest) {};
     return 0;
+}
+
+int release_archive_open(Error *err)
+{
+    _cleanup_(freep) char *folder = place_of(RELEASES), *path = place_of(ARCHIVE);
+    int r = folder && path ? dir_make(folder, 0755, (uid_t) -1, (gid_t) -1, err) : no_memory(err);
+
+    if (r >= 0)
+        r = file_remove(path, err); /* who was killed below has left it */
+    if (r < 0)
+        return r;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || unlink(path) < 0) {
+        r = write_error(path, errno, err);
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    return fd;
 }
 
 int release_place(const char *version, Error *err)

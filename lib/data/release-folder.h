@@ -16,9 +16,12 @@ int release_check(const char *target, Error *err) _must_check_;
 /* Durable when it returns: after a power cut `current` leads to one or the other. release.missing: there is no such release. */
 int release_switch(const char *target, Error *err) _must_check_;
 
-/* Unpacks, in a folder of its own, and compares all with its manifest: nothing is missing, other than said, or more. bundle.*,
- * release.bad-manifest, release.bad-content, release.other-machine */
-int release_unpack(const char *data, size_t len, ReleaseManifest *ret, Error *err) _must_check_;
+/* A file without a name, to be read and written, for an archive that is to be unpacked: on the disk of the releases, and nobody
+ * else's. file.write */
+int release_archive_open(Error *err) _must_check_;
+/* Unpacks, in a folder of its own, what can be read from the descriptor, and compares all with its manifest: nothing is missing,
+ * other than said, or more. bundle.*, release.bad-manifest, release.bad-content, release.other-machine */
+int release_unpack(int fd, ReleaseManifest *ret, Error *err) _must_check_;
 /* What release_unpack() has left becomes the release of this version; synced. */
 int release_place(const char *version, Error *err) _must_check_;
 /* Removes all releases but these two targets, either of which may be NULL, and what was not placed. */

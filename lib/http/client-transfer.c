@@ -170,7 +170,7 @@ static CURLcode set_method(CURL *e, const HttpRequest *request)
     if (request->body) {
         c = curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len);
         if (c == CURLE_OK)
-            c = curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, request->body);
+            c = curl_easy_setopt(e, request->body_stays ? CURLOPT_POSTFIELDS : CURLOPT_COPYPOSTFIELDS, request->body);
     } else if (str_equal(method, "POST")) {
         c = curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) 0);
         if (c == CURLE_OK)

@@ -21,6 +21,7 @@ typedef struct HttpRequest {
     const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
     const char *body;           /* NULL = none */
     size_t body_len;
+    bool body_stays;     /* it is there until the request is over, and not copied */
     const char *ca_file; /* PEM; NULL = the system's authorities. Verification is never off. */
     const char
         *peer_key; /* SHA-256 of the server's public key, hexadecimal: of this one alone; NULL = any that is trusted */

@@ -31,6 +31,7 @@
 #define DAMAGED_MAX 2
 /* Nobody waits longer for a push; and a line that is slower than this is none. */
 #define FETCH_MAX (15 * USEC_PER_MINUTE)
+#define FETCH_RELEASE_MAX (120 * USEC_PER_MINUTE)
 #define STALL (30 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT (20 * USEC_PER_SEC)
 #define RETRY_PAUSE (3 * USEC_PER_SEC)
@@ -38,6 +39,7 @@
 typedef struct HeldLine {
     char *id, *text;
     char digest[BUNDLE_DIGEST_SIZE];
+    size_t max; /* how long the archive may be */
     LineKind kind;
 } HeldLine;
 
@@ -96,12 +98,13 @@ static bool remove_from(DIR *dir, const char *name)
     return false;
 }
 
-/* The name of the archive that was written first, and how many there are, of whole ones or of what is half there; what is of
- * `keep`, or hidden, is not looked at. What is half there goes by its age, too. */
-static size_t find_oldest(DIR *dir, const char *keep, bool parts, char ret[static NAME_MAX + 1])
+/* The name of the archive that was written first, and whether there are too many, of whole ones or of what is half there; what is
+ * of `keep`, or hidden, is not looked at. What is half there goes by its age, too. */
+static bool find_surplus(DIR *dir, const char *keep, bool parts, char ret[static NAME_MAX + 1])
 {
     const time_t now = (time_t) (realtime_usec() / USEC_PER_SEC);
     struct timespec first = {};
+    uint64_t bytes = 0;
     size_t n = 0;
 
     rewinddir(dir);
@@ -114,13 +117,14 @@ static size_t find_oldest(DIR *dir, const char *keep, bool parts, char ret[stati
         /* a clock that was set back makes none of them old */
         if (parts && now - st.st_mtim.tv_sec > PART_AGE_MAX && remove_from(dir, e->d_name))
             continue;
+        bytes += (uint64_t) st.st_size;
         if (n++ == 0 || st.st_mtim.tv_sec < first.tv_sec ||
             (st.st_mtim.tv_sec == first.tv_sec && st.st_mtim.tv_nsec < first.tv_nsec)) {
             first = st.st_mtim;
             snprintf(ret, NAME_MAX + 1, "%s", e->d_name);
         }
     }
-    return n;
+    return n >= KEPT_MAX || bytes > RELEASE_SIZE_MAX;
 }
 
 /* A plan is often followed by its push, which then finds the files here; those of the last few stay. */
@@ -130,9 +134,9 @@ static void prune(const char *keep)
     char oldest[NAME_MAX + 1];
     DIR *dir = folder ? opendir(folder) : NULL;
 
-    while (dir && find_oldest(dir, keep, false, oldest) >= KEPT_MAX && remove_from(dir, oldest))
+    while (dir && find_surplus(dir, keep, false, oldest) && remove_from(dir, oldest))
         continue;
-    while (dir && find_oldest(dir, keep, true, oldest) >= KEPT_MAX && remove_from(dir, oldest))
+    while (dir && find_surplus(dir, keep, true, oldest) && remove_from(dir, oldest))
         continue;
     if (dir)
         closedir(dir);
@@ -177,12 +181,19 @@ static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
     return 0;
 }
 
+/* A release may have many times what a push has, and a box's line be thin. */
+static usec_t fetch_max(const LinkFiles *f)
+{
+    return f->held[0].max > BUNDLE_SIZE_MAX ? FETCH_RELEASE_MAX : FETCH_MAX;
+}
+
 /* Once more in a moment, unless it has taken too long. */
 static void try_again(LinkFiles *f, const Error *err, int r)
 {
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "the files of a push are not here yet");
     f->past_proxy = !f->past_proxy;
-    if (boottime_usec() - f->since > FETCH_MAX || timer_arm(f->link->event, &f->again, RETRY_PAUSE, on_again, f) < 0) {
+    if (boottime_usec() - f->since > fetch_max(f) ||
+        timer_arm(f->link->event, &f->again, RETRY_PAUSE, on_again, f) < 0) {
         log_error("the files of a push did not come; it is refused");
         hand_over(f);
     }
@@ -197,12 +208,11 @@ static int on_data(const char *data, size_t len, void *userdata)
 
 static bool is_archive(const char *path, const char *digest)
 {
-    _cleanup_(freep) char *data = NULL;
-    char found[BUNDLE_DIGEST_SIZE];
-    size_t len = 0;
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    char found[SHA256_HEX_SIZE];
 
-    return file_read(path, BUNDLE_SIZE_MAX, &data, &len, NULL) == 0 && bundle_digest(data, len, found) == 0 &&
-           str_equal(found, digest);
+    return fd >= 0 && sha256_hex_fd(fd, -1, RELEASE_SIZE_MAX, NULL, found) == 0 &&
+           str_equal(found, digest + strlen(BUNDLE_DIGEST_PREFIX));
 }
 
 /* What cannot be continued is begun again; what comes damaged every time is so where it comes from. */
@@ -272,7 +282,7 @@ static int open_part(LinkFiles *f)
         return -EIO;
     f->fd = open(f->part, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     f->before = f->fd < 0 ? -1 : lseek(f->fd, 0, SEEK_END);
-    if (f->before > BUNDLE_SIZE_MAX && ftruncate(f->fd, 0) == 0)
+    if (f->before > (off_t) f->held[0].max && ftruncate(f->fd, 0) == 0)
         f->before = 0;
     return f->before < 0 ? -errno : 0;
 }
@@ -294,11 +304,11 @@ static int ask(LinkFiles *f, const char *token, Error *err)
         .url = url,
         .headers = headers,
         .ca_file = c->ca_file,
-        .timeout_usec = FETCH_MAX,
+        .timeout_usec = fetch_max(f),
         .connect_timeout_usec = CONNECT_TIMEOUT,
         .stall_usec = STALL,
         .past_proxy = f->past_proxy,
-        .response_max = BUNDLE_SIZE_MAX,
+        .response_max = f->held[0].max,
         .on_data = on_data,
         .userdata = f,
     };
@@ -364,6 +374,11 @@ static const char *missing_files(const cJSON *message)
     return digest;
 }
 
+static size_t archive_max(const cJSON *message)
+{
+    return str_equal(json_string(message, "type"), "release.update") ? RELEASE_SIZE_MAX : BUNDLE_SIZE_MAX;
+}
+
 /* The gateway says it again after a reconnect. */
 static HeldLine *find_held(LinkFiles *f, const char *id)
 {
@@ -393,7 +408,7 @@ bool link_hold_for_files(Link *l, const cJSON *message, LineKind kind, const cha
     if (!copy || !name || l->files->n == HELD_MAX)
         return false;
     HeldLine *line = &l->files->held[l->files->n++];
-    *line = (HeldLine) { .id = TAKE_PTR(name), .text = TAKE_PTR(copy), .kind = kind };
+    *line = (HeldLine) { .id = TAKE_PTR(name), .text = TAKE_PTR(copy), .max = archive_max(message), .kind = kind };
     memcpy(line->digest, digest, sizeof(line->digest));
     if (l->files->n == 1)
         start_next(l->files);

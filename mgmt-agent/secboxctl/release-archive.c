@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
@@ -10,6 +13,7 @@
 #include "lib/cli/finding-clock.h"
 #include "lib/data/digest.h"
 #include "lib/data/order-envelope.h"
+#include "lib/data/release-folder.h"
 #include "lib/data/trust.h"
 #include "lib/http/client.h"
 #include "mgmt-agent/secboxctl/release.h"
@@ -18,14 +22,35 @@
 #define ORDER_FILE_MAX (160 * 1024)
 #define FETCH_TIMEOUT (30 * USEC_PER_MINUTE)
 #define STALL_TIMEOUT USEC_PER_MINUTE
+#define ORDER_TIMEOUT USEC_PER_MINUTE
 #define HTTP_FOUND 200
 #define HTTP_NOT_FOUND 404
 
 void release_archive_done(ReleaseInput *a)
 {
-    free(a->data);
+    if (a->fd >= 0)
+        close(a->fd);
     free(a->order);
-    *a = (ReleaseInput) {};
+    *a = (ReleaseInput) RELEASE_INPUT_INIT;
+}
+
+/* From its first byte on. */
+static int rewind_archive(const ReleaseInput *a, Error *err)
+{
+    return lseek(a->fd, 0, SEEK_SET) == 0 ? 0 : error_from_errno(err, -errno, "cannot read the release");
+}
+
+/* What is judged is a copy that nobody else can change. */
+static int take_copy(int from, ReleaseInput *a, Error *err)
+{
+    a->fd = release_archive_open(err);
+    if (a->fd < 0)
+        return a->fd;
+    int r = sha256_hex_fd(from, a->fd, RELEASE_SIZE_MAX, NULL, a->sha256);
+    if (r == -EFBIG)
+        return error_set(err, EFBIG, "release.too-large", "a release may have %zu MB",
+                         RELEASE_SIZE_MAX / (1024 * 1024));
+    return r < 0 ? error_from_errno(err, r, "cannot read the release") : rewind_archive(a, err);
 }
 
 /* What the box was told of this key; a new string, or NULL. */
@@ -47,35 +72,68 @@ static char *told(const char *key)
     return NULL;
 }
 
-/* *ret is NULL where the server does not have it. */
-static int fetch(const char *url, size_t max, char **ret, size_t *ret_len, Error *err)
+/* 0, or -ENOENT where the server does not have it. */
+static int ask(const HttpRequest *request, HttpResponse *response, Error *err)
 {
-    _cleanup_(freep) char *ca_file = told("CLOUD_CA_FILE");
-    _cleanup_(http_response_done) HttpResponse response = {};
-    const HttpRequest request = {
-        .url = url,
-        .ca_file = ca_file,
-        .timeout_usec = FETCH_TIMEOUT,
-        .stall_usec = STALL_TIMEOUT,
-        .response_max = max,
-    };
-    int r = http_run(&request, &response, err);
+    int r = http_run(request, response, err);
 
     if (r < 0)
         return r;
-    if (response.status != HTTP_FOUND && response.status != HTTP_NOT_FOUND)
-        return error_set(err, EREMOTEIO, "release.unreachable", "%s answers with HTTP status %d", url, response.status);
-    *ret = response.status == HTTP_FOUND ? TAKE_PTR(response.body) : NULL;
-    *ret_len = response.body_len;
-    return 0;
+    if (response->status == HTTP_NOT_FOUND)
+        return error_set(err, ENOENT, "release.unreachable", "there is nothing at %s", request->url);
+    return response->status == HTTP_FOUND ? 0
+                                          : error_set(err, EREMOTEIO, "release.unreachable",
+                                                      "%s answers with HTTP status %d", request->url, response->status);
+}
+
+static int on_data(const char *data, size_t len, void *userdata)
+{
+    const ReleaseInput *a = userdata;
+
+    return fd_write_all(a->fd, data, len) < 0;
+}
+
+static int fetch_archive(const char *url, const char *ca_file, ReleaseInput *a, Error *err)
+{
+    _cleanup_(http_response_done) HttpResponse response = {};
+    const HttpRequest request = { .url = url,
+                                  .ca_file = ca_file,
+                                  .timeout_usec = FETCH_TIMEOUT,
+                                  .stall_usec = STALL_TIMEOUT,
+                                  .response_max = RELEASE_SIZE_MAX,
+                                  .on_data = on_data,
+                                  .userdata = a };
+
+    a->fd = release_archive_open(err);
+    int r = a->fd < 0 ? a->fd : ask(&request, &response, err);
+    if (r >= 0)
+        r = rewind_archive(a, err);
+    if (r >= 0)
+        r = error_from_errno(err, sha256_hex_fd(a->fd, -1, RELEASE_SIZE_MAX, NULL, a->sha256),
+                             "cannot read the release");
+    return r < 0 ? r : rewind_archive(a, err);
+}
+
+static int fetch_order(const char *url, const char *ca_file, ReleaseInput *a, Error *err)
+{
+    _cleanup_(freep) char *beside = str_format("%s" ORDER_SUFFIX, url);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error why = {};
+    const HttpRequest request = {
+        .url = beside, .ca_file = ca_file, .timeout_usec = ORDER_TIMEOUT, .response_max = ORDER_FILE_MAX
+    };
+    int r = beside ? ask(&request, &response, &why) : -ENOMEM;
+
+    if (r >= 0)
+        a->order = TAKE_PTR(response.body);
+    return r >= 0 || r == -ENOENT ? 0 : error_set(err, r, error_id(&why), "%s", error_message(&why, r));
 }
 
 static int get_by_url(const char *url, ReleaseInput *a, Error *err)
 {
-    _cleanup_(freep) char *order = str_format("%s" ORDER_SUFFIX, url);
+    _cleanup_(freep) char *ca_file = told("CLOUD_CA_FILE");
     _cleanup_(trust_done) Trust trust = {};
-    size_t len = 0;
-    int r = order ? url_check(url, "https,http", err) : -ENOMEM;
+    int r = url_check(url, "https,http", err);
 
     if (r >= 0)
         r = trust_load(&trust, err);
@@ -84,17 +142,29 @@ static int get_by_url(const char *url, ReleaseInput *a, Error *err)
                       "over http anybody on the way could have changed it, and no signers are pinned on this box who "
                       "would vouch for it: take https, or a file");
     if (r >= 0)
-        r = fetch(url, BUNDLE_CONTENT_MAX, &a->data, &a->len, err);
-    if (r >= 0 && !a->data)
-        r = error_set(err, ENOENT, "release.unreachable", "there is nothing at %s", url);
-    return r < 0 ? r : fetch(order, ORDER_FILE_MAX, &a->order, &len, err);
+        r = fetch_archive(url, ca_file, a, err);
+    return r < 0 ? r : fetch_order(url, ca_file, a, err);
+}
+
+static int open_file(const char *path, Error *err)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        return fd;
+    int r = fd < 0 ? errno : EINVAL;
+    if (fd >= 0)
+        close(fd);
+    return error_set(err, r, "file.read", "cannot open %s: %s", path, fd < 0 ? strerror(r) : "it is no file");
 }
 
 static int get_file(const char *path, ReleaseInput *a, Error *err)
 {
     _cleanup_(freep) char *order = str_format("%s" ORDER_SUFFIX, path);
     _cleanup_(error_done) Error why = {};
-    int r = order ? file_read_followed(path, BUNDLE_CONTENT_MAX, &a->data, &a->len, err) : -ENOMEM;
+    _cleanup_(closep) int fd = order ? open_file(path, err) : -ENOMEM;
+    int r = fd < 0 ? fd : take_copy(fd, a, err);
 
     if (r < 0)
         return r;
@@ -104,13 +174,13 @@ static int get_file(const char *path, ReleaseInput *a, Error *err)
 
 int release_archive_get(const char *name, ReleaseInput *ret, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseInput a = {};
+    _cleanup_(release_archive_done) ReleaseInput a = RELEASE_INPUT_INIT;
     int r = strstr(name, "://") ? get_by_url(name, &a, err) : get_file(name, &a, err);
 
     if (r < 0)
         return error_from_errno(err, r, "cannot get the release");
     *ret = a;
-    a = (ReleaseInput) {};
+    a = (ReleaseInput) RELEASE_INPUT_INIT;
     return 0;
 }
 
@@ -118,19 +188,16 @@ int release_archive_get_fetched(const char *sha256, ReleaseInput *ret, Error *er
 {
     _cleanup_(freep) char *below = str_format(LINK_BUNDLES_DIR "/%s", sha256),
                           *path = below ? path_in_root(below) : NULL;
-    _cleanup_(release_archive_done) ReleaseInput a = {};
-    char hex[SHA256_HEX_SIZE];
-    int r = path ? file_read(path, BUNDLE_SIZE_MAX, &a.data, &a.len, err) : -ENOMEM;
+    _cleanup_(release_archive_done) ReleaseInput a = RELEASE_INPUT_INIT;
+    _cleanup_(closep) int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    int r = fd >= 0 ? take_copy(fd, &a, err) : path ? -errno : -ENOMEM;
 
     if (r < 0)
         return error_from_errno(err, r, "the archive of the release did not come");
-    r = sha256_hex(a.data, a.len, hex);
-    if (r >= 0 && !str_equal(hex, sha256))
-        r = error_set(err, EBADMSG, "release.bad-content", "what came is not the archive that was ordered");
-    if (r < 0)
-        return r;
+    if (!str_equal(a.sha256, sha256))
+        return error_set(err, EBADMSG, "release.bad-content", "what came is not the archive that was ordered");
     *ret = a;
-    a = (ReleaseInput) {};
+    a = (ReleaseInput) RELEASE_INPUT_INIT;
     return 0;
 }
 
@@ -138,9 +205,8 @@ int release_archive_get_fetched(const char *sha256, ReleaseInput *ret, Error *er
 static cJSON *content_of(const ReleaseInput *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    char hex[SHA256_HEX_SIZE];
 
-    if (!o || sha256_hex(a->data, a->len, hex) < 0 || json_add_string(o, "sha256", hex) < 0)
+    if (!o || json_add_string(o, "sha256", a->sha256) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

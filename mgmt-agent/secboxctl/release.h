@@ -2,18 +2,24 @@
 /* Host mode: how a release of the data plane comes to this box, is put in place, and taken back. */
 #pragma once
 
+#include "lib/data/digest.h"
 #include "lib/data/release-record.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 /* An archive and what was signed about it. */
 typedef struct ReleaseInput {
-    char *data;
-    size_t len;
+    int fd; /* of a file without a name, which is read from its first byte on */
+    char sha256[SHA256_HEX_SIZE];
     char *order; /* of NAME.order, beside it; NULL: there is none */
 } ReleaseInput;
 
+#define RELEASE_INPUT_INIT                                                                                             \
+    {                                                                                                                  \
+        .fd = -1                                                                                                       \
+    }
+
 /* Of a file, or of an https URL; http where signers are pinned, whose signatures say then what it is. release.unreachable,
- * release.plain-http, http.*, file.* */
+ * release.plain-http, release.too-large, http.*, file.* */
 int release_archive_get(const char *name, ReleaseInput *ret, Error *err) _must_check_;
 /* Of what mgmt-link has fetched; -EBADMSG release.bad-content when it is another one. */
 int release_archive_get_fetched(const char *sha256, ReleaseInput *ret, Error *err) _must_check_;

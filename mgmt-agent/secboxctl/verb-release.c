@@ -60,7 +60,7 @@ static int begin_record(const char *id, ReleaseRecord *record, Error *err)
 static int stage_content(const ReleaseInput *archive, const char *version, ReleaseRecord *record, Error *err)
 {
     _cleanup_(release_manifest_done) ReleaseManifest m = {};
-    int r = release_unpack(archive->data, archive->len, &m, err);
+    int r = release_unpack(archive->fd, &m, err);
 
     if (r < 0)
         return r;
@@ -78,7 +78,7 @@ static int stage_content(const ReleaseInput *archive, const char *version, Relea
 
 static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseInput archive = {};
+    _cleanup_(release_archive_done) ReleaseInput archive = RELEASE_INPUT_INIT;
     int r = release_archive_get(name, &archive, err);
 
     if (r >= 0)
@@ -89,7 +89,7 @@ static int stage_archive(const char *name, ReleaseRecord *record, Error *err)
 /* mgmt-agent has judged the order; the archive lies in a folder that mgmt-link may write to, and is what was ordered or nothing. */
 static int stage_ordered(const ReleaseOrder *order, ReleaseRecord *record, Error *err)
 {
-    _cleanup_(release_archive_done) ReleaseInput archive = {};
+    _cleanup_(release_archive_done) ReleaseInput archive = RELEASE_INPUT_INIT;
     int r = release_archive_get_fetched(order->sha256, &archive, err);
 
     if (r >= 0)

@@ -1,26 +1,37 @@
 # SPDX-License-Identifier: MIT
 """`make images`: what it makes of this machine's programs runs, and PostgreSQL keeps what it was told."""
+import filecmp
 import glob
+import io
 import json
 import os
+import re
+import shutil
 import subprocess
+import tarfile
 import time
 
 import pytest
 
 from tests.conftest import require_programs
 from tests.lab.registry import Registry
-from tests.lab.util import ROOT, make_words, read_text, wait_until
+from tests.lab.util import ROOT, bin_dir, make_words, read_text, wait_until
 
 
 @pytest.fixture(scope="module")
-def images(lab):
+def packed(tmp_path_factory):
+    """Where the archives are."""
+    return str(tmp_path_factory.mktemp("packed"))
+
+
+@pytest.fixture(scope="module")
+def images(lab, packed):
     """The version of the PostgreSQL that is in the image."""
     require_programs("secbox")
     if not glob.glob("/usr/lib/postgresql/*/bin/postgres"):
         pytest.skip("postgresql is not installed: installer/deps.sh images")
     env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    p = subprocess.run(make_words("images"), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    p = subprocess.run(make_words("images", f"PACKED={packed}"), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert p.returncode == 0, p.stdout + p.stderr
     tags = lab.podman("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     assert "localhost/secbox:latest" in tags and "localhost/relay-client:latest" in tags
@@ -122,9 +133,45 @@ def test_postgres_without_any_way_to_log_in_is_refused(lab, images):
     assert p.returncode != 0 and "POSTGRES_PASSWORD" in p.stderr
 
 
-def publish(lab, address, *archives, tag="stable", check=True, more=None):
+def index_of(path):
+    with tarfile.open(path) as tar:
+        return json.load(tar.extractfile("./index.json"))
+
+
+def test_the_same_programs_give_the_same_bytes(lab, images, packed, folder):  # pylint: disable=unused-argument
+    again = {**os.environ, "PODMAN": "true"}
+    version = re.search(r"^VERSION = (\S+)$", read_text(f"{ROOT}/Makefile"), re.M).group(1)
+    subprocess.run(["installer/images/build.sh", bin_dir(), folder, version, "relay-client"], cwd=ROOT, env=again, check=True)
+    (made,) = glob.glob(f"{folder}/relay-client-latest-*.oci.tar")
+    assert filecmp.cmp(made, f"{packed}/images/{os.path.basename(made)}", shallow=False)
+    labels = json.loads(lab.podman("image", "inspect", "localhost/relay-client:latest").stdout)[0]["Labels"]
+    assert labels["org.opencontainers.image.version"].startswith(version) and labels["org.opencontainers.image.revision"]
+
+
+def test_a_repository_has_the_images_of_its_version(images, packed, folder):  # pylint: disable=unused-argument
+    """The packages are stand-ins: what is asked of them is their version."""
+    for tool in ("apt-ftparchive", "dpkg-deb", "gpg"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed: installer/deps.sh packages")
+    of = index_of(glob.glob(f"{packed}/images/secbox-*")[0])["manifests"][0]["annotations"]["org.opencontainers.image.version"]
+    os.makedirs(f"{folder}/pack/DEBIAN")
+    os.mkdir(f"{folder}/deb")
+    os.symlink(f"{packed}/images", f"{folder}/images")
+    for version, found in ((of, 3), ("9.9", 1)):
+        with open(f"{folder}/pack/DEBIAN/control", "w", encoding="utf-8") as f:
+            f.write(f"Package: secbox\nVersion: {version}\nArchitecture: amd64\nDescription: -\n"
+                    "Maintainer: lab <lab@cloud.example>\n")
+        subprocess.run(["dpkg-deb", "-b", f"{folder}/pack", f"{folder}/deb/secbox_amd64.deb"], check=True, capture_output=True)
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        p = subprocess.run(make_words("repo", f"PACKED={folder}"), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert p.returncode == 0 and f"with {found} images" in p.stdout, p.stdout + p.stderr
+        assert len(os.listdir(f"{folder}/repo/images")) == found
+    assert f"is left out, since it is of version {of}" in p.stdout, p.stdout
+
+
+def publish(lab, address, *archives, packed, tag="stable", check=True, more=None):
     env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))} | (more or {})
-    words = make_words(f"REGISTRY={address}", f"TAG={tag}", f"ARCHIVES={' '.join(archives)}", "publish")
+    words = make_words(f"REGISTRY={address}", f"TAG={tag}", f"ARCHIVES={' '.join(archives)}", f"PACKED={packed}", "publish")
     p = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert not check or p.returncode == 0, p.stdout + p.stderr
     return p
@@ -136,35 +183,37 @@ def registry(lab):
         yield it
 
 
-def test_images_are_published_with_their_digests(lab, images, registry):
-    lines = [line.split() for line in publish(lab, f"{registry.address}/fleet").stdout.splitlines()]
+def test_images_are_published_with_their_digests(lab, images, packed, registry):
+    lines = [line.split() for line in publish(lab, f"{registry.address}/fleet", packed=packed).stdout.splitlines()]
     digests = dict(line[0].split("@") for line in lines)
     assert digests == {f"{registry.address}/fleet/secbox:stable": registry.digest("fleet/secbox", "stable"),
                        f"{registry.address}/fleet/relay-client:stable": registry.digest("fleet/relay-client", "stable"),
                        f"{registry.address}/fleet/postgres:{images}-stable": registry.digest("fleet/postgres", f"{images}-stable")}
     here = lab.podman("image", "inspect", "--format", "{{.Architecture}}", "localhost/secbox:latest").stdout.strip()
     assert [line[1:] for line in lines] == [[here]] * 3
+    made = index_of(f"{packed}/images/secbox-latest-{here}.oci.tar")["manifests"][0]["digest"]
+    assert registry.manifest("fleet/secbox", "stable")["manifests"][0]["digest"] == made, "as make images has said it"
     # what is pushed runs where only its digest is known
     pinned = f"{registry.address}/fleet/secbox@{digests[f'{registry.address}/fleet/secbox:stable']}"
     lab.podman("pull", "-q", pinned)
     assert lab.podman("run", "--rm", "--network", "none", pinned, "secbox", "--version").stdout.startswith("secbox ")
     # an image of somebody's is none of ours
     lab.podman("tag", "localhost/secbox:latest", "localhost/secbox:mine")
-    again = publish(lab, f"{registry.address}/fleet").stdout
+    again = publish(lab, f"{registry.address}/fleet", packed=packed).stdout
     lab.podman("untag", "localhost/secbox:mine", "localhost/secbox:mine")
     assert [line.split()[0] for line in again.splitlines()] == [line[0] for line in lines], "the same bytes have the same digest"
 
 
-def test_a_login_by_the_environment_is_for_this_once(lab, images, folder):
+def test_a_login_by_the_environment_is_for_this_once(lab, images, packed, folder):
     password = "only-this-once"
     with Registry(lab, users={"ci": password}) as private:
         where = f"{private.address}/fleet"
-        p = publish(lab, where, check=False)
+        p = publish(lab, where, check=False, packed=packed)
         assert p.returncode != 0 and f"cannot be pushed: podman login {private.address}" in p.stderr, p
-        p = publish(lab, where, check=False, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": "guessed"})
+        p = publish(lab, where, check=False, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": "guessed"}, packed=packed)
         assert p.returncode != 0 and f"REGISTRY_USER cannot log in to {private.address}" in p.stderr, p
         assert "guessed" not in p.stdout + p.stderr
-        p = publish(lab, where, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": password, "TMPDIR": folder})
+        p = publish(lab, where, more={"REGISTRY_USER": "ci", "REGISTRY_PASSWORD": password, "TMPDIR": folder}, packed=packed)
         assert f"{where}/secbox:stable@{private.digest('fleet/secbox', 'stable')} " in p.stdout, p
         assert f"{where}/postgres:{images}-stable@" in p.stdout and password not in p.stdout + p.stderr, p
         assert not glob.glob(f"{folder}/tmp.*"), "the file that held it is gone"
@@ -181,29 +230,43 @@ def empty_image(lab, folder, processor):
     return archive
 
 
-def test_one_index_holds_all_processors(lab, images, registry, folder):  # pylint: disable=unused-argument
+def test_one_index_holds_all_processors(lab, images, packed, registry, folder):  # pylint: disable=unused-argument
     here = lab.podman("image", "inspect", "--format", "{{.Architecture}}", "localhost/secbox:latest").stdout.strip()
     other = "arm64" if here == "amd64" else "amd64"
     archive, second = (empty_image(lab, folder, processor) for processor in (other, here))
-    lines = publish(lab, registry.address, archive, tag="both").stdout.splitlines()
+    lines = publish(lab, registry.address, archive, tag="both", packed=packed).stdout.splitlines()
     assert [sorted(line.split()[1:]) for line in lines if "/secbox:" in line] == [sorted([here, other])]
     index = registry.manifest("secbox", "both")
     assert sorted(m["platform"]["architecture"] for m in index["manifests"]) == sorted([here, other])
     assert [m["platform"]["architecture"] for m in registry.manifest("postgres", f"{images}-both")["manifests"]] == [here]
-    p = publish(lab, registry.address, archive, second, tag="twice", check=False)
+    p = publish(lab, registry.address, archive, second, tag="twice", check=False, packed=packed)
     assert p.returncode != 0 and f"two images secbox for {here}" in p.stderr, p
     assert "secbox-publish" not in lab.podman("images", "--format", "{{.Repository}}").stdout, "nothing is left behind"
 
 
-def test_what_cannot_be_published_says_why(lab, images, registry, folder):  # pylint: disable=unused-argument
+def test_one_index_is_of_one_commit(lab, images, packed, registry, folder):  # pylint: disable=unused-argument
+    (own,) = glob.glob(f"{packed}/images/relay-client-*")
+    other = os.path.join(folder, "relay-client-latest-other.oci.tar")
+    revision = index_of(own)["manifests"][0]["annotations"]["org.opencontainers.image.revision"]
+    with tarfile.open(own) as before, tarfile.open(other, "w") as after:
+        for entry in before:
+            content = before.extractfile(entry) if entry.isfile() else None
+            if entry.name == "./index.json":
+                content = io.BytesIO(content.read().replace(revision.encode(), b"x" * len(revision)))
+            after.addfile(entry, content)
+    p = publish(lab, registry.address, other, tag="mixed", check=False, packed=packed)
+    assert p.returncode != 0 and f"is of the commit {'x' * len(revision)}" in p.stderr and revision in p.stderr, p
+
+
+def test_what_cannot_be_published_says_why(lab, images, packed, registry, folder):  # pylint: disable=unused-argument
     other = os.path.join(folder, "postgres-9.oci.tar")
     with open(other, "wb"):
         pass
     for archives, tag, said in (([], "", "say where to"), ([f"{folder}/secbox-none.tar"], "a", "cannot be read"),
-                                ([__file__], "a", "begins with no image's"), ([other], "a", "no image localhost/postgres:9 here")):
-        p = publish(lab, registry.address, *archives, tag=tag, check=False)
+                                ([__file__], "a", "begins with no image's"), ([other], "a", "no image postgres:9 in")):
+        p = publish(lab, registry.address, *archives, tag=tag, check=False, packed=packed)
         assert p.returncode != 0 and said in p.stderr, p
-    p = publish(lab, f"https://{registry.address}", check=False)
+    p = publish(lab, f"https://{registry.address}", check=False, packed=packed)
     assert p.returncode != 0 and "address without https://" in p.stderr, p
-    p = publish(lab, "127.0.0.1:9", check=False)
+    p = publish(lab, "127.0.0.1:9", check=False, packed=packed)
     assert p.returncode != 0 and "cannot be pushed: podman login 127.0.0.1:9" in p.stderr, p

@@ -2,6 +2,7 @@
 """secbox-gateway behind nginx, haproxy and caddy with the settings that are shipped for them; whom it believes; and a
 certificate that is renewed under open tunnels."""
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from tests.integration.gateway_lab import Device, Tunnel, program, wait_until
 from tests.integration.test_communities import Community
 from tests.lab import isolate
 from tests.lab.authority import Authority
+from tests.lab.bundles import bring
 from tests.lab.gateway import Answer, Gateway
 from tests.lab.util import ROOT, Daemon, free_port, port_answers, read_text
 
@@ -145,6 +147,9 @@ def test_a32_a33_the_shipped_settings(folder, address, authority, name, options,
                 assert wait_until(lambda: refused_from(gateway), "a line of the log") == {CALLER}
                 tunnel.close()
                 import_file(front)
+                data = os.urandom(5 * 1024 * 1024)
+                digest = "sha256:" + hashlib.sha256(data).hexdigest()
+                assert bring(front, digest, data) == (200, {"digest": digest}), "what travels with a push"
             assert "--issuer is not set" not in gateway.log()
 
 

@@ -2,9 +2,15 @@
 """Releases that the cloud orders: secbox-fleet, a gateway, mgmt-link and mgmt-agent are real, and the box without containers is
 that of release_box.py."""
 # pylint: disable=redefined-outer-name
+import base64
+import contextlib
+import glob
+import hashlib
+import http.client
 import json
 import os
 import subprocess
+import tarfile
 import types
 
 import pytest
@@ -13,10 +19,11 @@ from tests.conftest import require_programs
 from tests.lab.box import Box
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
-from tests.lab.release_box import DIES, ReleaseBox
-from tests.lab.util import program, wait_until
+from tests.lab.release_box import BEATS, DIES, ReleaseBox
+from tests.lab.util import bin_dir, program, read_text, wait_until
 
 DEVICE = "caseta5"
+LARGE = 24 * 1024 * 1024
 UNIT = "etc/systemd/system/multi-user.target.wants/secbox.service"
 
 
@@ -75,6 +82,76 @@ def test_an_order_is_proved_like_a_push(box):
     assert (box.current(), box.runs()) == ("releases/2", "2")
     audit = [e["action"] for e in box.gateway.request("GET", "/v1/audit?limit=200").json["entries"]]
     assert audit.count("release.update") >= 4 and audit.count("release.update-result") >= 4
+
+
+def large_archive(box, version):
+    """With a file that hardly gets smaller: more than a push may bring, and than a program may have in memory at once."""
+    text = base64.b64encode(os.urandom(LARGE)).decode()
+    entry = tarfile.TarInfo("share/large")
+    files = {name: hashlib.sha256(content.encode()).hexdigest() for name, content in
+             (("bin/secbox", box.text(version, BEATS)), ("bin/relay-client", "#!/bin/sh\nexec sleep 600\n"), ("share/large", text))}
+    return box.archive(version, more=[(entry, text)], digests=files)
+
+
+def peak(daemon):
+    return int(read_text(f"/proc/{daemon.pid}/status").split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_a_release_is_as_long_as_it_is_and_never_in_memory(box):
+    path = large_archive(box, "large")
+    size = os.path.getsize(path)
+    daemons = {"gateway": box.gateway.daemon, "mgmt-link": box.agents.link}
+    before = {name: peak(daemon) for name, daemon in daemons.items()}
+    p = box.update(path)
+    assert p.returncode == 0 and box.runs() == "large", p
+    grown = {name: peak(daemon) - before[name] for name, daemon in daemons.items()}
+    print(f"{size} bytes; memory has grown by {grown}")
+    if "asan" not in bin_dir():  # which keeps what is freed
+        assert all(n < size / 2 for n in grown.values()), (size, grown)
+    with open(path, "rb") as f:
+        digest = "sha256:" + hashlib.sha256(f.read()).hexdigest()
+    kept = os.path.join(box.root, "opt/tucomunidad/releases/large/share/large")
+    assert os.path.getsize(kept) > LARGE and not glob.glob(os.path.join(box.opt, "releases/.archive"))
+    # a compose file may bring no more than before
+    p = box.gateway.request("POST", f"/v1/devices/{DEVICE}/compose-snapshot?wait=0",
+                            {"compose": "services: {a: {image: localhost/a:1}}", "bundle": {"digest": digest}})
+    assert p.status == 400 and p.json["error"]["id"] == "bundle.too-large", p
+
+
+def begin(g, content, length):
+    """A connection on which this much is announced, and the content sent."""
+    connection = http.client.HTTPConnection(g.host, g.port)
+    connection.putrequest("PUT", f"/v1/bundles/sha256:{hashlib.sha256(content).hexdigest()}")
+    connection.putheader("Authorization", f"Bearer {g.token}")
+    connection.putheader("Content-Length", str(length))
+    connection.endheaders()
+    return connection
+
+
+def bring(g, content, sent=None):
+    """Status, and digest or error; (0, None) where the answer is lost since what it did not wait for came behind it."""
+    with contextlib.closing(begin(g, content, len(content))) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.send(content if sent is None else sent)
+        try:
+            with connection.getresponse() as answer:
+                body = json.loads(answer.read())
+        except (ConnectionError, http.client.HTTPException):
+            return 0, None
+    return answer.status, body.get("digest") or body["error"]["id"]
+
+
+def test_what_is_brought_is_what_its_name_says(gateway):
+    folder = os.path.join(gateway.state, "bundles")
+    for content in (b"x" * 3, os.urandom(300000), os.urandom(3000000)):
+        name = hashlib.sha256(content).hexdigest()
+        other = bytes([content[0] ^ 1]) + content[1:]
+        assert bring(gateway, content, other) == (422, "bundle.digest")
+        assert not [n for n in os.listdir(folder) if n.startswith(name)], "nothing of it is left"
+        for _ in range(2):
+            assert bring(gateway, content) == (200, f"sha256:{name}")
+        with open(os.path.join(folder, name), "rb") as f:
+            assert f.read() == content
 
 
 def test_an_agent_that_is_started_anew_tells_the_end(box):

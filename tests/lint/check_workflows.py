@@ -10,6 +10,10 @@ KEYS = {"workflow": {"name", "on", "jobs", "env", "permissions"},
         "job": {"runs-on", "timeout-minutes", "container", "steps", "needs", "if", "env"},
         "step": {"name", "uses", "with", "run", "if", "env"}}
 
+# what a push to main goes through; `make check` begins with lint
+ORDER = ["deps", "check", "deb", "cross", "check-images", "bundle", "publish"]
+LEAVES = {"bundle", "publish"}
+
 
 def _unknown(kind, found):
     return sorted(set(found) - KEYS[kind])
@@ -26,6 +30,24 @@ def _problems_of_step(step, targets):
                 yield f"there is no target \"{word}\""
 
 
+def _made(step):
+    """The targets that a step makes, in their order."""
+    words = [word for call in re.findall(r"(?:^|&&|;|\n)\s*make((?: +\S+)*)", step.get("run", "")) for word in call.split()]
+    return [word for word in words if re.fullmatch(r"[a-z][\w-]*", word)]
+
+
+def _problems_of_order(workflow):
+    """Each service does the same, in this order; what leaves the house is of a push to main alone."""
+    if workflow.get("on", {}).get("push", {}).get("branches") != ["main"]:
+        yield "it does not run for each push to main, and for no other"
+    steps = [(target, step) for job in workflow.get("jobs", {}).values() for step in job.get("steps", []) for target in _made(step)]
+    if [target for target, _ in steps] != ORDER:
+        yield f"it makes {' '.join(target for target, _ in steps)}, not {' '.join(ORDER)}"
+    for target, step in steps:
+        if target in LEAVES and "github.event_name == 'push'" not in step.get("if", ""):
+            yield f"make {target} is not only of a push"
+
+
 def _problems(workflow, targets):
     # YAML 1.1, which the parser speaks, takes a bare `on` for true
     workflow = {"on" if key is True else key: value for key, value in workflow.items()}
@@ -40,6 +62,7 @@ def _problems(workflow, targets):
             yield f"{name}: runs-on or steps are missing"
         for step in job.get("steps", []):
             yield from (f"{name}: {problem}" for problem in _problems_of_step(step, targets))
+    yield from _problems_of_order(workflow)
 
 
 def workflows_call_what_exists():

@@ -21,7 +21,7 @@ def too_long(gateway):
     with contextlib.closing(http.client.HTTPConnection(gateway.host, gateway.port)) as connection:
         connection.putrequest("PUT", f"/v1/bundles/{NOBODY}")
         connection.putheader("Authorization", f"Bearer {gateway.token}")
-        connection.putheader("Content-Length", str(9 * 1024 * 1024))
+        connection.putheader("Content-Length", str(257 * 1024 * 1024))
         connection.endheaders()
         return connection.getresponse().status
 

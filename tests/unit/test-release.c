@@ -3,7 +3,10 @@
 #include "tests/unit/agent-root.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/data/bundle.h"
@@ -93,7 +96,12 @@ static int unpack(const char *manifest, const char *content, const char *more, R
             assert_int_equal(bundle_pack_add(p, names[i], source, NULL), 0);
     }
     assert_int_equal(bundle_pack_finish(p, &data, &len, digest, NULL), 0);
-    return release_unpack(data, len, m, err);
+    int fd = memfd_create("archive", MFD_CLOEXEC);
+    assert_int_equal(fd_write_all(fd, data, len), 0);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    int r = release_unpack(fd, m, err);
+    close(fd);
+    return r;
 }
 
 static char *manifest_of(const char *version, const char *arch)
@@ -126,7 +134,9 @@ static void what_an_archive_has_to_hold(void **state)
     }
     ReleaseManifest m;
     _cleanup_(error_done) Error err = {};
-    assert_true(release_unpack("no archive", strlen("no archive"), &m, &err) < 0);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(release_unpack(fd, &m, &err) < 0);
+    close(fd);
     assert_string_equal(err.id, "bundle.damaged");
 }
 
