@@ -17,6 +17,7 @@
 #include "gateway/gateway-impl.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/operator-auth.h"
+#include "gateway/http/which-project.h"
 #include "gateway/listen-address.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/sessions/api-grants.h"
@@ -358,6 +359,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { device_routes, &g->devices_api },
         { enrolment_routes, &g->devices_api },
         { query_routes, &g->queries },
+        { which_project_routes, g },
         { lan_certificate_routes, &g->queries },
         { deployment_routes, &g->deployments_api },
         { bundle_routes, g->bundles },

@@ -12,6 +12,7 @@
 #include "gateway/http/compose-body.h"
 #include "gateway/http/order-body.h"
 #include "gateway/http/project-body.h"
+#include "gateway/http/which-project.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -195,9 +196,14 @@ static void change(Request *c, int (*read)(Request *c, const cJSON *body, Deploy
     error_done(&err);
 }
 
-static void push(Request *c)
+static void push_settled(Request *c)
 {
     change(c, push_read);
+}
+
+static void push(Request *c)
+{
+    which_project_settle(c, push_settled);
 }
 
 static void roll_back(Request *c)

@@ -326,6 +326,7 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
               : order->target                  ? DEPLOYMENT_AGENT
                                                : DEPLOYMENT_UPDATE;
     d->confirm_deadline = order->confirm_deadline;
+    d->of_other_project = order->project;
     int r = copy(order->rollout, &d->rollout);
     if (r >= 0)
         r = copy(order->compose, &d->compose);
@@ -337,6 +338,8 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
         r = copy(order->digest, &d->digest);
     if (r >= 0)
         r = copy(order->service, &d->service);
+    if (r >= 0)
+        r = copy(order->project, &d->project);
     if (r >= 0)
         r = deployment_store_turn(d, device_conn_version_floor(s), err);
     if (r < 0)

@@ -21,7 +21,7 @@ static const struct {
                        "update it first, or leave --key away" },
     [ORDER_TRUST] = { .type = "trust.root" },
     [ORDER_PROJECT] = { "project", "project.unsupported", "to keep a project beside its own",
-                        "update it, or leave --project away" },
+                        "update it, or say --project secbox, which means its own" },
     [ORDER_RELEASE] = { "release.update", "release.unsupported",
                         "for releases from here, or runs its services in containers",
                         "push a compose file, or run `secboxctl release apply` on a box without containers" },

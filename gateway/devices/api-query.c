@@ -9,6 +9,7 @@
 #include "gateway/devices/device-query.h"
 #include "gateway/http/compose-body.h"
 #include "gateway/http/project-body.h"
+#include "gateway/http/which-project.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
@@ -109,7 +110,7 @@ static int add_key(const DeviceQueries *q, const char *device, const DeviceConn 
                : 0;
 }
 
-static void plan(Request *c)
+static void plan_settled(Request *c)
 {
     Error err = {};
     const char *compose = NULL, *project = NULL;
@@ -136,6 +137,11 @@ static void plan(Request *c)
     else
         ask(c, "compose.plan", compose, sealed ? sealed : bundle, project, PLAN_TIMEOUT, on_plan_result);
     error_done(&err);
+}
+
+static void plan(Request *c)
+{
+    which_project_settle(c, plan_settled);
 }
 
 /* By how much the box's clock is ahead, the way of the message included; nothing when it does not say a time. */

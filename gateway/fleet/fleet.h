@@ -78,6 +78,7 @@ typedef struct Fleet {
     bool signs_out;       /* set by a verb that means the token of sign-in, whatever else the environment names */
     Api api;              /* set by fleet_begin() */
     char *login;          /* the same: the account to log in as; owned */
+    char *settled;        /* fleet_settle_project() has made this the project; owned */
     const Gathered *sent; /* by fleet_read_compose(): what errors of the gateway and of boxes are about */
 } Fleet;
 
@@ -99,6 +100,9 @@ typedef struct FleetTarget {
 
 /* --project where it is not the box's own, else NULL. */
 const char *fleet_project(const Fleet *fleet);
+/* Where --project is not given: what a file with a `name:` goes to, which the gateway decides, becomes the project, and is said.
+ * project.bad-name with file and line, project.unclear. */
+int fleet_settle_project(Fleet *fleet, const char *device, const Gathered *g, Error *err) _must_check_;
 bool fleet_has_labels(const cJSON *device, const cJSON *wanted);
 
 /* An archive that boxes fetch, under its digest. */

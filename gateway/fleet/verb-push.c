@@ -250,8 +250,10 @@ int verb_push(int argc, char **argv, void *userdata)
     char sha256[SHA256_HEX_SIZE] = "";
 
     Fleet *fleet = userdata;
-    bool offline_fails = fleet->now || fleet->wait || fleet_project(fleet);
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
+    if (r >= 0)
+        r = fleet_settle_project(fleet, argv[0], &gathered, &err);
+    bool offline_fails = fleet->now || fleet->wait || fleet_project(fleet);
     if (r >= 0)
         r = make_request(userdata, "compose", gathered.text, &request, &err);
     if (r >= 0)

@@ -24,6 +24,8 @@ int verb_plan(int argc, char **argv, void *userdata)
 
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
+        r = fleet_settle_project(fleet, argv[0], &gathered, &err);
+    if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
         r = json_add_string(request, "project", fleet_project(fleet));

@@ -22,6 +22,7 @@ static const struct {
     { "GET /v1/devices/*/status", SCOPE_DEVICE },
     { "POST /v1/devices/*/doctor", SCOPE_DEVICE },
     { "POST /v1/devices/*/plan", SCOPE_DEVICE },
+    { "POST /v1/devices/*/project", SCOPE_DEVICE },
     { "POST /v1/devices/*/projects/*", SCOPE_DEVICE },
     { "GET /v1/devices/*/health", SCOPE_DEVICE },
     { "GET /v1/devices/*/certificate", SCOPE_DEVICE },

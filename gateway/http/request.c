@@ -328,6 +328,8 @@ const cJSON *request_parse_body(Request *c)
 {
     Error err = {};
     size_t len = 0;
+    if (c->body)
+        return c->body;
     const char *text = http_body(c->exchange, &len);
     int r = json_parse_object(text, len, &c->body, &err);
     if (r < 0)

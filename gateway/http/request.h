@@ -116,7 +116,8 @@ void request_query_on(Request *c, Store *store, Statement st, request_rows_t on_
  * error if that is not possible, so it comes last in a handler. */
 void request_wait(Request *c, usec_t delay, request_news_t on_news, const char *topic_format, ...) _printf_(4, 5);
 
-/* Parses the body, which must be a JSON object. On failure the request is answered and NULL returned. */
+/* Parses the body, which must be a JSON object. On failure the request is answered and NULL returned. Once
+ * only: what was put into it stays. */
 const cJSON *request_parse_body(Request *c);
 /* A decimal query parameter, or the fallback; on failure the request is answered and negative returned. */
 int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret) _must_check_;

@@ -138,6 +138,20 @@ Statement sql_deployment_add(const NewDeployment *d)
         sql_text(d->digest), sql_text(d->project));
 }
 
+Statement sql_project_facts(const char *device, const char *project)
+{
+    return STATEMENT(
+        "SELECT EXISTS (SELECT FROM devices x, jsonb_array_elements(CASE jsonb_typeof(x.status->'projects')"
+        " WHEN 'array' THEN x.status->'projects' ELSE '[]'::jsonb END) p"
+        " WHERE x.id = $1 AND p->>'name' = $2 AND p ? 'version'),"
+        " (SELECT d.compose FROM deployments d JOIN devices x ON x.id = d.device WHERE d.device = $1"
+        " AND d.kind = 'compose' AND d.project = 'secbox'"
+        " AND (d.state = 'done' OR d.sha256 = x.status->'current'->>'sha256')"
+        " ORDER BY coalesce(d.sha256 = x.status->'current'->>'sha256', false) DESC, d.version DESC LIMIT 1),"
+        " EXISTS (SELECT FROM devices WHERE id = $1)",
+        sql_text(device), sql_text(project));
+}
+
 Statement sql_deployment_has_bundle(const char *device, const char *digest)
 {
     return STATEMENT("SELECT EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND kind IN ('compose', 'release')"
@@ -152,7 +166,8 @@ Statement sql_bundles_wanted(void)
                " AND digest IS NOT NULL"
                " UNION SELECT bundle FROM waiting_pushes WHERE bundle IS NOT NULL"
                " UNION SELECT bundle FROM templates WHERE bundle IS NOT NULL"
-               " UNION SELECT digest FROM rollouts r WHERE kind IN ('compose', 'release') AND digest IS NOT NULL"
+               " UNION SELECT digest FROM rollouts r WHERE kind IN ('compose', 'release', 'project') AND digest IS NOT "
+               "NULL"
                " AND state <> 'aborted' AND (state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b"
                " WHERE b.rollout = r.id AND b.state IN ('waiting', 'offline', 'sent')))",
     };
@@ -167,15 +182,18 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
         " AND b.group_index <= r.group_index RETURNING b.device, v.version),"
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, image, digest, service, target, envelope, rollout)"
+        " confirm_deadline, kind, image, digest, service, target, envelope, rollout, project)"
         " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
-        " r.kind, r.image, r.digest, r.service, r.target, r.envelope, r.id FROM b, r RETURNING *),"
+        " CASE r.kind WHEN 'project' THEN 'compose' ELSE r.kind END, r.image, r.digest, r.service, r.target,"
+        " r.envelope, r.id, r.project FROM b, r RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
         " CASE kind WHEN 'update' THEN 'image.update' WHEN 'agent' THEN 'agent.update'"
         " WHEN 'release' THEN 'release.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
-        " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
-        " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
+        " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason,"
+        " 'project', nullif(project, 'secbox'))) FROM d),"
+        " w AS (DELETE FROM waiting_pushes WHERE device IN"
+        " (SELECT device FROM d WHERE kind = 'compose' AND project = 'secbox'))"
         " SELECT version, envelope FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
         sql_text(rollout));

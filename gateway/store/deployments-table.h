@@ -41,6 +41,11 @@ int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *re
  * 6 project. */
 Statement sql_deployment_content(const char *id);
 
+/* 0 whether the box, by its last report, has this project deployed beside its own; 1 the compose file that the box's own project
+ * runs, as far as it came from here; NULL;
+ * 2 whether there is such a box. */
+Statement sql_project_facts(const char *device, const char *project);
+
 /* 0 whether one of the box's has these files. */
 Statement sql_deployment_has_bundle(const char *device, const char *digest);
 

@@ -236,6 +236,12 @@ static const SchemaStep schema_steps[] = {
       "ALTER TABLE rollouts"
       " DROP CONSTRAINT rollouts_kind_check,"
       " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent', 'release'));\n" },
+    /* A gateway of before would bring another project's file to the box's own: with a kind that no deployment has, it fails to. */
+    { 36, "ALTER TABLE rollouts"
+          " ADD COLUMN project text NOT NULL DEFAULT 'secbox',"
+          " DROP CONSTRAINT rollouts_kind_check,"
+          " ADD CONSTRAINT rollouts_kind_check"
+          " CHECK (kind IN ('compose', 'update', 'agent', 'release', 'project'));\n" },
     {},
 };
 

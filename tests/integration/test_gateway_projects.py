@@ -164,3 +164,93 @@ def test_the_command_line_names_it_everywhere(gw, device, fleet, file):
         end(tunnel, device, order, project="blog")
         assert p.wait() == 0
     assert [d["project"] for d in fleet.json("history", device.id, "--project", "blog")["deployments"]] == ["blog"]
+
+
+NAMED = "name: ${NAME:-blog}\n" + COMPOSE
+
+
+def deploy(gw, tunnel, device, **body):
+    """A push that ends well; the order that the box got."""
+    push = Push(gw, device, **body)
+    order = tunnel.next("compose.snapshot")
+    end(tunnel, device, order, **({"project": order["project"]} if "project" in order else {}))
+    assert push.end().status == 200
+    return order
+
+
+def asked(gw, device, text=NAMED):
+    return gw.request("POST", f"/v1/devices/{device.id}/project", {"compose": text})
+
+
+def test_the_file_s_name_names_the_project(gw, device, fleet, folder):
+    tunnel = reported(gw, device, ACCEPTS)
+    path = os.path.join(folder, "named.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(NAMED)
+    assert asked(gw, device).json == {"project": "blog"}
+    assert asked(gw, device, COMPOSE).json == asked(gw, device, "name: secbox\n" + COMPOSE).json == {"project": "secbox"}
+    assert deploy(gw, tunnel, device, compose=NAMED)["project"] == "blog"
+    assert "project" not in deploy(gw, tunnel, device, compose="name: secbox\n" + COMPOSE)
+    assert deploy(gw, tunnel, device, compose=NAMED, project="shop")["project"] == "shop", "what is said goes before"
+    with fleet.start("plan", device.id, path) as p:
+        plan = tunnel.next("compose.plan")
+        assert plan["project"] == "blog"
+        tunnel.send({"type": "compose.plan.result", "id": plan["id"], "status": 200, "phase": "preflight",
+                     "plan": {"changes": 0, "steps": []}})
+        assert p.wait() == 0 and "project blog, as the file says" in p.stderr.read()
+    key = os.path.join(fleet.home, "key")
+    fleet.run("keygen", key, check=0)
+    with fleet.start("push", device.id, path, "--key", key) as p:
+        order = tunnel.next("compose.snapshot")
+        assert order["project"] == json.loads(base64.b64decode(order["order"]["statement"]))["project"] == "blog"
+        end(tunnel, device, order, project="blog")
+        assert p.wait() == 0
+
+
+def test_what_is_the_own_project_already_stays_that(gw, device, fleet, folder):
+    tunnel = reported(gw, device, ACCEPTS)
+    path = os.path.join(folder, "named.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(NAMED.replace(":1", ":2"))
+    assert "project" not in deploy(gw, tunnel, device, compose=NAMED, project="secbox"), "as every push was once"
+    assert asked(gw, device).json == {"project": "secbox"}
+    assert "project" not in deploy(gw, tunnel, device, compose=NAMED)
+    with fleet.start("push", device.id, path) as p:
+        order = tunnel.next("compose.snapshot")
+        assert "project" not in order
+        end(tunnel, device, order)
+        told = p.stderr.read()
+        assert p.wait() == 0 and "stays that" in told and "--project blog moves it" in told, told
+    assert asked(gw, device, NAMED.replace("blog", "other")).json == {"project": "other"}
+    # moved: while both have it, somebody has to say which is meant
+    assert deploy(gw, tunnel, device, compose=NAMED, project="blog")["project"] == "blog"
+    tunnel.send(device.status(**ACCEPTS, projects=[{"name": "blog", "floor": "4", "version": "4"}]))
+    answer = wait_until(lambda: (lambda a: a if a.status != 200 else None)(asked(gw, device)), "the report is stored")
+    assert (answer.status, error_id(answer)) == (409, "project.unclear"), answer
+    assert error_id(gw.request("POST", f"/v1/devices/{device.id}/compose-snapshot", {"compose": NAMED})) == "project.unclear"
+    assert "project" not in deploy(gw, tunnel, device, compose=COMPOSE)
+    assert asked(gw, device).json == {"project": "blog"}
+    # what it runs counts, not what came last: somebody has gone back
+    first = gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"][-1]
+    tunnel.send(device.status(**ACCEPTS, current={"version": "1", "sha256": first["sha256"]}))
+    wait_until(lambda: asked(gw, device).json == {"project": "secbox"}, "the report is stored")
+
+
+def test_names_that_are_none_and_boxes_that_take_none(gw, device, fleet, folder):
+    tunnel = reported(gw, device, {"accepts": ["compose.rollback", "orders.signed"]})
+    base = f"/v1/devices/{device.id}"
+    for route in ("/compose-snapshot", "/plan", "/project"):
+        answer = gw.request("POST", base + route, {"compose": COMPOSE + "name: My Blog\n"})
+        assert (answer.status, error_id(answer)) == (400, "project.bad-name"), answer
+        assert answer.json["error"]["line"] == len(COMPOSE.splitlines()) + 1
+    for route in ("/compose-snapshot", "/plan"):
+        answer = gw.request("POST", base + route, {"compose": NAMED})
+        assert (answer.status, error_id(answer)) == (422, "project.unsupported") and "--project secbox" in str(answer.json)
+    assert tunnel.silent() == []
+    path = os.path.join(folder, "bad.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("name: ${NOBODY}\n" + COMPOSE)
+    p = fleet.run("push", device.id, path)
+    assert p.returncode == 1 and "bad.yaml:1" in p.stderr and "--project" in p.stderr, p.stderr
+    assert "project" not in deploy(gw, tunnel, device, compose=NAMED, project="secbox")
+    assert gw.request("POST", "/v1/devices/nobody/project", {"compose": NAMED}).status == 404

@@ -14,6 +14,7 @@ from tests.lab.util import wait_until
 BEFORE = """
 ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
 ALTER TABLE deployments DROP COLUMN project;
+ALTER TABLE rollouts DROP COLUMN project;
 DROP TRIGGER community_rows_face ON community_rows;
 DROP FUNCTION face_forget, face_member, community_face_set;
 DROP TABLE community_faces;
