@@ -11,7 +11,7 @@
 
 #define NAME_KEY "name"
 
-ProjectChoice project_choose(const ProjectFacts *facts)
+ProjectVerdict project_choose(const ProjectFacts *facts)
 {
     if (facts->said)
         return PROJECT_CHOICE_SAID;

@@ -8,13 +8,13 @@
 
 #include "lib/base/error.h"
 
-typedef enum ProjectChoice {
+typedef enum ProjectVerdict {
     PROJECT_CHOICE_SAID,    /* the one that is said */
     PROJECT_CHOICE_OWN,     /* the box's own: the file names none, or that one */
     PROJECT_CHOICE_BY_FILE, /* the one that the file names */
     PROJECT_CHOICE_STAYS,   /* the box's own, which this file is already; to be told to whoever pushes */
     PROJECT_CHOICE_UNCLEAR, /* it is both: somebody has to say which */
-} ProjectChoice;
+} ProjectVerdict;
 
 typedef struct ProjectFacts {
     const char *said;      /* --project, or the member "project"; NULL: nothing */
@@ -23,7 +23,7 @@ typedef struct ProjectFacts {
     bool own_has_name;     /* the file that the box's own project runs has the same name */
 } ProjectFacts;
 
-ProjectChoice project_choose(const ProjectFacts *facts);
+ProjectVerdict project_choose(const ProjectFacts *facts);
 
 /* The `name:` of a compose file, a new string; NULL when it has none. Its variables have the defaults that the file gives them,
  * since the name has to be known before the box is asked. project.bad-name with file and line, for one without a default, too;

@@ -36,7 +36,7 @@ static bool has_name(const char *text, const char *name)
 
 static int say(cJSON *body, const ProjectFacts *facts, const char *device, Error *err)
 {
-    ProjectChoice choice = project_choose(facts);
+    ProjectVerdict choice = project_choose(facts);
 
     if (choice == PROJECT_CHOICE_UNCLEAR)
         return error_set(err, EBUSY, "project.unclear",

@@ -16,7 +16,7 @@ static void test_choices(void **state)
 {
     static const struct {
         ProjectFacts facts;
-        ProjectChoice choice;
+        ProjectVerdict choice;
     } table[] = {
         { { NULL, NULL, false, false }, PROJECT_CHOICE_OWN },
         { { NULL, "secbox", false, true }, PROJECT_CHOICE_OWN },
