@@ -335,6 +335,8 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
     if (r >= 0)
         r = copy(order->service, &d->service);
     if (r >= 0)
+        r = copy(order->project, &d->project);
+    if (r >= 0)
         r = deployment_store_turn(d, device_conn_version_floor(s), err);
     if (r < 0)
         deployment_free(d);

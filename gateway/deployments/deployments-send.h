@@ -29,6 +29,7 @@ typedef struct DeploymentOrder {
     const char *compose;                  /* a snapshot, or NULL: */
     const char *target;                   /* the version of the packages, or, with a digest, of a release; or NULL: */
     const char *image, *digest, *service; /* an update; service may be NULL */
+    const char *project;                  /* of a snapshot; NULL: the box's own */
     unsigned confirm_deadline;            /* seconds */
 } DeploymentOrder;
 

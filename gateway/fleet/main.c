@@ -25,7 +25,7 @@
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
     "label wait confirm-deadline reason to compose agent release service groups halt-at soak parallel "                \
-    "offline-after timeout no-files key for " FILE_OPTIONS
+    "offline-after timeout no-files key for project " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
     { "sign-in", "", 0, 0, "get a token by signing in with your OpenID provider, in a browser", verb_sign_in,
@@ -376,7 +376,8 @@ int main(int argc, char **argv)
         { "secret-file", "FILE", "file with the webhook's secret, whsec_… (one is made)", .text = &fleet.secret_file },
         { "since", "TIME", "what was noted since so long ago (15m, 2h); of logs also 2026-01-02T03:04:05Z",
           .text = &fleet.since },
-        { "project", "NAME", "the project that is meant (secbox, the box's own)", .text = &fleet.project },
+        { "project", "NAME", "the project that is meant (secbox, or of a push what its file says)",
+          .text = &fleet.project },
         { "volumes", NULL, "with its named volumes, and what is in them", .flag = &fleet.volumes },
         { "follow", NULL, "or -f: go on with what comes", .flag = &fleet.follow, .letter = 'f' },
         { "tail", "N", "the last N lines (200; all there may be, 10000, with --since)", .text = &fleet.tail },

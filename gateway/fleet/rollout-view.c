@@ -46,19 +46,20 @@ static int failed_of(const cJSON *group)
     return fleet_int(group, "failed") + fleet_int(group, "rolledBack");
 }
 
-/* "registry.example/web:1 to sha256:9f86d081884c", "agents to 1.2.0" or "compose file 0f3c5a7b9d21" */
+/* "registry.example/web:1 to sha256:9f86d081884c", "agents to 1.2.0" or "compose file 0f3c5a7b9d21 of project blog" */
 static char *subject(const cJSON *rollout)
 {
     _cleanup_(freep) char *image = report_member(rollout, "image"), *digest = report_member(rollout, "digest");
     _cleanup_(freep) char *sha256 = report_member(rollout, "sha256"), *target = report_member(rollout, "target");
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(freep) char *project = report_member(rollout, "project"), *text = NULL;
 
     if (target)
         text = str_format("agents to %s", target);
     else if (image)
         text = str_format("%s to %.*s", image, DIGEST_SHOWN, digest ? digest : "-");
     else
-        text = str_format("compose file %.12s", sha256 ? sha256 : "-");
+        text = str_format("compose file %.12s%s%s", sha256 ? sha256 : "-", project ? " of project " : "",
+                          project ? project : "");
     return text ? text_printable(text) : NULL;
 }
 

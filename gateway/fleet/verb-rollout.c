@@ -79,6 +79,9 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, char ret_sh
 {
     _cleanup_(gathered_done) Gathered gathered = {};
 
+    if (fleet_project(fleet) && !fleet->compose && !fleet->files)
+        return error_set(err, EINVAL, "usage",
+                         "--project belongs to a compose file: images, agents and releases are the boxes' own");
     if (fleet->release)
         return add_release(fleet, image, request, ret_sha256, err);
     if (fleet->agent)
@@ -95,6 +98,8 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, char ret_sh
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
             r = json_add_string(request, "compose", gathered.text);
+        if (r >= 0)
+            r = json_add_string(request, "project", fleet_project(fleet));
         const FleetTarget to = { .labels = cJSON_GetObjectItemCaseSensitive(request, "labels") };
         return r < 0 ? r : fleet_send_files(fleet, &gathered, to, request, ret_sha256, err);
     }
@@ -299,7 +304,8 @@ static int sign(Fleet *fleet, cJSON *request, const char *sha256, ApiReply *repl
                             .digest = (char *) (uintptr_t) json_string(request, "digest"),
                             .service = (char *) (uintptr_t) json_string(request, "service"),
                             .sha256 = compose || release ? (char *) (uintptr_t) sha256 : NULL,
-                            .to = (char *) (uintptr_t) (release ? release : fleet->agent) };
+                            .to = (char *) (uintptr_t) (release ? release : fleet->agent),
+                            .project = (char *) (uintptr_t) json_string(request, "project") };
 
     if (!fleet_signs(fleet))
         return fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, 0, request, err);

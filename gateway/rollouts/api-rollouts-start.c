@@ -10,6 +10,7 @@
 #include "gateway/http/compose-body.h"
 #include "gateway/http/label-scope.h"
 #include "gateway/http/order-body.h"
+#include "gateway/http/project-body.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollout-groups.h"
 #include "gateway/rollouts/rollout-plan.h"
@@ -39,7 +40,7 @@ typedef struct Start {
     char id[sizeof("r-") + ID_DIGITS];
     RolloutGroups groups;
     char *labels, *envelope;
-    const char *compose, *image, *service, *target, *reason; /* borrowed from the body */
+    const char *compose, *image, *service, *target, *reason, *project; /* borrowed from the body */
     const char *bound;  /* labels that its operator is bound to, or NULL; borrowed */
     const char *digest; /* of the image, or of the files that come with the compose file; the same */
     char sha256[SHA256_HEX_SIZE];
@@ -139,6 +140,12 @@ static int read_compose(const cJSON *body, const Bundles *bundles, Start *s, Err
 
 static int read_what(const cJSON *body, const Bundles *bundles, Start *s, Error *err)
 {
+    int r = project_body_read(body, &s->project, err);
+    if (r < 0)
+        return r;
+    if (s->project && !cJSON_HasObjectItem(body, "compose"))
+        return error_set_at(err, EINVAL, "rollout.bad-project", NULL, 0, "project",
+                            "\"project\" belongs to a compose file: images, agents and releases are the boxes' own");
     if (cJSON_HasObjectItem(body, "release"))
         return read_release(body, bundles, s, err);
     if (cJSON_HasObjectItem(body, "agent"))
@@ -286,6 +293,7 @@ static void store(Request *c, const Start *s, const char *boxes, const char *dev
         .service = s->service,
         .target = s->target,
         .envelope = s->envelope,
+        .project = s->project,
         .compose = s->compose,
         .sha256 = s->sha256,
         .labels = s->labels,

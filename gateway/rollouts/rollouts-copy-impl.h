@@ -24,7 +24,7 @@ typedef struct Rollout {
     Rollouts *owner;
     char *id;
     bool update;
-    char *image, *digest, *service, *compose, *target;
+    char *image, *digest, *service, *compose, *target, *project;
     bool is_signed;
     char **groups; /* names */
     unsigned confirm_deadline;

@@ -34,6 +34,7 @@ static Rollout *rollout_free(Rollout *r)
     free(r->service);
     free(r->compose);
     free(r->target);
+    free(r->project);
     free(r);
     return NULL;
 }
@@ -100,7 +101,7 @@ static int adopt_row(Rollouts *rs, Map *map, const RolloutRow *row)
     r->by_device = map_new(NULL);
     if (!r->by_device || copy(row->id, &r->id) < 0 || copy(row->image, &r->image) < 0 ||
         copy(row->digest, &r->digest) < 0 || copy(row->service, &r->service) < 0 ||
-        copy(row->compose, &r->compose) < 0 || copy(row->target, &r->target) < 0)
+        copy(row->compose, &r->compose) < 0 || copy(row->target, &r->target) < 0 || copy(row->project, &r->project) < 0)
         return -ENOMEM;
     int code = read_groups(row->groups, &r->groups);
     if (code >= 0)

@@ -105,6 +105,9 @@ static int check_agent(const Rollout *r, const DeviceConn *s, Error *err)
                          err, EOPNOTSUPP, "rollout.old-agent",
                          "the agent of this box is too old to take an image update: install a newer one, or push a "
                          "compose file");
+    if (r->project && !device_conn_takes(s, ORDER_PROJECT)) /* it would take the file for its own project's */
+        return error_set(err, EOPNOTSUPP, "rollout.old-agent",
+                         "the agent of this box is too old to keep a project beside its own: install a newer one");
     if (r->digest && !device_conn_takes(s, ORDER_BUNDLE))
         return error_set(err, EOPNOTSUPP, "rollout.old-agent",
                          "the agent of this box is too old for files beside the compose file: install a newer one");
@@ -135,6 +138,7 @@ static void send_box(Rollout *r, RolloutBox *box, usec_t now)
         .image = r->image,
         .digest = r->digest,
         .service = r->service,
+        .project = r->project,
         .confirm_deadline = r->confirm_deadline,
     };
     int code = deployment_order(r->owner->deployments, &order, &err);

@@ -19,7 +19,7 @@ Statement sql_devices_reached(const char *ids, const char *labels, const char *u
     return STATEMENT("SELECT NOT EXISTS (SELECT FROM jsonb_array_elements_text($1::jsonb) i(id) WHERE NOT EXISTS"
                      " (SELECT FROM devices d WHERE d.id = i.id AND d.labels @> $2::jsonb)) AND ($3::text IS NULL OR"
                      " NOT EXISTS (SELECT FROM deployments WHERE kind = 'compose' AND digest = $3::text"
-                     " UNION ALL SELECT FROM rollouts WHERE kind = 'compose' AND digest = $3::text"
+                     " UNION ALL SELECT FROM rollouts WHERE kind IN ('compose', 'project') AND digest = $3::text"
                      " UNION ALL SELECT FROM waiting_pushes WHERE bundle = $3::text"
                      " UNION ALL SELECT FROM templates WHERE bundle = $3::text))",
                      sql_text(ids), sql_text(labels), sql_text(unused_bundle));

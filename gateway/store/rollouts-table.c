@@ -12,7 +12,8 @@
 #define UNFINISHED_BOXES "('waiting', 'offline', 'sent')"
 
 #define ROLLOUT_JSON                                                                                                   \
-    "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'kind', r.kind, 'image', r.image, 'digest', r.digest,"           \
+    "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'project', nullif(r.project, 'secbox'),"                         \
+    " 'kind', CASE r.kind WHEN 'project' THEN 'compose' ELSE r.kind END, 'image', r.image, 'digest', r.digest,"        \
     " 'target', r.target, 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, "           \
     "'{}'::jsonb),"                                                                                                    \
     " 'reason', r.reason, 'state', r.state, 'group', r.group_index,"                                                   \
@@ -45,15 +46,16 @@
 static const char add_sql[] =
     "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\""
     " integer)),"
-    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 <> 'update'"
+    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND project = coalesce($22, 'secbox') AND ($3 <> 'update'"
     " OR image IN ($4, regexp_replace($4, ':[^/:]*$', '')) OR regexp_replace(image, ':[^/:]*$', '') = $4)),"
     " busy AS (SELECT s.id FROM same s WHERE s.state IN " OPEN_STATES
     " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"
     " AND b.state IN " UNFINISHED_BOXES ") LIMIT 1),"
     " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"
-    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by, target, envelope)"
+    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by, target, envelope, project)"
     " SELECT $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9::jsonb, $10::jsonb, $11::integer,"
-    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17, $20, $21 WHERE NOT EXISTS (SELECT 1 FROM busy)"
+    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17, $20, $21, coalesce($22, 'secbox')"
+    " WHERE NOT EXISTS (SELECT 1 FROM busy)"
     " AND (SELECT count(*) FROM rollouts WHERE state IN " OPEN_STATES ")"
     " < $18::integer RETURNING *),"
     " b AS (INSERT INTO rollout_boxes(rollout, device, position, group_index)"
@@ -65,7 +67,7 @@ static const char add_sql[] =
     " a AS (INSERT INTO audit(actor, action, detail) SELECT created_by, 'rollout.started',"
     " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'target', target,"
     " 'service', service, 'sha256', nullif(sha256, ''), 'groups', groups, 'boxes', (SELECT count(*) FROM new),"
-    " 'reason', reason)) FROM r)"
+    " 'project', nullif(project, 'secbox'), 'reason', reason)) FROM r)"
     " SELECT (SELECT id FROM r), (SELECT id FROM busy)";
 
 Statement sql_rollout_add(const NewRollout *n)
@@ -74,13 +76,14 @@ Statement sql_rollout_add(const NewRollout *n)
                      sql_text(n->image                 ? "update"
                               : n->target && n->digest ? "release"
                               : n->target              ? "agent"
+                              : n->project             ? "project"
                                                        : "compose"),
                      sql_text(n->image ? n->image : ""), sql_text(n->digest ? n->digest : ""), sql_text(n->service),
                      sql_text(n->compose), sql_text(n->sha256), sql_text(n->labels), sql_text(n->groups),
                      sql_number(n->halt_at), sql_number((int64_t) n->soak_seconds), sql_number((int64_t) n->parallel),
                      sql_number((int64_t) n->offline_after), sql_number((int64_t) n->confirm_deadline),
                      sql_text(n->reason), sql_text(n->actor), sql_number(n->open_max), sql_text(n->devices),
-                     sql_text(n->target), sql_text(n->envelope));
+                     sql_text(n->target), sql_text(n->envelope), sql_text(n->project));
 }
 
 Statement sql_rollouts(uint64_t limit, const char *labels)
@@ -164,7 +167,8 @@ Statement sql_rollouts_open(void)
     return (Statement) {
         .sql = "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"
                " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"
-               " extract(epoch FROM now() - r.soaking_since)::bigint, r.target, r.envelope IS NOT NULL FROM rollouts r"
+               " extract(epoch FROM now() - r.soaking_since)::bigint, r.target, r.envelope IS NOT NULL,"
+               " nullif(r.project, 'secbox') FROM rollouts r"
                " WHERE r.state <> 'aborted'"
                " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"
                " AND b.state IN " UNFINISHED_BOXES ")) ORDER BY r.created_at",
@@ -184,6 +188,7 @@ int rollout_row(const StoreRows *rows, size_t row, RolloutRow *ret)
         .state = store_rows_get(rows, row, 12),
         .target = store_rows_get(rows, row, 16),
         .is_signed = store_rows_true(rows, row, 17),
+        .project = store_rows_get(rows, row, 18),
     };
     uint64_t *const numbers[] = { &ret->halt_at, &ret->parallel, &ret->soak_seconds, &ret->offline_after,
                                   &ret->confirm_deadline };

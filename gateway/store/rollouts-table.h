@@ -11,6 +11,7 @@ typedef struct NewRollout {
     const char *compose, *sha256;         /* "" for an update */
     const char *target;   /* the version of the agents' packages, or, with a digest, of a release; NULL: neither */
     const char *envelope; /* what an operator has signed, as JSON; or NULL */
+    const char *project;  /* that the compose file is of; NULL: the boxes' own */
     const char *labels;   /* which boxes were asked for; a JSON object */
     const char *groups;   /* names; a JSON array */
     const char *boxes;    /* [{device, position, group}, …] */
@@ -63,8 +64,8 @@ Statement sql_rollout_box_skip(const char *rollout, const char *device, const ch
 
 /* A rollout that is open, or that boxes which were away still wait for. */
 typedef struct RolloutRow {
-    const char *id, *image, *digest, *service, *compose, *groups, *state,
-        *target; /* borrowed; image, digest, service, target may be NULL */
+    const char *id, *image, *digest, *service, *compose, *groups, *state, *target,
+        *project; /* borrowed; image, digest, service, target, project may be NULL */
     bool update, is_signed;
     uint64_t halt_at, parallel, soak_seconds, offline_after, confirm_deadline, group, forgiven;
     uint64_t soaked; /* seconds */

@@ -239,6 +239,12 @@ static const SchemaStep schema_steps[] = {
       " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent', 'release'));\n" },
     { 36, "ALTER TABLE waiting_pushes ADD COLUMN project text NOT NULL DEFAULT 'secbox',"
           " DROP CONSTRAINT waiting_pushes_pkey, ADD PRIMARY KEY (device, project);\n" },
+    /* A gateway of before would bring another project's file to the box's own: with a kind that no deployment has, it fails to. */
+    { 37, "ALTER TABLE rollouts"
+          " ADD COLUMN project text NOT NULL DEFAULT 'secbox',"
+          " DROP CONSTRAINT rollouts_kind_check,"
+          " ADD CONSTRAINT rollouts_kind_check"
+          " CHECK (kind IN ('compose', 'update', 'agent', 'release', 'project'));\n" },
     { 39, schema_accounts },
     {},
 };

@@ -564,6 +564,9 @@ def test_ten_thousand_boxes_that_are_away(gw, site):
     ({"image": IMAGE, "digest": digest(), "compose": COMPOSE}, 400, "rollout.two-things"),
     ({"compose": "servces:\n  web: {}\n"}, 422, "compose.unknown-key"),
     ({"compose": "a: ["}, 400, "yaml.syntax"),
+    ({"compose": COMPOSE, "project": "../x"}, 400, "project.bad-name"),
+    ({"image": IMAGE, "digest": digest(), "project": "blog"}, 400, "rollout.bad-project"),
+    ({"agent": "1.2.0", "project": "blog"}, 400, "rollout.bad-project"),
     ({"image": IMAGE, "digest": digest(), "groups": "5"}, 400, "rollout.bad-groups"),
     ({"image": IMAGE, "digest": digest(), "haltAt": "2"}, 400, "rollout.bad-share"),
     ({"image": IMAGE, "digest": digest(), "haltAt": 2}, 400, "rollout.bad-share"),
@@ -661,6 +664,7 @@ def test_the_command_line_follows_through_a_restart(gw, fleet, site, folder):
     (("web:1", "--to", "sha256:1", "--soak", "soon"), "--soak takes a time"),
     (("web:1", "--to", "sha256:1", "--parallel", "0"), "--parallel takes a number"),
     (("web:1", "--to", "sha256:1", "--label", "x"), "--label takes KEY=VALUE"),
+    (("web:1", "--to", "sha256:1", "--project", "blog"), "--project belongs to a compose file"),
     (("web:1", "--to", "sha256:1", "--timeout", "x"), "--timeout takes a number"),
 ])
 def test_command_lines_that_are_wrong(gw, args, sentence):

@@ -15,6 +15,7 @@ BEFORE = """
 ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
 ALTER TABLE deployments DROP COLUMN project;
 ALTER TABLE waiting_pushes DROP COLUMN project, ADD PRIMARY KEY (device);
+ALTER TABLE rollouts DROP COLUMN project;
 DROP TRIGGER community_rows_face ON community_rows;
 DROP FUNCTION face_forget, face_member, community_face_set;
 DROP TABLE community_faces;
