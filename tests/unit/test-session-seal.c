@@ -29,7 +29,7 @@ static void seal_three(const HpkeKey *k, Buf *out, size_t ends[static 4])
     assert_int_equal(session_seal_begin(&s, public, LABEL, out), 0);
     ends[0] = out->len;
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(session_seal_add(&s, "one\ntwo\nthree\n" + 4 * i, i == 2 ? 6 : 4, i == 2, out), 0);
+        assert_int_equal(session_seal_add(&s, &"one\ntwo\nthree\n"[4 * i], i == 2 ? 6 : 4, i == 2, out), 0);
         ends[i + 1] = out->len;
     }
     assert_int_equal(session_seal_add(&s, "", 0, true, out), -EINVAL);
