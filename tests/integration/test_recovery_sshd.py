@@ -141,7 +141,7 @@ def test_a_revoked_certificate_is_refused(sshd, ca):
     assert lets_in() == [False]
     # no list can be made: that before stays; and none at all at a start that cannot make one
     tools = sshd.path("tools")
-    write(tools, "ssh-keygen", '#!/bin/sh\ncase "$*" in *-Q*|*-k*) exit 1 ;; esac\nexec /usr/bin/ssh-keygen "$@"\n', 0o755)
+    write(tools, "ssh-keygen", '#!/bin/sh\ncase " $*" in *" -Q"*|*" -k"*) exit 1 ;; esac\nexec /usr/bin/ssh-keygen "$@"\n', 0o755)
     for what in ("principals", "prepare"):
         env = {"PATH": f"{tools}:{os.environ['PATH']}", "SECBOX_ROOT": sshd.root}
         p = subprocess.run(["sh", SCRIPT, what], env=env, check=False, capture_output=True, text=True)
