@@ -88,7 +88,7 @@ def test_names_of_variables_arrive(box):
 def test_a_service_that_runs_no_times_is_taken_away(box, lab):
     push(box, compose(service("app", more="stop_grace_period: 1s"), service("extra", more="stop_grace_period: 1s")))
     off = service("extra", more="stop_grace_period: 1s\nscale: 0")
-    push(box, "name: other\n" + compose(service("app", more="stop_grace_period: 1s\ndepends_on: [extra]"), off))
+    push(box, "name: secbox\n" + compose(service("app", more="stop_grace_period: 1s\ndepends_on: [extra]"), off))
     assert set(box.containers()) == {"app"}
     assert json.loads(lab.podman("inspect", "secbox_app_1").stdout)
 

@@ -152,9 +152,9 @@ class Box:
         """A verb about a project beside the box's own: its last document."""
         return documents(self.ctl(verb, "--json", "--project", project, *args))[-1]
 
-    def apply(self, text):
+    def apply(self, text, *options):
         """Pushes a file locally and returns the compose.result, or {"error": …} when it was refused before the push."""
-        return documents(self.ctl("apply", "--json", self.compose_path(text)))[-1]
+        return documents(self.ctl("apply", "--json", *options, self.compose_path(text)))[-1]
 
     def status(self):
         return documents(self.ctl("status", "--json"))[-1]
