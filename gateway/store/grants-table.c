@@ -13,8 +13,8 @@ const char schema_accounts[] =
     "CREATE OR REPLACE VIEW good_tokens AS SELECT hash, name, role, labels, accounts FROM operator_tokens"
     " WHERE revoked_at IS NULL UNION ALL SELECT hash, name, role, '{}'::jsonb, NULL FROM sign_ins"
     " WHERE revoked_at IS NULL AND expires_at > now();\n"
-    "CREATE TABLE certificates (serial bigint PRIMARY KEY, device text NOT NULL REFERENCES devices(id) ON DELETE "
-    "CASCADE,"
+    "CREATE TABLE certificates (serial bigint PRIMARY KEY,"
+    " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
     " grant_id text NOT NULL, key_id text NOT NULL, token text NOT NULL, expires_at timestamptz NOT NULL);\n"
     "CREATE TABLE ssh_revocations (device text PRIMARY KEY REFERENCES devices(id) ON DELETE CASCADE,"
     " version bigint NOT NULL, ids jsonb NOT NULL);\n";

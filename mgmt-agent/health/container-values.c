@@ -40,7 +40,7 @@ int cpu_usage_parse(const char *text, uint64_t *ret_usec)
 {
     unsigned long long usec;
 
-    if (sscanf(text, "usage_usec %19llu", &usec) != 1)
+    if (sscanf(text, "usage_usec %19llu", &usec) != 1 || usec > VALUES_COUNT_MAX)
         return -EINVAL;
     *ret_usec = usec;
     return 0;
@@ -59,7 +59,8 @@ int container_values_read(const char *proc, const char *groups, pid_t pid, const
         return -ENOENT;
     cpu = values_read_file(folder, "cpu.stat", FILE_MAX);
     memory = values_read_file(folder, "memory.current", FILE_MAX);
-    if (!cpu || cpu_usage_parse(cpu, &usage.cpu_usec) < 0 || !memory || sscanf(memory, "%19llu", &bytes) != 1)
+    if (!cpu || cpu_usage_parse(cpu, &usage.cpu_usec) < 0 || !memory || sscanf(memory, "%19llu", &bytes) != 1 ||
+        bytes > VALUES_COUNT_MAX)
         return -ENOENT;
     usage.memory_kib = bytes / 1024;
     *ret = usage;

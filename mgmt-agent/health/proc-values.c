@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/health/values-impl.h"
 
 /* The text behind "name" at the beginning of a line, or NULL. */
 static const char *line_of(const char *text, const char *name)
@@ -24,7 +25,7 @@ static bool kib_of(const char *text, const char *name, uint64_t *ret)
     const char *rest = line_of(text, name);
     unsigned long long n;
 
-    if (!rest || sscanf(rest, " %19llu kB", &n) != 1)
+    if (!rest || sscanf(rest, " %19llu kB", &n) != 1 || n > VALUES_COUNT_MAX)
         return false;
     *ret = n;
     return true;
@@ -94,8 +95,11 @@ int cpu_ticks_parse(const char *text, CpuTicks *ret)
     if (!rest || sscanf(rest, " %18llu %18llu %18llu %18llu %18llu %18llu %18llu %18llu", &t[0], &t[1], &t[2], &t[3],
                         &t[4], &t[5], &t[6], &t[7]) < 4)
         return -EINVAL;
-    for (size_t i = 0; i < ELEMENTSOF(t); i++)
+    for (size_t i = 0; i < ELEMENTSOF(t); i++) {
+        if (t[i] > VALUES_COUNT_MAX)
+            return -EINVAL;
         c.total += t[i];
+    }
     c.busy = c.total - t[3] - t[4];
     c.count = count_processors(text);
     *ret = c;

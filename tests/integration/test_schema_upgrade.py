@@ -16,14 +16,16 @@ ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
 ALTER TABLE deployments DROP COLUMN project;
 ALTER TABLE waiting_pushes DROP COLUMN project, ADD PRIMARY KEY (device);
 ALTER TABLE rollouts DROP COLUMN project;
+DROP TABLE certificates, ssh_revocations;
 DROP TRIGGER community_rows_face ON community_rows;
 DROP FUNCTION face_forget, face_member, community_face_set;
 DROP TABLE community_faces;
 DROP TABLE media_tokens;
 DROP VIEW good_tokens;
+ALTER TABLE operator_tokens DROP COLUMN accounts;
 DROP TABLE sign_ins;
 DROP TABLE trust_root_boxes, trust_roots;
-ALTER TABLE grants DROP COLUMN envelope;
+ALTER TABLE grants DROP COLUMN envelope, DROP COLUMN account;
 DROP TABLE approvals;
 ALTER TABLE operator_tokens DROP CONSTRAINT operator_tokens_role_check, DROP COLUMN labels,
  ADD CONSTRAINT operator_tokens_role_check CHECK (role IN ('admin', 'operator', 'viewer'));

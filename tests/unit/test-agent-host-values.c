@@ -72,6 +72,7 @@ static void test_processors(void **state)
     assert_true(cpu_percent(&b, &a) < 0);
     assert_true(cpu_percent(&(CpuTicks) {}, &b) < 0);
     assert_int_equal(cpu_ticks_parse("cpu0 1 2 3 4\n", &a), -EINVAL);
+    assert_int_equal(cpu_ticks_parse("cpu  -100 0 50 800 50\n", &a), -EINVAL);
 }
 
 #define MOUNTS                                                                                                         \

@@ -157,7 +157,7 @@ static void test_what_was_removed_is_kept_for_a_while(void **state)
 
     (void) state;
     for (int i = 0; i < PROJECTS_REMOVED_MAX + 4; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "r%d", i);
         _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
         time_t at = i == 1 ? 3600 : now - i * 3600L - (i == 3 ? 200 * 86400L : 0);
@@ -189,7 +189,7 @@ static void test_so_many_and_no_more(void **state)
 
     (void) state;
     for (int i = 0; i < PROJECTS_MAX; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "p%d", i);
         _cleanup_(project_leave) ProjectScope scope _unused_ = project_enter(name);
 
