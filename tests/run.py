@@ -38,7 +38,8 @@ FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "40")  # of the clock; beside test
 STARVE_EVERY = 97  # of a fuzz target's allocations one fails in so many; `make check-faults` takes all
 # Those that take minutes begin first, or two cores wait for the last of them at the end; of the others the size tells.
 LONG = ("test_planted_faults", "test_whole_box", "test_recovery_units", "test_update_holds", "test_recovery", "test_matches",
-        "test_podman_traps_secbox", "test_compose_cases", "test_revocations", "test_completion", "test_bench_format", "test_replicas")
+        "test_podman_traps_secbox", "test_compose_cases", "test_revocations", "test_completion", "test_bench_format",
+        "test_replicas")
 # A hang must not hold CI for ever; no suite comes near it.
 HANG_SECONDS = 25 * 60
 # Hundreds of tests of timers and processes share two cores. One that fails beside the others and passes alone is told by its
