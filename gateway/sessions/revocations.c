@@ -45,11 +45,16 @@ static void list_free(void *list)
     free(l);
 }
 
+/* Of what was sent over the tunnel of this role. */
+static char *key_of(const char *device, Role role)
+{
+    return str_format("%s/%s", device, role == ROLE_RECOVERY ? "recovery" : "mgmt");
+}
+
 /* Of this tunnel; NULL when out of memory. */
 static Sent *sent_over(Revocations *rs, const DeviceConn *s)
 {
-    _cleanup_(freep) char *key =
-        str_format("%s/%s", device_conn_device(s), device_conn_role(s) == ROLE_RECOVERY ? "recovery" : "mgmt");
+    _cleanup_(freep) char *key = key_of(device_conn_device(s), device_conn_role(s));
     Sent *sent = key ? map_get(rs->sent, key) : NULL;
 
     if (key && !sent) {
@@ -126,9 +131,9 @@ static void on_recovery_status(DeviceConn *s, const cJSON *status, void *userdat
 }
 
 /* Over a tunnel whose box has said that it knows such a list. */
-static void tell(const Revocations *rs, const char *device, const char *role_name, Role role, const List *l)
+static void tell(const Revocations *rs, const char *device, Role role, const List *l)
 {
-    _cleanup_(freep) char *key = str_format("%s/%s", device, role_name);
+    _cleanup_(freep) char *key = key_of(device, role);
     DeviceConn *s = device_conn_find(rs->conns, device, role);
     Sent *sent = key ? map_get(rs->sent, key) : NULL;
 
@@ -156,8 +161,8 @@ int revocations_adopt(Revocations *rs, const StoreRows *rows)
                 list_free(l);
             return r;
         }
-        tell(rs, device, "mgmt", ROLE_MGMT, l);
-        tell(rs, device, "recovery", ROLE_RECOVERY, l);
+        tell(rs, device, ROLE_MGMT, l);
+        tell(rs, device, ROLE_RECOVERY, l);
     }
     return 0;
 }
@@ -184,7 +189,16 @@ void revocations_sweep(Revocations *rs)
 
 static void on_removed(const char *device, void *userdata)
 {
-    map_remove(((Revocations *) userdata)->lists, device);
+    static const Role roles[] = { ROLE_MGMT, ROLE_RECOVERY };
+    const Revocations *rs = userdata;
+
+    map_remove(rs->lists, device);
+    for (size_t i = 0; i < ELEMENTSOF(roles); i++) {
+        _cleanup_(freep) char *key = key_of(device, roles[i]);
+
+        if (key)
+            map_remove(rs->sent, key);
+    }
 }
 
 Revocations *revocations_new(Store *store, DeviceConns *conns)

@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The second process of a change: it takes back what nobody confirms when mgmt-agent is dead, killed for good, or hangs, and it
 does nothing where mgmt-agent does."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import os
 import signal
 import time
 
 import pytest
 
-from tests.integration.imitated import imitated_podman
+from tests.integration.imitated import podman  # noqa: F401
 from tests.lab.imitated_box import ImitatedBox, PlayedCloud, compose, wanted_image
 from tests.lab.kill_point import KillPoint
 from tests.lab.util import wait_until
 
 BOTH = {"a", "b"}
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory):
-    with imitated_podman(str(tmp_path_factory.mktemp("podman"))) as it:
-        yield it
 
 
 @pytest.fixture

@@ -6,25 +6,19 @@ synced is lost (power-data), or names that were not (power-names). Afterwards ex
 answer, the history and secboxctl status say which.
 
 FAULT_EVERY=1 takes all points, as `make check-faults` does; without it a few are taken, spread over the whole change."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import os
 import shutil
 
 import pytest
 
-from tests.integration.imitated import imitated_podman
+from tests.integration.imitated import podman  # noqa: F401
 from tests.lab.faulty_box import FaultyBox, ImageUpdateBox
 
 EVERY = int(os.environ.get("FAULT_EVERY", "0"))
 FEW = {"push": 2, "update": 1}
 KINDS = ["eio", "enospc", "short", "kill", "crash", "power-data", "power-names"]
 FOLDER = "/dev/shm/faults"  # a power cut is imitated: no disk is needed for it
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory):
-    with imitated_podman(str(tmp_path_factory.mktemp("podman"))) as it:
-        yield it
 
 
 class Boxes:

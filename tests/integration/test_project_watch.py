@@ -1,42 +1,21 @@
 # SPDX-License-Identifier: MIT
 """The projects beside a box's own one are looked after as that one is: new images, what was done by hand, boots; and what is wrong
 with one of them is its own. The podman is an imitated one, whose containers may have real processes."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 import subprocess
 
 import pytest
 
-from tests.integration.imitated import imitated_podman
+from tests.integration.imitated import box, cloud, podman  # noqa: F401
 from tests.lab.box import documents
 from tests.lab.fake_podman import image_id
-from tests.lab.imitated_box import STATE, ImitatedBox, PlayedCloud, compose
+from tests.lab.imitated_box import STATE, PlayedCloud, compose
 from tests.lab.util import wait_until
 
 LOCAL = "    labels: {com.centurylinklabs.watchtower.no-pull: 'true'}\n"
 BLOG = "registry.example/blog"
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory):
-    with imitated_podman(str(tmp_path_factory.mktemp("podman"))) as it:
-        yield it
-
-
-@pytest.fixture
-def box(podman, tmp_path):
-    with ImitatedBox(podman, str(tmp_path)) as it:
-        it.start_agent()
-        yield it
-
-
-@pytest.fixture
-def cloud(box):
-    it = PlayedCloud(box)
-    it.connect()
-    yield it
-    it.close()
 
 
 @pytest.fixture

@@ -1,39 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Several compose projects on one box: what each has for itself, what is the box's, and what becomes of a change that is cut off.
 The podman is an imitated one; tests/system/test_projects.py has a real one."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 import stat
 
 import pytest
 
-from tests.integration.imitated import imitated_podman
+from tests.integration.imitated import box, cloud, podman  # noqa: F401
 from tests.lab.box import documents
 from tests.lab.fake_podman import image_id
-from tests.lab.imitated_box import STATE, ImitatedBox, PlayedCloud, compose
+from tests.lab.imitated_box import STATE, compose
 from tests.lab.util import wait_until
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory):
-    with imitated_podman(str(tmp_path_factory.mktemp("podman"))) as it:
-        yield it
-
-
-@pytest.fixture
-def box(podman, tmp_path):
-    with ImitatedBox(podman, str(tmp_path)) as it:
-        it.start_agent()
-        yield it
-
-
-@pytest.fixture
-def cloud(box):
-    it = PlayedCloud(box)
-    it.connect()
-    yield it
-    it.close()
 
 
 def one(tag, service="web", more=""):
