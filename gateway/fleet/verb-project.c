@@ -55,7 +55,7 @@ int fleet_choose_project(Fleet *fleet, const char *device, const Gathered *g, Er
         fleet->project = fleet->stated_project;
     }
     if (!fleet->json)
-        fprintf(stderr, fleet->project ? PROJECT_STATED : PROJECT_KEPT, name, name);
+        report_project_of_file(name, fleet->project);
     return 0;
 }
 

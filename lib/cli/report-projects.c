@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
@@ -92,4 +93,18 @@ char *report_projects(const cJSON *document)
             return NULL;
     }
     return table_print(table, 0);
+}
+
+void report_project_of_file(const char *name, const char *project)
+{
+    if (project)
+        fprintf(stderr,
+                "the file's name makes it the project %s of this box (--project " PROJECT_OWN_DEFAULT
+                " is the box's own, --project %s says the same)\n",
+                name, name);
+    else
+        fprintf(stderr,
+                "the file is called %s, and stays the box's own project; --project %s makes it one of its own beside "
+                "that\n",
+                name, name);
 }

@@ -34,6 +34,8 @@ const char *report_last_label(const cJSON *result);
 cJSON *report_projects_of(const cJSON *status);
 /* The same as a table. */
 char *report_projects(const cJSON *document);
+/* Says on standard error what project_of_file() has come to of a file of this good name; `project` NULL: it stays the box's own. */
+void report_project_of_file(const char *name, const char *project);
 
 /* The `status` object of status.report. */
 char *report_status(const cJSON *status);

@@ -10,12 +10,6 @@
 #define PROJECT_NAME_MAX 40
 /* what a box's own project is called */
 #define PROJECT_OWN_DEFAULT "secbox"
-/* What is said of a choice by the file's name, to be given that name twice. */
-#define PROJECT_STATED                                                                                                 \
-    "the file's name makes it the project %s of this box (--project " PROJECT_OWN_DEFAULT                              \
-    " is the box's own, --project %s says the same)\n"
-#define PROJECT_KEPT                                                                                                   \
-    "the file is called %s, and stays the box's own project; --project %s makes it one of its own beside that\n"
 
 /* Compose's own rule, [a-z0-9][a-z0-9_-]*, and at most PROJECT_NAME_MAX bytes; NULL is none. */
 bool project_name_is_good(const char *name);

@@ -40,7 +40,7 @@ int secboxctl_choose_project(Secboxctl *ctl, AgentSocket *agent, const Gathered 
         ctl->project = ctl->stated_project;
     }
     if (!ctl->json)
-        fprintf(stderr, ctl->project ? PROJECT_STATED : PROJECT_KEPT, name, name);
+        report_project_of_file(name, ctl->project);
     return 0;
 }
 
