@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "env/env-file.h"
 #include "env/env-rules.h"
 #include "lib/base/clock.h"
 #include "lib/base/strv.h"
@@ -93,6 +94,10 @@ static int take(const cJSON *o, const Member *m, const char *suffix, char **ret,
     if (rule->check(value) < 0) {
         expects = str_format("must be %s", rule->expects);
         return fail(err, "claim.member", m->name, expects ? expects : "has a wrong form");
+    }
+    if (env_value_fault(value)) {
+        expects = str_format("cannot stand in mgmt-agent.env: %s", env_value_fault(value));
+        return fail(err, "claim.member", m->name, expects ? expects : "cannot stand in mgmt-agent.env");
     }
     int r = m->scheme ? check_host(m, value, suffix, err) : 0;
     if (r < 0)

@@ -371,22 +371,30 @@ int env_load(const char *path, EnvFile **ret, Error *err)
     return r < 0 ? r : env_parse(text, len, path, ret, err);
 }
 
-int env_set(EnvFile *e, const char *key, const char *value, Error *err)
+const char *env_value_fault(const char *value)
 {
     size_t len = strlen(value);
     const Fault *fault = value_fault(value, len);
+
+    if (fault)
+        return fault->sentence;
+    return utf8_is_valid(value, len) && !strchr(value, '\n') ? NULL : "the value is not valid UTF-8 on one line";
+}
+
+int env_set(EnvFile *e, const char *key, const char *value, Error *err)
+{
+    const char *fault = env_value_fault(value);
     Entry *entry = find(e, key);
     char *copy;
 
     if (!env_key_is_valid(key) || env_key_is_dangerous(key))
         return error_set_at(err, EINVAL, "env.bad-value", NULL, 0, key, "%.64s cannot be a key of an env file", key);
-    if (fault || !utf8_is_valid(value, len) || strchr(value, '\n'))
-        return error_set_at(err, EINVAL, "env.bad-value", NULL, 0, key, "%s: %s", key,
-                            fault ? fault->sentence : "the value is not valid UTF-8 on one line");
+    if (fault)
+        return error_set_at(err, EINVAL, "env.bad-value", NULL, 0, key, "%s: %s", key, fault);
     if (!entry && e->n == ENV_KEYS_MAX)
         return error_set_at(err, EINVAL, "env.bad-value", NULL, 0, key, "%s: an env file has at most %d keys", key,
                             ENV_KEYS_MAX);
-    if (!entry && env_file_add(e, key, value, len, 0) < 0)
+    if (!entry && env_file_add(e, key, value, strlen(value), 0) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep an env file in memory");
     if (!entry)
         return 0;

@@ -38,6 +38,9 @@ const char *env_get(const EnvFile *e, const char *key);
 /* Adds or replaces. env.bad-value when the dialect cannot express the key or the value. */
 int env_set(EnvFile *e, const char *key, const char *value, Error *err) _must_check_;
 
+/* What keeps a value from a line of such a file: a sentence that does not hold the value, for ever valid. NULL: nothing does. */
+const char *env_value_fault(const char *value);
+
 /* The file's text: one NAME=value line per key. A new string that the caller treats as secret. NULL = out of memory. */
 char *env_print(const EnvFile *e);
 

@@ -91,6 +91,8 @@ static void test_each_refusal_names_its_member(void **state)
         { "/mgmt", "/device", "claim.member", "gw" },
         { "wss://a.cloud.example/mgmt", "", "claim.member", "gw" },
         { BOOT, "two words", "claim.member", "boot" },
+        { BOOT, "the\\\\token", "claim.member", "boot" },
+        { BOOT, "\\\"token", "claim.member", "boot" },
         { "\"boot\":\"" BOOT "\",", "", "claim.member", "boot" },
         { BOOT, "${BOOTSTRAP}", "claim.unexpanded", "boot" },
         { "1790000600", "\"soon\"", "claim.member", "exp" },
