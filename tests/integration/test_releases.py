@@ -64,7 +64,7 @@ def test_what_is_not_well_goes_back(box, kind, why):
     assert no_way.returncode == 1 and error_of(no_way) == "release.no-way-back"
 
 
-def test_a_tunnel_that_was_up_has_to_come_back(box):
+def test_f22_a_tunnel_that_was_up_has_to_come_back(box):
     box.switch_on("secbox", "relay-client")
     path = box.archive("2")
     with FakeAgent(box.root, path="run/tucomunidad/secbox/control.sock") as secbox:

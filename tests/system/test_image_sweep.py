@@ -77,7 +77,7 @@ def test_u09_releases_that_are_held_back(stock):
     stock.restart()
 
 
-def test_what_a_rollback_may_return_to_stays(stock):
+def test_f20_what_a_rollback_may_return_to_stays(stock):
     """Pushes with a tag of their own each, then back to the one before."""
     ids = []
     for n in range(4):

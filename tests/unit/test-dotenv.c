@@ -70,7 +70,7 @@ static void test_values(void **state)
     }
 }
 
-static void test_refused(void **state)
+static void test_f04_refused(void **state)
 {
     static const struct {
         const char *text, *id;
@@ -112,7 +112,7 @@ static void test_refused(void **state)
     }
 }
 
-static void test_marks_of_editors(void **state)
+static void test_f04_marks_of_editors(void **state)
 {
     static const char text[] = "\xEF\xBB\xBF"
                                "A=1\r\nB='2'\r\n\r\n# c\r\nC=3";
@@ -163,8 +163,10 @@ static void test_print_reads_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),           cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_marks_of_editors), cmocka_unit_test(test_strict_lines_mean_the_same),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_f04_refused),
+        cmocka_unit_test(test_f04_marks_of_editors),
+        cmocka_unit_test(test_strict_lines_mean_the_same),
         cmocka_unit_test(test_print_reads_back),
     };
 

@@ -186,7 +186,7 @@ static void expect_id(const char *text, size_t len, const char *id, const char *
         fail_msg("%s: %d %s, expected %s", what, r, error_id(&err), id);
 }
 
-static void test_bombs(void **state)
+static void test_f11_bombs(void **state)
 {
     static const struct {
         const char *head;
@@ -269,7 +269,7 @@ static void test_large(void **state)
     expect_id(key, strlen(key), "yaml.syntax", "long key");
 }
 
-static void test_billion_laughs(void **state)
+static void test_f11_billion_laughs(void **state)
 {
     _cleanup_(buf_done) Buf lists = BUF_INIT(4096), merges = BUF_INIT(4096), deep = BUF_INIT(4096);
 
@@ -360,7 +360,7 @@ static void test_characters_are_named(void **state)
     }
 }
 
-static void test_depth(void **state)
+static void test_f11_depth(void **state)
 {
     char text[256];
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
@@ -407,10 +407,10 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_f11_bombs),
         cmocka_unit_test(test_large),
-        cmocka_unit_test(test_billion_laughs),
-        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_f11_billion_laughs),
+        cmocka_unit_test(test_f11_depth),
         cmocka_unit_test(test_large_value_by_alias),
         cmocka_unit_test(test_many_merged_members),
         cmocka_unit_test(test_aliases_and_merges),
