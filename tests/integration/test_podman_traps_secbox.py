@@ -269,7 +269,7 @@ def test_row32_killed_in_the_middle_is_reconciled(box):
     assert box.running() == set("abcd")
 
 
-def test_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
+def test_f23_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
     assert box.apply(SERVER)["outcome"] == "done"
     before = box.ids()
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.integration.imitated import box, cloud, podman  # noqa: F401
 from tests.lab.box import documents
-from tests.lab.imitated_box import SERVICES, STATE, compose, wanted_image
+from tests.lab.imitated_box import SERVICES, STATE, ImitatedBox, PlayedCloud, compose, wanted_image
+from tests.lab.preload import preloaded
 from tests.lab.util import read_text
 
 ENV = "etc/tucomunidad/secbox.env"
@@ -156,6 +157,27 @@ def test_f54_a_disk_that_became_read_only(box, cloud):
         assert box.status()["current"]["version"] == "1"
     assert not [entry for entry in box.history()["entries"] if entry["id"] == result["id"]]
     pushed(box, cloud, 2)
+
+
+def test_f61_a_disk_of_which_a_sync_takes_two_seconds(podman, folder):
+    """The worker waits for it, and the agent answers meanwhile; nobody loses patience and does it again."""
+    env = {**preloaded("slow-sync", folder), "SECBOX_SLOW_SYNC": "/current.json"}
+    with ImitatedBox(podman, folder, env) as box:
+        box.start_agent()
+        cloud = PlayedCloud(box)
+        cloud.connect()
+        wanted, phases = cloud.begin(compose(1)), set()
+
+        def over():
+            phases.add((box.status()["pending"] or {}).get("phase"))
+            return wanted in cloud.results
+
+        assert cloud.play(over)
+        cloud.close()
+        assert cloud.results[wanted]["outcome"] == "done" and phases & {"confirm", "committing", "done"}, phases
+        assert len(box.podman.made) == len(SERVICES) and box.agent.death() is None
+        assert [entry["id"] for entry in box.history()["entries"]] == [wanted]
+        runs(box, 1)
 
 
 def replace(path, kind, target):

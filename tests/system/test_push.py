@@ -94,17 +94,19 @@ def test_caseta5_both_ways(gateway, fleet_box, project):
     assert env["DEVICE"] == DEVICE and env["URL"] == fleet_box.agent_env["CLOUD_BASE_URL"]
 
 
-def test_f05_a_variable_that_nobody_knows_stops_the_push(gateway, deployed):
-    before = deployed.ids()
-    answer = push(gateway, compose(service("web", more="environment:\n  A: ${NOBODY_KNOWS_IT}")))
+@pytest.mark.parametrize("more", ["environment:\n  A: ${NOBODY_KNOWS_IT}", "volumes:\n  - ${NOBODY_KNOWS_IT}:/data"])
+def test_f05_a_variable_that_nobody_knows_stops_the_push(gateway, deployed, more):
+    """By hand, a volume without a name would be made of the second one, and be empty."""
+    before, volumes = deployed.ids(), deployed.lab.volumes()
+    answer = push(gateway, compose(service("web", more=more)))
     result = result_of(answer)
     assert answer.status == 422
     assert result["phase"] == "secbox-env-missing-keys"
     assert result["error"]["id"] == "env.missing-keys"
     assert "NOBODY_KNOWS_IT" in result["error"]["message"]
     assert result["error"]["file"] == "compose.yml" and result["error"]["line"] > 0
-    assert "NOBODY_KNOWS_IT" in result["error"]["message"]
     assert deployed.ids() == before and deployed.running() == {"web"}
+    assert deployed.lab.volumes() == volumes
 
 
 @pytest.mark.parametrize("image", ["crash:1", "short-lived:1", "unhealthy:1"])
