@@ -44,6 +44,48 @@ def environments(box):
             for c in box.podman.containers.values()}
 
 
+# behind the four lines of a good file: what is added, the error, and its line
+BAD_LINES = {
+    "nul": (b"X=a\0b\n", "env.not-utf8", 5),
+    "latin-1": (b"\nX=caf\xe9\n", "env.not-utf8", 6),
+    "bom in the middle": (b"\xef\xbb\xbfX=1\n", "env.syntax", 5),
+    "twice": (b"DEVICE_ID=2\n", "env.duplicate-key", 5),
+    "loader": (b"LD_PRELOAD=/tmp/x.so\n", "env.dangerous-key", 5),
+    "loader, exported": (b"export LD_PRELOAD=/tmp/x.so\n", "env.dangerous-key", 5),
+    "path": (b"X=1\nPATH=/tmp\n", "env.dangerous-key", 6),
+    "compose": (b"COMPOSE_FILE=/tmp/x\n", "env.dangerous-key", 5),
+    "open quote": (b"X='1\nY=2\n", "env.syntax", 5),
+    "escape": (b"X=\x1b[0m\n", "env.control-character", 5),
+    "a line of 1 MB": (b"X=" + b"a" * (1 << 20) + b"\n", "env.unreadable", None),
+}
+
+
+def test_f04_what_secbox_env_may_not_hold(box, cloud):
+    """And what other editors and docker compose make of such a file is taken for what they mean."""
+    pushed(box, cloud, 1)
+    before = box.container_ids()
+    path = box.path(ENV)
+    with open(path, "rb") as f:
+        good = f.read()
+    assert good.count(b"\n") == 4
+
+    def push_with(text, tag=2):
+        with open(path, "wb") as f:
+            f.write(text)
+        return cloud.result(compose(tag).replace("restart: always", "restart: always\n    environment:\n      X: ${X:-}"))
+
+    for name, (text, identifier, line) in BAD_LINES.items():
+        result = push_with(good + text)
+        assert (result["outcome"], result["error"]["id"], result["error"].get("line")) == ("failed", identifier, line), (name, result)
+        assert box.container_ids() == before
+    for name, (text, wanted) in {"crlf": (good.replace(b"\n", b"\r\n") + b"X=1\r\n", "1"), "bom": (b"\xef\xbb\xbf" + good, ""),
+                                 "export": (good + b"export X=2\n", "2"), "quotes": (good + b"X='a b'\n", "a b"),
+                                 "what is no command": (good + b"X=$(id)\n", "$(id)")}.items():
+        result = push_with(text)
+        assert result["outcome"] == "done", (name, result)
+        assert {e for c in box.podman.containers.values() for e in c["Config"]["Env"] if e.startswith("X=")} == {f"X={wanted}"}, name
+
+
 @pytest.mark.parametrize("change", ["vanishes", "changes"])
 def test_f02_an_env_file_in_the_middle_of_a_push(box, cloud, change):
     """At each question to podman, of which the first comes when the file has been read."""

@@ -91,7 +91,8 @@ static void test_f04_refused(void **state)
         { "A=x\x01\n", "env.control-character", 1, "A" },
         { "A=x\ty\n", "env.control-character", 1, "A" },
         { "A='x\xe2\x80\xa8'\n", "env.control-character", 1, "A" },
-        { "A=\xff\n", "env.not-utf8", 0, NULL },
+        { "A=\xff\n", "env.not-utf8", 1, NULL },
+        { "A=1\n\nB=caf\xe9\nC=1\n", "env.not-utf8", 3, NULL },
         { KEY_50 KEY_50 KEY_50 KEY_50 KEY_50 KEY_50 "=1\n", "env.syntax", 1, NULL },
     };
 
