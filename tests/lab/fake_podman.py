@@ -38,7 +38,7 @@ class BoxPodman:
         self.containers = {}  # id → inspection
         self.made = []        # image ids of the containers that were made, in order
         self.bad = set()      # ids of images whose program does not run
-        self.hollow = set()   # ids of images that a power cut has emptied: they do not run either, until they are removed and pulled
+        self.hollow = set()   # ids of images that a power cut has emptied: they do not run either, until they are removed
         self.before_answer = None  # called with what is asked of the REST API
         self.unstoppable = set()  # names of containers that podman does not stop
         self.image_store = None   # where images say that they are, if they do

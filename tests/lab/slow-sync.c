@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into mgmt-agent and its workers: a disk of which the syncs of files whose path holds SECBOX_SLOW_SYNC take two seconds. */
+/* Preloaded into mgmt-agent and its workers: a disk that takes two seconds to sync a file whose path holds SECBOX_SLOW_SYNC. */
 
 #include <dlfcn.h>
 #include <limits.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each file that the agent keeps, with each of its bytes damaged in turn: it is read or it is told, and nothing crashes, leaks or is
- * half read; and what comes next is written over it. */
+/* Each file that the agent keeps, with each of its bytes damaged in turn: it is read or it is told, nothing crashes or leaks, and
+ * what comes next is written over it. */
 #include "tests/unit/agent-root.h"
 
 #include <fcntl.h>
