@@ -168,7 +168,7 @@ def stage(box, path):
     assert box.record()["state"] == "staged" and box.current() == "releases/1"
 
 
-def test_killed_wherever_it_changes_something_one_of_the_two_runs(box):
+def test_f13_killed_wherever_it_changes_something_one_of_the_two_runs(box):
     box.switch_on()
     path = box.archive("2")
     faults, point, points, ends = FaultPoint(box.folder, box.root), 1 - FAULT_EVERY, 0, set()
