@@ -199,19 +199,38 @@ static int read_line(Reader *r, EnvFile *e)
     return r->pos < r->end && (*r->pos == '"' || *r->pos == '\'') ? read_quoted(r, e) : read_plain(r, e);
 }
 
+/* The first line that is not text in UTF-8, or holds a NUL byte; 0: none is. */
+static unsigned line_of_no_text(const char *text, size_t len)
+{
+    unsigned line = 1;
+
+    for (size_t pos = 0; pos < len; line++) {
+        const char *end = memchr(text + pos, '\n', len - pos);
+        size_t n = end ? (size_t) (end - text) - pos : len - pos;
+
+        if (!utf8_is_valid(text + pos, n) || memchr(text + pos, '\0', n))
+            return line;
+        pos += n + 1;
+    }
+    return 0;
+}
+
 int dotenv_parse(const char *text, size_t len, const char *file, EnvFile **ret, Error *err)
 {
     _cleanup_(env_freep) EnvFile *e = env_new();
     Reader r = { .file = file, .pos = text, .end = text + len, .line = 1, .err = err };
+    unsigned bad;
 
     if (!e)
         return error_from_errno(err, -ENOMEM, "cannot keep an env file in memory");
     if (len > ENV_FILE_SIZE_MAX)
         return error_set_at(err, EFBIG, "env.too-large", file, 0, NULL, "%s has %zu bytes; at most %d are accepted",
                             file ? file : "the env file", len, ENV_FILE_SIZE_MAX);
-    if (!utf8_is_valid(text, len) || memchr(text, '\0', len))
-        return error_set_at(err, EINVAL, "env.not-utf8", file, 0, NULL, "%s is not text in UTF-8; save it as UTF-8",
-                            file ? file : "the env file");
+    bad = line_of_no_text(text, len);
+    if (bad > 0)
+        return error_set_at(err, EINVAL, "env.not-utf8", file, bad, NULL,
+                            "%s line %u is not text in UTF-8; save the file as UTF-8", file ? file : "the env file",
+                            bad);
     if (len >= 3 && memcmp(text, BOM, 3) == 0)
         r.pos += 3;
     while (r.pos < r.end) {

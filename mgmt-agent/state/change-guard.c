@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/reserve.h"
+#include "mgmt-agent/state/state-file.h"
 
 #define ID_SIZE_MAX 1024
 #define MARK_SIZE_MAX (64 * 1024)
@@ -70,11 +71,11 @@ int change_mark_set(const char *id, const cJSON *environment, Error *err)
         return error_set(err, ENOMEM, "change.mark", "no memory for the mark of a change");
     if (unlink(confirmed) < 0 && errno != ENOENT)
         return error_set(err, errno, "change.mark", "cannot remove %s: %s", confirmed, strerror(errno));
-    r = file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    r = state_write(path, text, strlen(text), err);
     if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
         return r;
     error_done(err);
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    return state_write(path, text, strlen(text), err);
 }
 
 cJSON *change_mark_environment(void)

@@ -13,6 +13,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/reserve.h"
+#include "mgmt-agent/state/state-file.h"
 
 static char *journal_path(void)
 {
@@ -166,11 +167,11 @@ int journal_save(const Journal *j, Error *err)
 
     if (!text || !path)
         return error_set(err, ENOMEM, "journal.write", "no memory for the journal");
-    r = file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    r = state_write(path, text, strlen(text), err);
     if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
         return r;
     error_done(err);
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    return state_write(path, text, strlen(text), err);
 }
 
 /* What cannot be undone by what is there is no journal. */
@@ -225,13 +226,9 @@ int journal_set_aside(Error *err)
 {
     const Journal fresh = { .state = DEPLOY_RECOVERY };
     _cleanup_(freep) char *path = journal_path();
-    _cleanup_(freep) char *aside = path ? str_format("%s.unreadable", path) : NULL;
+    int r = path ? state_set_aside(path, err) : error_set(err, ENOMEM, "journal.write", "no memory for the journal");
 
-    if (!aside)
-        return error_set(err, ENOMEM, "journal.write", "no memory for the journal");
-    if (rename(path, aside) < 0)
-        return error_set(err, errno, "journal.write", "cannot rename %s: %s", path, strerror(errno));
-    return journal_save(&fresh, err);
+    return r < 0 ? r : journal_save(&fresh, err);
 }
 
 int journal_step(Journal *j, DeployEvent ev, Error *err)

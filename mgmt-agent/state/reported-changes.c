@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/project.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/state-file.h"
 
 static char *reported_path(void)
 {
@@ -48,7 +49,7 @@ int reported_note(const char *project, const char *id, Error *err)
 
     if (!path || !text)
         return error_set(err, ENOMEM, "store.write", "no memory for what the cloud was told");
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    return state_write(path, text, strlen(text), err);
 }
 
 /* *ret is NULL when nothing was told yet, or the file cannot be read: then the cloud hears of it again. */

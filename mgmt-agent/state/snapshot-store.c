@@ -51,12 +51,17 @@ int store_save_snapshot(const char *version, const cJSON *snapshot, Error *err)
     _cleanup_(freep) char *folder = project_path("snapshots");
     _cleanup_(freep) char *name = str_format("snapshots/%s.json", version);
     int r = store_check_version(version, err);
+    struct stat st;
 
     if (r < 0)
         return r;
     if (!folder || !name)
         return error_set(err, ENOMEM, "store.write", "no memory to write a snapshot");
-    r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
+    /* what is no folder holds no snapshots; a link to one may be how a site has more room */
+    if (stat(folder, &st) == 0 ? !S_ISDIR(st.st_mode) : lstat(folder, &st) == 0)
+        r = state_set_aside(folder, err);
+    if (r == 0)
+        r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
     return r < 0 ? r : state_file_save(name, snapshot, err);
 }
 
@@ -278,7 +283,7 @@ int store_add_history(const cJSON *result, Error *err)
     if (r == 0)
         r = buf_printf(&b, "%s\n", line);
     if (r == 0)
-        r = file_write_atomic(path, b.data, b.len, 0600, (uid_t) -1, (gid_t) -1, err);
+        r = state_write(path, b.data, b.len, err);
     buf_done(&b);
     return r;
 }

@@ -202,7 +202,7 @@ def test_one_new_connection_is_asked_for(agent):
         assert link.next("link.cycle") is None
 
 
-def test_a_confirmation_on_the_old_connection_counts_for_nothing(agent):
+def test_f18_a_confirmation_on_the_old_connection_counts_for_nothing(agent):
     agent.confirming()
     agent.start()
     link = agent.link()

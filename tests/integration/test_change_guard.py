@@ -64,7 +64,7 @@ def entries(box, wanted):
     return [entry for entry in box.history()["entries"] if entry["id"] == wanted]
 
 
-def test_a_change_is_taken_back_without_the_agent(box):
+def test_f17_f19_a_change_is_taken_back_without_the_agent(box):
     wanted = push_2(box)
     box.agent.kill()
     box.let_deadline_pass()
@@ -122,7 +122,7 @@ def test_an_agent_that_starts_again_knows_what_was_confirmed(box):
 
 
 @pytest.mark.parametrize("point", ['"state":"applying"', '"state":"proving"', '"state":"rolling-back"'])
-def test_what_is_left_half_made_is_taken_back(box, point):
+def test_f19_what_is_left_half_made_is_taken_back(box, point):
     if "rolling" in point:
         box.podman.bad.add(wanted_image(2))
     box.kill_point.arm("rename", "after", point)
@@ -137,7 +137,7 @@ def test_what_is_left_half_made_is_taken_back(box, point):
     assert [entry["outcome"] for entry in entries(box, wanted)] == ["rolled-back"]
 
 
-def test_an_agent_that_hangs_hears_of_it_afterwards(box):
+def test_f18_f19_an_agent_that_hangs_hears_of_it_afterwards(box):
     wanted = push_2(box)
     os.kill(box.agent.pid, signal.SIGSTOP)
     box.let_deadline_pass()

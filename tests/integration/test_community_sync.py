@@ -289,7 +289,7 @@ def test_a_snapshot_goes_on_when_labels_change(gw, community, boxes):
     assert box.log.count("snapshot.begin") == 1 and box.rows == stored(gw, community)
 
 
-def test_old_bans_are_an_alarm_once(gw, community, boxes):
+def test_f28_old_bans_are_an_alarm_once(gw, community, boxes):
     other = Community(gw, "Other")
     behind, away = boxes(community.id).connect(), boxes(community.id).connect()
     tidied, foreign, never = boxes(other.id).connect(), boxes(other.id).connect(), boxes(other.id)

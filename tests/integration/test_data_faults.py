@@ -64,7 +64,7 @@ def fill_queue(box, n):
     return [i for i, in box.sql("SELECT client_id FROM outbound_events ORDER BY seq")]
 
 
-def test_a_killed_database_loses_nothing_that_was_confirmed(cloud, pg):
+def test_f58_a_killed_database_loses_nothing_that_was_confirmed(cloud, pg):
     c = Community(pg)
     fill(c, 1500)
     with Postgres(KEEPS) as own, a_box(cloud, c, own) as box:
@@ -107,7 +107,7 @@ def take_all_room(place):
     return path
 
 
-def test_a_full_disk_has_a_name_and_passes(cloud, pg, disk):
+def test_f51_a_full_disk_has_a_name_and_passes(cloud, pg, disk):
     c = Community(pg)
     fill(c, 100)
     with Postgres(data=os.path.join(disk, "data")) as own, a_box(cloud, c, own) as box:
@@ -163,7 +163,7 @@ class CuttingServer(CommunityServer):
             self.cut("events.ack")
 
 
-def test_a_tunnel_that_is_cut_again_and_again(cloud, pg):
+def test_f58_a_tunnel_that_is_cut_again_and_again(cloud, pg):
     c = Community(pg)
     fill(c, 6000)
     server = CuttingServer(cloud, c)

@@ -48,7 +48,7 @@ def test_a_flush_is_before_and_after_a_commit_record(recorded):
     assert list(log.notes()) == [(5, "known", {"told": 1})]
 
 
-def test_what_was_flushed_is_there_whatever_else_is_lost(recorded):
+def test_f59_what_was_flushed_is_there_whatever_else_is_lost(recorded):
     _, disk = recorded
     assert blocks(disk.cut(2, "none", random.Random(1))) == [bytes(BLOCK)] * 3
     assert blocks(disk.cut(2, "all", random.Random(1)))[:2] == [block(b"a"), block(b"b")]

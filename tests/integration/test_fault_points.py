@@ -71,7 +71,7 @@ def points(change, calls, kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("works", [True, False], ids=["works", "rolled-back"])
 @pytest.mark.parametrize("change", ["push", "update"])
-def test_one_of_old_and_new_runs(boxes, change, works, kind):
+def test_f13_f14_f54_f55_one_of_old_and_new_runs(boxes, change, works, kind):
     boxes = boxes[change]
     injected, wrong, logs = 0, [], []
     for number in points(change, boxes.count(works), kind):
@@ -88,7 +88,7 @@ def test_one_of_old_and_new_runs(boxes, change, works, kind):
 
 
 @pytest.mark.parametrize("kind,lazy", [("power-data", "journal.json"), ("power-names", "/mgmt-agent")])
-def test_a_sync_that_is_missing_is_found(boxes, kind, lazy):
+def test_f60_a_sync_that_is_missing_is_found(boxes, kind, lazy):
     """Else what is above would show nothing. It shows where the worker changes containers; what it loses elsewhere, or what the
     agent loses, may well do no harm, and which call is whose differs a little from push to push: so one after the other."""
     boxes = boxes["push"]

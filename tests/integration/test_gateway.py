@@ -314,7 +314,7 @@ def pending(snapshot, phase="confirm", **changed):
                         "nonce": snapshot["nonce"], **changed}}
 
 
-def test_confirmed_only_on_a_connection_opened_after_the_change(gw, device):
+def test_f18_f22_confirmed_only_on_a_connection_opened_after_the_change(gw, device):
     tunnel = device.connect()
     push = Push(gw, device)
     snapshot = tunnel.next("compose.snapshot")

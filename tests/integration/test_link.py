@@ -242,7 +242,7 @@ def test_messages_both_ways(cloud, box):
     box.stop()
 
 
-def test_what_may_not_pass(cloud, box):
+def test_f34_what_may_not_pass(cloud, box):
     box.start()
     connection = cloud.next_connection()
     box.agent.wait_connected()
@@ -423,7 +423,7 @@ def test_command_line():
     assert subprocess.run([program("mgmt-link"), "--nonsense"], stderr=subprocess.DEVNULL, check=False).returncode == 2
 
 
-def test_full_queue_keeps_what_matters(cloud, box):
+def test_f34_full_queue_keeps_what_matters(cloud, box):
     box.start()
     connection = cloud.next_connection()
     box.agent.wait_connected()

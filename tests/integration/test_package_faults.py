@@ -92,7 +92,7 @@ def points(calls, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("action", ACTIONS)
-def test_one_of_old_and_new_is_installed(faulty, action, kind):
+def test_f13_f24_one_of_old_and_new_is_installed(faulty, action, kind):
     injected, wrong = 0, []
     if not EVERY and (action, kind) not in FEW:
         return

@@ -153,7 +153,7 @@ def test_what_has_proved_itself_stays_and_is_the_way_back_of_the_next(proving):
     assert (proving.journal()["from"], proving.status()) == ("2", "3 installed")
 
 
-def test_what_does_not_prove_itself_goes_back_when_its_time_is_over(proving):
+def test_f24_what_does_not_prove_itself_goes_back_when_its_time_is_over(proving):
     assert proving.judge("back")[0] == 75 and proving.status() == "2 installed"
     proving.change_journal(deadline="1")
     assert proving.judge("back")[0] == 0

@@ -139,7 +139,7 @@ def test_row11_names_with_a_dollar_are_refused(box, key, wanted):
 
 
 @pytest.mark.parametrize("image,wanted", [("nowhere:1", ("failed", "pull", 422)), ("crash:1", ("rolled-back", "prove", 500))])
-def test_row13_failure_is_reported(box, image, wanted):
+def test_f08_row13_failure_is_reported(box, image, wanted):
     result = box.apply(compose(service("web", image)))
     assert (result["outcome"], result["failedPhase"], result["status"]) == wanted, result
 
@@ -152,7 +152,7 @@ def test_row14_failed_pull_stops_the_push_before_anything_else(box):
     assert box.ids() == before and box.running() == {"web"}
 
 
-def test_row15_changed_image_and_environment_are_applied(box):
+def test_f06_row15_changed_image_and_environment_are_applied(box):
     assert box.apply(SERVER)["outcome"] == "done"
     before = box.ids()
     assert box.apply(compose(service("web", "server:2", "environment:\n  NEW: value")))["outcome"] == "done"
@@ -169,7 +169,7 @@ def test_row16_only_what_changed_is_replaced(box):
     assert box.ids()["b"] != before["b"]
 
 
-def test_row17_what_cannot_start_leaves_the_old_one_running(box):
+def test_f07_row17_what_cannot_start_leaves_the_old_one_running(box):
     assert box.apply(SERVER)["outcome"] == "done"
     before = box.ids()
     assert box.apply(compose(service("web", "crash:1")))["outcome"] == "rolled-back"
@@ -209,7 +209,7 @@ def test_row26_a_missing_bind_source_is_not_made(box):
     assert box.ids() == {}
 
 
-def test_row27_a_missing_service_env_file_stops_the_push(box):
+def test_f01_row27_a_missing_service_env_file_stops_the_push(box):
     result = box.apply(compose(service("web", more="env_file: nowhere.env")))
     assert (result["outcome"], result["error"]["id"]) == ("failed", "compose.env-file"), result
     assert box.ids() == {}
@@ -269,7 +269,7 @@ def test_row32_killed_in_the_middle_is_reconciled(box):
     assert box.running() == set("abcd")
 
 
-def test_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
+def test_f23_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
     assert box.apply(SERVER)["outcome"] == "done"
     before = box.ids()
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -299,7 +299,7 @@ def test_row36_the_same_again_does_nothing(box):
     assert box.ids() == before
 
 
-def test_row37_the_image_is_pinned(box):
+def test_f31_row37_the_image_is_pinned(box):
     box.lab.podman("tag", "localhost/server:1", "localhost/moving:latest")
     assert box.apply(compose(service("web", "moving:latest")))["outcome"] == "done"
     facts = box.containers()["web"]

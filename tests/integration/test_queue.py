@@ -186,7 +186,7 @@ def test_many_writers_commit_together(box, pg):
     wait_until(lambda: len(box.server.events) == 21 and waiting(box) == 0, "all arrive")
 
 
-def test_the_bounds_drop_the_least_important_oldest(box):
+def test_f51_the_bounds_drop_the_least_important_oldest(box):
     box.server.ack = False
     ids = [put(box, kind, n=i) for i, kind in enumerate(["motion.clip", "motion.clip", "visit.entry", "plate.match"])]
     size = int(box.sql("SELECT max(size) FROM outbound_events")[0][0])

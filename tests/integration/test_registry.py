@@ -147,7 +147,7 @@ def test_current_new_and_what_is_not_asked(lab, registry, check):
     assert check(("web", image, mine), ("again", image, mine)).whole["requests"] == 2  # one by TLS, which it does not speak
 
 
-def test_an_image_of_several_platforms(lab, registry, check):
+def test_f31_an_image_of_several_platforms(lab, registry, check):
     ours, other, newer = (f"localhost/built:{v}" for v in ("ours", "other", "newer"))
     for image in (ours, other, newer):
         lab.image(image, "server", image)
@@ -293,7 +293,7 @@ def uid_of_peer(handler):
         return next(int(line.split()[7]) for line in f if all(map(str.endswith, line.split()[1:3], ends)))
 
 
-def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, authority, folder):
+def test_f30_f31_f32_everything_that_a_registry_can_do_wrong(lab, check, private_etc, authority, folder):
     other_authority = Authority(os.path.join(folder, "other"))
     mine = lab.image_id("localhost/server:1")
     new = manifest_of("a" * 64)
@@ -410,7 +410,7 @@ def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, author
     assert set(uids) == {NOBODY}
 
 
-def test_one_host_is_asked_concurrently_and_not_against_its_will(lab, check, private_etc, authority):
+def test_f32_one_host_is_asked_concurrently_and_not_against_its_will(lab, check, private_etc, authority):
     mine = lab.image_id("localhost/server:1")
     meeting = threading.Barrier(6)
     names = ["first", *(f"app{i}" for i in range(6))]

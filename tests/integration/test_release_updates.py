@@ -97,7 +97,7 @@ def peak(daemon):
     return int(read_text(f"/proc/{daemon.pid}/status").split("VmHWM:")[1].split()[0]) * 1024
 
 
-def test_a_release_is_as_long_as_it_is_and_never_in_memory(box):
+def test_f30_a_release_is_as_long_as_it_is_and_never_in_memory(box):
     path = large_archive(box, "large")
     size = os.path.getsize(path)
     daemons = {"gateway": box.gateway.daemon, "mgmt-link": box.agents.link}

@@ -64,7 +64,7 @@ def test_what_is_not_well_goes_back(box, kind, why):
     assert no_way.returncode == 1 and error_of(no_way) == "release.no-way-back"
 
 
-def test_a_tunnel_that_was_up_has_to_come_back(box):
+def test_f22_a_tunnel_that_was_up_has_to_come_back(box):
     box.switch_on("secbox", "relay-client")
     path = box.archive("2")
     with FakeAgent(box.root, path="run/tucomunidad/secbox/control.sock") as secbox:
@@ -168,7 +168,7 @@ def stage(box, path):
     assert box.record()["state"] == "staged" and box.current() == "releases/1"
 
 
-def test_killed_wherever_it_changes_something_one_of_the_two_runs(box):
+def test_f13_killed_wherever_it_changes_something_one_of_the_two_runs(box):
     box.switch_on()
     path = box.archive("2")
     faults, point, points, ends = FaultPoint(box.folder, box.root), 1 - FAULT_EVERY, 0, set()

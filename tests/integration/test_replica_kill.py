@@ -78,7 +78,7 @@ def change(c, i, states):
     states.add(state_of(c))
 
 
-def test_killed_at_random_moments(pg):
+def test_f58_killed_at_random_moments(pg):
     with FakeCloud() as cloud:
         box = DataBox(cloud, pg)
         c = Community(pg)

@@ -110,7 +110,7 @@ def pushed(fleet, device, folder, *options, kind="compose.snapshot"):
     return message
 
 
-def test_a_push_is_signed_carried_and_judged(fleet, device, judge, folder):
+def test_f25_f26_a_push_is_signed_carried_and_judged(fleet, device, judge, folder):
     key, stranger = keygen(fleet, folder, "ana"), keygen(fleet, folder, "stranger")
     assert os.stat(key).st_mode & 0o777 == 0o600
     unsigned = pushed(fleet, device, folder)
@@ -193,7 +193,7 @@ def test_a_key_in_ssh_agent_signs(fleet, device, judge, folder):
             keeper.terminate()
 
 
-def test_two_must_sign_where_the_box_says_so(fleet, device, judge, folder):
+def test_f25_two_must_sign_where_the_box_says_so(fleet, device, judge, folder):
     ana, berta = keygen(fleet, folder, "ana"), ssh_key(folder, "berta")
     trust(judge, "add", ana + ".pub")
     assert "signer.bad-threshold" in trust(judge, "threshold", "2", code=1)
@@ -232,7 +232,7 @@ def test_a_threshold_above_the_keys_is_mended(fleet, device, judge, folder):
     assert "No signers" in trust(judge, "threshold", "1")
 
 
-def test_an_order_is_good_for_one_box_and_one_thing(gw, fleet, device, judge, folder):
+def test_f27_an_order_is_good_for_one_box_and_one_thing(gw, fleet, device, judge, folder):
     key = keygen(fleet, folder, "ana")
     trust(judge, "add", key + ".pub")
     other = enroll(gw, f"other-{uuid.uuid4().hex[:8]}")
@@ -306,7 +306,7 @@ def test_a_push_that_waited_is_still_signed(gw, fleet, device, judge, folder):
     assert shown["signed"] is True
 
 
-def test_a_rollout_and_a_template_are_signed(gw, fleet, device, judge, folder):
+def test_f29_a_rollout_and_a_template_are_signed(gw, fleet, device, judge, folder):
     key, site = keygen(fleet, folder, "ana"), uuid.uuid4().hex[:8]
     trust(judge, "add", key + ".pub")
     assert gw.request("PATCH", f"/v1/devices/{device.id}", {"labels": {"site": site}}).status == 200
@@ -339,7 +339,7 @@ def refused_with_other_files(judge, message):
     return [answer(judge, changed_one) for changed_one in (other, without)] == [(401, "order.other-content")] * 2
 
 
-def test_files_are_signed_with_what_brings_them(gw, fleet, device, judge, folder):
+def test_f29_files_are_signed_with_what_brings_them(gw, fleet, device, judge, folder):
     key, site = keygen(fleet, folder, "ana"), uuid.uuid4().hex[:8]
     trust(judge, "add", key + ".pub")
     able = {"accepts": [*ACCEPTS["accepts"], "bundle"]}

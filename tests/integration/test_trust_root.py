@@ -56,7 +56,7 @@ def in_force(agent):
     return json.loads(trust(agent, "root", "--json"))
 
 
-def test_keys_are_changed_from_afar(gw, fleet, device, judge, folder):
+def test_f33_keys_are_changed_from_afar(gw, fleet, device, judge, folder):
     ana, berta, carla = keygen(fleet, folder, "ana"), ssh_key(folder, "berta"), keygen(fleet, folder, "carla")
     trust(judge, "add", ana + ".pub")
     assert "No root document" in trust(judge, "root") and in_force(judge)["version"] is None
@@ -111,7 +111,7 @@ def judged_file(agent, path):
     return judged(agent, {"type": "trust.root", "id": uuid.uuid4().hex, "deviceId": "x", "order": order})
 
 
-def test_a_box_that_was_away_gets_each_in_its_turn(gw, fleet, device, judge, folder):
+def test_f33_a_box_that_was_away_gets_each_in_its_turn(gw, fleet, device, judge, folder):
     ana, berta, carla = (keygen(fleet, folder, name) for name in ("ana", "berta", "carla"))
     trust(judge, "add", ana + ".pub")
     # the third is signed by none of the keys that the box knows now

@@ -133,7 +133,7 @@ def test_mgmt_agent(folder, manager):
         agent.stop()
 
 
-def test_a_disk_that_hangs_does_not_hold_up_mgmt_agent(folder, manager):
+def test_f61_a_disk_that_hangs_does_not_hold_up_mgmt_agent(folder, manager):
     """Whoever opens the file waits until its lease is given up, as on a disk that hangs."""
     require_programs("mgmt-agent")
     agent = Agent(folder)

@@ -38,6 +38,8 @@ class BoxPodman:
         self.containers = {}  # id → inspection
         self.made = []        # image ids of the containers that were made, in order
         self.bad = set()      # ids of images whose program does not run
+        self.hollow = set()   # ids of images that a power cut has emptied: they do not run either, until they are removed
+        self.before_answer = None  # called with what is asked of the REST API
         self.unstoppable = set()  # names of containers that podman does not stop
         self.image_store = None   # where images say that they are, if they do
         self.refusals = []    # sentences, each of which refuses one start, the first one first
@@ -74,7 +76,7 @@ class BoxPodman:
         if not found or self.find(service["container_name"]):
             return 125, "no such image, or the name is in use\n"
         number = hashlib.sha256(f"{self.root} {len(self.made)}".encode()).hexdigest()
-        dead = found in self.bad
+        dead = found in self.bad | self.hollow
         self.made.append(found)
         self.containers[number] = {
             "Id": number, "Name": service["container_name"], "Image": found, "RestartCount": 0, "OCIRuntime": "crun",
@@ -90,6 +92,8 @@ class BoxPodman:
 
     def answer(self, method, path, query):
         self.asked.append((method, path))
+        if self.before_answer:
+            self.before_answer(method, path)
         if path == "/_ping":
             return 200, "OK"
         if path == "/info":
@@ -109,6 +113,8 @@ class BoxPodman:
             reference = query["reference"][0]
             self.images[reference] = image_id(reference)
             return 200, {"id": self.images[reference]}
+        if method == "DELETE":
+            return self.remove_image(rest)
         reference, _, verb = rest.rpartition("/")
         found = self.find_image(reference)
         if not found:
@@ -122,6 +128,15 @@ class BoxPodman:
         upper = self.image_store and f"{self.image_store}/overlay/{found}/diff"
         return 200, {"Id": found, "Digest": digests[0].split("@")[1] if digests else "", "RepoDigests": digests,
                      "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": upper} if upper else {}}}
+
+    def remove_image(self, name):
+        found = self.find_image(name)
+        if not found or found in (c["Image"] for c in self.containers.values()):
+            return (409 if found else 404), {"message": "image is in use by a container" if found else "no such image"}
+        self.images = {reference: is_id for reference, is_id in self.images.items() if name not in (reference, is_id)}
+        if found not in self.images.values():
+            self.hollow.discard(found)
+        return 200, []
 
     def answer_container(self, method, name, verb, query):
         c = self.find(name)

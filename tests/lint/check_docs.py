@@ -113,5 +113,40 @@ def faults_are_those_of_the_table():
         yield "docs/faults.md: not what tests/lab/faults.py has: run make docs-faults"
 
 
-CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, tests_exist, readme_commands_exist,
-          fuzz_targets_have_a_corpus, unit_tests_run_again_when_what_they_read_changes]
+MATRIX = "docs/fault-matrix.md"
+MATRIX_ROWS = [f"F{n:02}" for n in (*range(1, 35), *range(51, 63))]
+
+
+def _tests_of_rows():
+    """{row: names of the tests that bear it}"""
+    found = {}
+    for path in of_kind(".py", ".c", below=["tests/"]):
+        for name, rows in re.findall(r"(?m)^(?:def|static void) ((?:test_)?((?:f\d\d_)+)\w+)\(", text(path)):
+            for row in rows.strip("_").split("_"):
+                found.setdefault(row.upper(), set()).add(name)
+    return found
+
+
+def rows_of_the_fault_matrix_have_tests():
+    """Each row is on the page, with just the tests that are named after it, or with the reason why there is none."""
+    shown = {}
+    for i, line in enumerate(lines(MATRIX), 1):
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) > 5 and re.fullmatch(r"F\d\d", cells[1]):
+            if cells[1] in shown:
+                yield f"{MATRIX}:{i}: {cells[1]} is there twice"
+            shown[cells[1]] = set(re.findall(r"`(\w+)`", cells[4])), cells[4]
+    there = _tests_of_rows()
+    for row in sorted({*MATRIX_ROWS, *there, *shown}):
+        named, cell = shown.get(row, (set(), ""))
+        tests = there.get(row, set())
+        if row not in MATRIX_ROWS:
+            yield f"{MATRIX}: {row} is no row of it: {', '.join(sorted(named | tests))}"
+        elif named != tests:
+            yield f"{MATRIX}: {row} names other tests than those named after it: {', '.join(sorted(named ^ tests))}"
+        elif not tests and not re.match(r"none: \w", cell):
+            yield f"{MATRIX}: {row} has no test and no reason (none: …)"
+
+
+CHECKS = [faults_are_those_of_the_table, rows_of_the_fault_matrix_have_tests, make_targets_exist, paths_exist, tests_exist,
+          readme_commands_exist, fuzz_targets_have_a_corpus, unit_tests_run_again_when_what_they_read_changes]

@@ -154,7 +154,7 @@ def test_both_packages_prove_themselves_one_after_the_other(world):
     assert (w.last()["outcome"], w.last()["package"]["to"]) == ("done", "99")
 
 
-def test_an_agent_that_cannot_connect_goes_back(world):
+def test_f24_an_agent_that_cannot_connect_goes_back(world):
     w = world.world
     w.offer("100", break_link)
     code, end = w.update("100", deadline=30)
@@ -165,7 +165,7 @@ def test_an_agent_that_cannot_connect_goes_back(world):
     assert (w.last()["outcome"], w.last()["error"]["id"]) == ("rolled-back", "agent-update.rolled-back")
 
 
-def test_a_recovery_agent_that_does_not_run_goes_back(world):
+def test_f24_a_recovery_agent_that_does_not_run_goes_back(world):
     w = world.world
     w.offer("101", break_recovery)
     code, end = w.update("101", deadline=60)

@@ -125,7 +125,7 @@ def test_a_bad_file_through_the_gateway(gateway, box, text, status, identifier):
 
 
 @pytest.mark.parametrize("text,status,identifier", TEXTS.values(), ids=TEXTS)
-def test_a_bad_file_at_the_box(local, text, status, identifier):
+def test_f09_f11_a_bad_file_at_the_box(local, text, status, identifier):
     result = local.push(text)
     assert result["type"] == "compose.result" and result["outcome"] == "failed"
     assert result["status"] == status and result["error"]["id"].startswith(identifier), result
@@ -133,7 +133,7 @@ def test_a_bad_file_at_the_box(local, text, status, identifier):
 
 
 @pytest.mark.parametrize("line, identifier", UNSAFE.values(), ids=UNSAFE)
-def test_what_equals_root_is_refused_by_the_box_itself(local, line, identifier):
+def test_f09_f10_what_equals_root_is_refused_by_the_box_itself(local, line, identifier):
     """Straight at the socket, so that it is not the gateway that refuses."""
     result = local.push(compose(service("web", more=line)))
     assert (result["outcome"], result["status"], result["phase"]) == ("failed", 422, "policy"), result
@@ -141,7 +141,7 @@ def test_what_equals_root_is_refused_by_the_box_itself(local, line, identifier):
 
 
 @pytest.mark.parametrize("name", ["privileged", "root-mount"])
-def test_what_equals_root_is_refused_through_the_gateway(gateway, box, name):  # pylint: disable=unused-argument
+def test_f10_what_equals_root_is_refused_through_the_gateway(gateway, box, name):  # pylint: disable=unused-argument
     line, identifier = UNSAFE[name]
     answer = gateway.push(DEVICE, compose(service("web", more=line)))
     error = answer.json.get("error") or answer.json["result"]["error"]
@@ -245,7 +245,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("line,identifier", LINES.values(), ids=LINES)
-def test_a_bad_line_at_the_socket(local, line, identifier):
+def test_f34_a_bad_line_at_the_socket(local, line, identifier):
     local.send_bytes(line)
     answer = local.next()
     assert answer["type"] == "error" and answer["error"]["id"].startswith(identifier), answer
@@ -253,7 +253,7 @@ def test_a_bad_line_at_the_socket(local, line, identifier):
     assert local.next()["id"] == "still-there"
 
 
-def test_an_unknown_type_is_ignored_without_a_word(local):
+def test_f34_an_unknown_type_is_ignored_without_a_word(local):
     local.send({"type": "compose.from.the.future", "id": "a"})
     local.send({"type": "history.get", "id": "next"})
     assert local.next()["id"] == "next"
@@ -283,7 +283,7 @@ def test_many_clients_do_not_keep_the_next_one_out(box):
     wait_until(lambda: box.ctl("history").returncode == 0, "the socket is free again", box.agent.death)
 
 
-def test_a_second_push_while_one_runs(gateway, shared):
+def test_f12_a_second_push_while_one_runs(gateway, shared):
     """409, at the gateway and at the box; the first one is not disturbed."""
     answers = []
     seen = shared.log().count("phase apply")
@@ -301,7 +301,7 @@ def test_a_second_push_while_one_runs(gateway, shared):
     shared.baseline = standing(shared)
 
 
-def test_secbox_env_that_is_no_env_file(gateway, box):
+def test_f04_secbox_env_that_is_no_env_file(gateway, box):
     path = box.path("etc/tucomunidad/secbox.env")
     with open(path, "rb") as f:
         good = f.read()
@@ -337,13 +337,13 @@ CLOUD = {
 
 
 @pytest.mark.parametrize("changed,status,identifier", CLOUD.values(), ids=CLOUD)
-def test_a_snapshot_that_is_not_for_this_box_now(cloud, changed, status, identifier):
+def test_f27_f28_a_snapshot_that_is_not_for_this_box_now(cloud, changed, status, identifier):
     result = cloud.push(compose(service("web", "server:2")), **{"version": str(FAR), **changed})
     assert result["type"] == "compose.result" and result["phase"] == "verify", result
     assert result["status"] == status and result["error"]["id"] == identifier, result
 
 
-def test_an_older_version(cloud):
+def test_f12_f26_an_older_version(cloud):
     """Refused by its number alone; and what was refused for its content still counts as seen."""
     assert cloud.push("services: [\n", str(FAR + 10))["status"] == 400
     for version in (FAR + 10, FAR + 9, 1):

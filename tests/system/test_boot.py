@@ -58,7 +58,7 @@ def test_a_restart_of_the_agent_starts_nothing(deployed):
     assert "after the boot" not in deployed.log()
 
 
-def test_a_container_that_is_gone_keeps_the_others_from_nothing(deployed):
+def test_f20_a_container_that_is_gone_keeps_the_others_from_nothing(deployed):
     deployed.lab.podman("rm", "-f", "-t", "0", deployed.ids()["always"])
     boot(deployed)
     wait_until(lambda: deployed.running() == RUNNING - {"always"}, "the others are started")

@@ -93,7 +93,7 @@ def test_pushed_literal_values_are_refused(gateway, box, key):
     box.write_env("secbox.env", good)
 
 
-def test_pushed_with_nothing_to_derive_from(gateway, no_env):
+def test_f01_pushed_with_nothing_to_derive_from(gateway, no_env):
     """mgmt-agent.env has lost what secbox.env would be made from: the push stops, what runs stays."""
     before = no_env.ids()
     agent_env = no_env.agent_env

@@ -133,7 +133,7 @@ PREPARING = ["verify", "parse", "policy", "secbox-env-ensure", "secbox-env-sanit
 
 
 @pytest.mark.parametrize("name", PREPARING)
-def test_before_anything_is_touched(stand, name):
+def test_f13_before_anything_is_touched(stand, name):
     result = stand.end_agent(STACKS[stand.other()], ("write", "after", phase(name)))
     assert (result["outcome"], result["status"]) == ("failed", 503)
     assert result["error"]["id"] == "deploy.interrupted"
@@ -159,7 +159,7 @@ REPLACING = [
 
 @pytest.mark.parametrize("point,outcome", [(point, outcome) for _, point, outcome in REPLACING],
                          ids=[name for name, _, _ in REPLACING])
-def test_while_two_services_are_replaced(stand, point, outcome):
+def test_f13_while_two_services_are_replaced(stand, point, outcome):
     result = stand.end_agent(STACKS[stand.other()], point)
     stand.check(result, outcome)
     assert result["outcome"] == ("rolled-back" if outcome == OLD else "done")
@@ -175,7 +175,7 @@ ROLLING_BACK = [
 
 
 @pytest.mark.parametrize("point", [point for _, point in ROLLING_BACK], ids=[name for name, _ in ROLLING_BACK])
-def test_while_it_rolls_back(stand, point):
+def test_f13_while_it_rolls_back(stand, point):
     text = compose(service("a", f"server:{stand.other()}"), service("b", "crash:1"))
     result = stand.end_agent(text, point)
     assert (result["outcome"], result["status"]) == ("rolled-back", 500)
@@ -206,7 +206,7 @@ WORKER = [
 
 
 @pytest.mark.parametrize("point,outcome", [(point, outcome) for _, point, outcome in WORKER], ids=[name for name, _, _ in WORKER])
-def test_the_worker_alone(stand, point, outcome):
+def test_f13_the_worker_alone(stand, point, outcome):
     agent = stand.box.agent.pid
     stand.kill_point.arm(*point)
     stand.start_push(STACKS[stand.other()])
@@ -221,7 +221,7 @@ def wait_pending(box, name):
                       box.agent.death)
 
 
-def test_killed_while_it_waits_for_the_confirmation(stand):
+def test_f18_killed_while_it_waits_for_the_confirmation(stand):
     stand.box.link.stop()
     with AgentSocket(stand.box, link=True) as cloud:
         stand.before = stand.box.ids()
@@ -246,7 +246,7 @@ def test_killed_while_it_waits_for_the_confirmation(stand):
     stand.gateway.wait_reported(DEVICE)
 
 
-def test_nobody_confirms_in_time(stand):
+def test_f17_f18_nobody_confirms_in_time(stand):
     """The gateway goes away when the box has proved the change: cut off, it goes back to what worked."""
     stand.box.link.stop()
     with AgentSocket(stand.box, link=True) as cloud:
@@ -265,7 +265,7 @@ def test_nobody_confirms_in_time(stand):
     stand.gateway.wait_reported(DEVICE)
 
 
-def test_the_gateway_is_gone_when_it_should_confirm(stand):
+def test_f17_f22_the_gateway_is_gone_when_it_should_confirm(stand):
     """Cut off by the change, for all the box can know: it goes back, and tells when the gateway is there again."""
     seen = stand.box.log().count("phase apply")
     stand.start_push(STACKS[stand.other()], confirmDeadlineSeconds=5)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Images that nothing needs any more leave the disk, whatever became of them; all others stay."""
 # pylint: disable=redefined-outer-name,unused-import
+import json
 import os
 import shutil
 import tempfile
@@ -77,7 +78,7 @@ def test_u09_releases_that_are_held_back(stock):
     stock.restart()
 
 
-def test_what_a_rollback_may_return_to_stays(stock):
+def test_f20_what_a_rollback_may_return_to_stays(stock):
     """Pushes with a tag of their own each, then back to the one before."""
     ids = []
     for n in range(4):
@@ -105,3 +106,21 @@ def test_what_somebody_else_brought_stays(stock):
         stock.take("web")
     assert {theirs, ours} <= here(stock)
     stock.lab.podman("rmi", "localhost/mine:1", "localhost/named-by-hand:1")
+
+
+def test_f16_an_image_that_a_power_cut_has_emptied(stock):
+    """Podman takes it for whole, and brings nothing of it again, however often it is asked."""
+    wanted, name = publish(stock, tag="cut"), stock.web.replace(":latest", ":cut")
+
+    def content():
+        upper = stock.lab.podman("image", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", name).stdout.strip()
+        return os.path.join(upper, "more")
+
+    stock.lab.podman("pull", "-q", "--tls-verify=false", name)
+    os.unlink(content())
+    stock.lab.podman("pull", "-q", "--tls-verify=false", name)
+    assert not os.path.exists(content())
+    stock.box.write("var/lib/tucomunidad/mgmt-agent/pulling.json", json.dumps({"images": [name], "bootId": "another-boot"}))
+    result = stock.box.apply(stock.compose().replace(":latest", ":cut"))
+    assert result["outcome"] == "done", result
+    assert os.path.getsize(content()) == 50000 and stock.box.containers()["web"]["Image"] == wanted

@@ -32,7 +32,7 @@ def deployed(gateway, fleet_box):
     return fleet_box
 
 
-def test_missing_env_is_made_and_real_values_reach_the_containers(gateway, fleet_box):
+def test_f01_missing_env_is_made_and_real_values_reach_the_containers(gateway, fleet_box):
     assert fleet_box.secbox_env() is None
     answer = push(gateway, STACK)
     assert answer.status == 200, answer
@@ -66,7 +66,7 @@ def test_an_empty_env_counts_as_missing(gateway, fleet_box):
 
 
 @pytest.mark.parametrize("value", ["", "   "])
-def test_emptied_device_id_stops_before_any_container(gateway, deployed, value):
+def test_f03_emptied_device_id_stops_before_any_container(gateway, deployed, value):
     before = deployed.ids()
     env = deployed.secbox_env()
     deployed.write_env("secbox.env", {**env, "DEVICE_ID": value})
@@ -94,21 +94,23 @@ def test_caseta5_both_ways(gateway, fleet_box, project):
     assert env["DEVICE"] == DEVICE and env["URL"] == fleet_box.agent_env["CLOUD_BASE_URL"]
 
 
-def test_a_variable_that_nobody_knows_stops_the_push(gateway, deployed):
-    before = deployed.ids()
-    answer = push(gateway, compose(service("web", more="environment:\n  A: ${NOBODY_KNOWS_IT}")))
+@pytest.mark.parametrize("more", ["environment:\n  A: ${NOBODY_KNOWS_IT}", "volumes:\n  - ${NOBODY_KNOWS_IT}:/data"])
+def test_f05_a_variable_that_nobody_knows_stops_the_push(gateway, deployed, more):
+    """By hand, a volume without a name would be made of the second one, and be empty."""
+    before, volumes = deployed.ids(), deployed.lab.volumes()
+    answer = push(gateway, compose(service("web", more=more)))
     result = result_of(answer)
     assert answer.status == 422
     assert result["phase"] == "secbox-env-missing-keys"
     assert result["error"]["id"] == "env.missing-keys"
     assert "NOBODY_KNOWS_IT" in result["error"]["message"]
     assert result["error"]["file"] == "compose.yml" and result["error"]["line"] > 0
-    assert "NOBODY_KNOWS_IT" in result["error"]["message"]
     assert deployed.ids() == before and deployed.running() == {"web"}
+    assert deployed.lab.volumes() == volumes
 
 
 @pytest.mark.parametrize("image", ["crash:1", "short-lived:1", "unhealthy:1"])
-def test_what_does_not_stay_up_is_rolled_back(gateway, deployed, image):
+def test_f07_f08_what_does_not_stay_up_is_rolled_back(gateway, deployed, image):
     before = deployed.ids()
     deployed.agent.stop()
     deployed.agent_args = []  # it looks for longer than the image lives
@@ -137,7 +139,7 @@ def test_an_image_that_cannot_be_had_changes_nothing(gateway, deployed):
     assert deployed.ids() == before and deployed.running() == {"web"}
 
 
-def test_the_same_again_is_a_noop(gateway, deployed):
+def test_f12_the_same_again_is_a_noop(gateway, deployed):
     before = deployed.ids()
     answer = push(gateway, SERVER)
     assert answer.status == 200

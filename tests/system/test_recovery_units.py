@@ -60,7 +60,7 @@ def test_one_command_enables_all_of_it(whole):
     assert p.stdout == "in as root\n", p.stderr
 
 
-def test_damaged_files_keep_nobody_out(whole):
+def test_f56_damaged_files_keep_nobody_out(whole):
     good = whole.read("/etc/tucomunidad/mgmt-agent.env")
     for damage in (lambda: whole.write("/etc/tucomunidad/mgmt-agent.env", "\0\1\2", 0o600),
                    lambda: whole.run("rm", "/etc/tucomunidad/mgmt-agent.env")):
@@ -140,7 +140,7 @@ def clear_place(whole):
 
 
 @pytest.mark.parametrize("trap", ["mkfifo", "mkdir"])
-def test_what_lies_in_the_place_of_a_request_holds_nobody_up(whole, trap):
+def test_f57_what_lies_in_the_place_of_a_request_holds_nobody_up(whole, trap):
     clear_place(whole)
     runs, pid = runs_of(whole, "recovery-sshd-restart"), whole.main_pid("secbox-recovery-sshd")
     as_recovery(whole, trap, PLACE)

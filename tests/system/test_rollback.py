@@ -70,7 +70,7 @@ def test_to_a_named_version(three):
     assert (back(box, applied[1])["outcome"], release(box)) == ("done", "2")
 
 
-def test_a_version_that_failed_is_refused(three):
+def test_f21_a_version_that_failed_is_refused(three):
     box, applied = three
     failed = box.apply(numbered(4, "crash:1"))
     assert failed["outcome"] == "rolled-back", failed

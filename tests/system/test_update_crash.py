@@ -82,7 +82,7 @@ POINTS = {
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_killed(stock, name):
+def test_f13_killed(stock, name):
     point, outcome = POINTS[name]
     before, version = stock.box.ids(), stock.version_of("web")
     new = other(stock)
@@ -116,7 +116,7 @@ def test_killed_while_a_bad_image_is_taken_back(stock, name):
     assert not stock.take()[0], "it is not tried again"
 
 
-def test_confirmed_by_the_tunnel_that_comes_back(stock):
+def test_f22_confirmed_by_the_tunnel_that_comes_back(stock):
     """Where the tunnel was up before, the new image has to let it come up again; nobody else has to confirm."""
     before, version, new = stock.box.ids(), stock.version_of("web"), other(stock)
     stock.registry.move_tag(WEB, f"server-{new}", "latest")
@@ -170,7 +170,7 @@ def while_proving(stock, doing):
 
 
 @pytest.mark.parametrize("prune", ["-f", "-af"])
-def test_pruned_between_update_and_proof(stock, prune):
+def test_f20_pruned_between_update_and_proof(stock, prune):
     before, version, new = stock.box.ids(), stock.version_of("web"), other(stock)
     stock.registry.move_tag(WEB, "unhealthy-1", "latest")
     pruning = while_proving(stock, lambda: stock.lab.podman("image", "prune", prune))
@@ -184,7 +184,7 @@ def test_pruned_between_update_and_proof(stock, prune):
     check(stock, before, new, NEW)
 
 
-def test_the_registry_is_gone_when_it_is_taken_back(stock):
+def test_f20_the_registry_is_gone_when_it_is_taken_back(stock):
     before, version = stock.box.ids(), stock.version_of("web")
     stock.registry.move_tag(WEB, "unhealthy-1", "latest")
 
@@ -231,7 +231,7 @@ class SmallLab(PodmanLab):
         subprocess.run(["umount", "-l", os.path.join(self.dir, "graph")], check=False)
 
 
-def test_the_disk_is_full_while_it_is_pulled(folder):
+def test_f52_f53_the_disk_is_full_while_it_is_pulled(folder):
     """507, nothing is touched, nothing is held against the image, and it is taken when there is space."""
     kinds = [("server", "1"), ("server", "2")]
     with SmallLab() as lab, opened(lab, os.path.join(folder, "box"), front=True, kinds=kinds) as stock:

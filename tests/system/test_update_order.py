@@ -66,7 +66,7 @@ def test_one_service_gets_the_new_image(shop, cloud):
 
 
 @pytest.mark.parametrize("image,error", [("crash:1", "prove.died"), ("unhealthy:1", "prove.unhealthy")])
-def test_a_bad_image_is_taken_back_and_not_tried_again(shop, cloud, image, error):
+def test_f21_a_bad_image_is_taken_back_and_not_tried_again(shop, cloud, image, error):
     before, facts = shop.box.ids(), shop.box.containers()["web"]
     result = shop.update(cloud, image)
     assert (result["outcome"], result["status"], result["error"]["id"]) == ("rolled-back", 500, error), result

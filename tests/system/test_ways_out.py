@@ -61,7 +61,7 @@ def test_a_restart_long_ago_does_not_stop_later_pushes(box):
     assert box.running() == {"web", "more"}
 
 
-def test_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
+def test_f20_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
     box.stop()
     box.agent_args += ["--watch-pace", "10"]  # three seconds from one try to the next
     box.start()
@@ -77,7 +77,7 @@ def test_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
     assert {name: box.ids()[name] for name in ("b", "c")} == {name: before[name] for name in ("b", "c")}
 
 
-def test_a_journal_that_cannot_be_read_does_not_end_all_pushes(box):
+def test_f56_a_journal_that_cannot_be_read_does_not_end_all_pushes(box):
     assert box.apply(SERVER)["status"] == 200
     box.stop()
     box.write("var/lib/tucomunidad/mgmt-agent/journal.json", "\x00\x00{")
@@ -89,7 +89,7 @@ def test_a_journal_that_cannot_be_read_does_not_end_all_pushes(box):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
-def test_a_full_disk_is_told(box):
+def test_f51_a_full_disk_is_told(box):
     assert box.apply(SERVER)["status"] == 200
     state = box.path("var/lib/tucomunidad/mgmt-agent")
     box.stop()
@@ -109,7 +109,7 @@ def test_a_full_disk_is_told(box):
 
 
 @pytest.mark.parametrize("name", ["current.json", "floor.json"])
-def test_a_damaged_file_does_not_end_all_pushes(gateway, lab, folder, name):
+def test_f56_a_damaged_file_does_not_end_all_pushes(gateway, lab, folder, name):
     """After a power cut, or a bad block: the push that comes next writes it anew."""
     with running_box(lab, folder, gateway) as it:
         first = gateway.push(it.agent_env["DEVICE_ID"], SERVER).json["deployment"]
@@ -120,7 +120,7 @@ def test_a_damaged_file_does_not_end_all_pushes(gateway, lab, folder, name):
         assert int(answer.json["deployment"]["version"]) > int(first["version"])
 
 
-def test_one_absurd_version_does_not_end_all_pushes(box):
+def test_f26_one_absurd_version_does_not_end_all_pushes(box):
     """A cloud that counts wrongly once must not be locked out for ever: versions only go up."""
     with AgentSocket(box, link=True) as cloud:
         assert cloud.push(SERVER, "18446744073709551615")["error"]["id"] == "snapshot.version-jump"

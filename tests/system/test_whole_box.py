@@ -406,7 +406,7 @@ def let_deadline_pass(box):
     box.run("mv", f"{path}.lab", path)
 
 
-def test_a_change_is_taken_back_without_the_agent(deployed):
+def test_f19_a_change_is_taken_back_without_the_agent(deployed):
     """Killed, and masked, before the confirmation: another process takes back what nobody confirms."""
     box, gateway = deployed.box, deployed.gateway
     before, text = box.running(), STACK if get(deployed, "/version") == "2\n" else STACK_2

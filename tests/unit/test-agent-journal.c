@@ -174,7 +174,7 @@ static void test_missing_is_idle(void **state)
     assert_same_journal(&(Journal) {}, &j);
 }
 
-static void test_corrupt_is_told_and_touches_nothing(void **state)
+static void test_f56_corrupt_is_told_and_touches_nothing(void **state)
 {
     static const char *const broken[] = {
         "",
@@ -244,7 +244,7 @@ static void test_why_it_rolls_back(void **state)
     agent_root_write(JOURNAL, NULL);
 }
 
-static void test_every_truncation_is_corrupt(void **state)
+static void test_f56_every_truncation_is_corrupt(void **state)
 {
     _cleanup_(journal_done) Journal full = {};
     _cleanup_(freep) char *text = NULL;
@@ -365,9 +365,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_missing_is_idle),
-        cmocka_unit_test(test_corrupt_is_told_and_touches_nothing),
+        cmocka_unit_test(test_f56_corrupt_is_told_and_touches_nothing),
         cmocka_unit_test(test_why_it_rolls_back),
-        cmocka_unit_test(test_every_truncation_is_corrupt),
+        cmocka_unit_test(test_f56_every_truncation_is_corrupt),
         cmocka_unit_test(test_steps_are_on_disk_before_they_count),
         cmocka_unit_test(test_a_step_that_cannot_be_written_does_not_count),
         cmocka_unit_test(test_tries_count_restarts_only),

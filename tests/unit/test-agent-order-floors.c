@@ -74,7 +74,7 @@ static void test_what_another_version_wrote_stays(void **state)
     assert_non_null(strstr(kept, "\"services\":{\"serial\":\"1\""));
 }
 
-static void test_a_damaged_file_is_no_empty_one(void **state)
+static void test_f56_a_damaged_file_is_no_empty_one(void **state)
 {
     _cleanup_(order_floors_done) OrderFloors f = {};
     _cleanup_(error_done) Error err = {};
@@ -94,7 +94,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_packages_are_counted_apart, agent_root_make, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_what_another_version_wrote_stays, agent_root_make, agent_root_remove),
-        cmocka_unit_test_setup_teardown(test_a_damaged_file_is_no_empty_one, agent_root_make, agent_root_remove),
+        cmocka_unit_test_setup_teardown(test_f56_a_damaged_file_is_no_empty_one, agent_root_make, agent_root_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

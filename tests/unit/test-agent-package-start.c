@@ -11,7 +11,7 @@
 
 #include "mgmt-agent/agent/package-update-impl.h"
 
-static void what_did_not_begin_is_named(void **state)
+static void f24_what_did_not_begin_is_named(void **state)
 {
     static const struct {
         PackageStep what;
@@ -40,7 +40,7 @@ static void what_did_not_begin_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_did_not_begin_is_named),
+        cmocka_unit_test(f24_what_did_not_begin_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

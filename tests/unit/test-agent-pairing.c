@@ -364,7 +364,7 @@ static PairingState check_whole(void)
     return found;
 }
 
-static void test_killed_at_each_change(void **state)
+static void test_f13_killed_at_each_change(void **state)
 {
     int n = 0, claims = 0, unclaims = 0;
     bool ended = false;
@@ -389,7 +389,7 @@ static void test_killed_at_each_change(void **state)
 }
 
 /* Whatever cannot be written: the box is what it was, or is being paired; never paired by a claim that nobody may take back. */
-static void test_the_disk_is_full_at_each_change(void **state)
+static void test_f51_the_disk_is_full_at_each_change(void **state)
 {
     bool whole = false;
 
@@ -458,8 +458,8 @@ int main(void)
         cmocka_unit_test(test_an_enrolment_by_hand_stays),
         cmocka_unit_test(test_boxes_of_before),
         cmocka_unit_test(test_secbox_env_follows),
-        cmocka_unit_test(test_killed_at_each_change),
-        cmocka_unit_test(test_the_disk_is_full_at_each_change),
+        cmocka_unit_test(test_f13_killed_at_each_change),
+        cmocka_unit_test(test_f51_the_disk_is_full_at_each_change),
         cmocka_unit_test(test_a_marker_that_was_left_behind),
         cmocka_unit_test(test_pins),
     };

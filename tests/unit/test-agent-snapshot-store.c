@@ -67,7 +67,7 @@ static void test_fat_results(void **state)
     agent_root_write(HISTORY, NULL);
 }
 
-static void test_broken_history(void **state)
+static void test_f56_broken_history(void **state)
 {
     static const char *const broken[] = {
         "not json\n", "{\"n\":1}", "{\"n\":1}\nnot json\n{\"n\":", "\n\n\n", "[]\n7\nnull\n", "{\"n\":1,\"n\":1}\n",
@@ -87,7 +87,7 @@ static void test_broken_history(void **state)
     agent_root_write(HISTORY, NULL);
 }
 
-static void test_floor(void **state)
+static void test_f26_floor(void **state)
 {
     static const char *const broken[] = { "", "7", "{\"floor\":-1}", "{\"floor\":\"many\"}", "{\"floor\":1.5}", "{" };
     uint64_t floor = 99;
@@ -257,8 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_history_is_cut),
         cmocka_unit_test(test_fat_results),
-        cmocka_unit_test(test_broken_history),
-        cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_f56_broken_history),
+        cmocka_unit_test(test_f26_floor),
         cmocka_unit_test(test_versions_are_safe_names),
         cmocka_unit_test(test_prune),
         cmocka_unit_test(test_unacked),

@@ -103,7 +103,7 @@ static const struct {
     { "", "yaml.empty", 1, NULL, NULL },
 };
 
-static void test_cases(void **state)
+static void test_f09_cases(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -170,7 +170,7 @@ static void test_service_keys_are_sorted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_f09_cases),
         cmocka_unit_test(test_dropped),
         cmocka_unit_test(test_too_many_services),
         cmocka_unit_test(test_service_keys_are_sorted),

@@ -70,7 +70,7 @@ static void test_values(void **state)
     }
 }
 
-static void test_refused(void **state)
+static void test_f04_refused(void **state)
 {
     static const struct {
         const char *text, *id;
@@ -91,7 +91,8 @@ static void test_refused(void **state)
         { "A=x\x01\n", "env.control-character", 1, "A" },
         { "A=x\ty\n", "env.control-character", 1, "A" },
         { "A='x\xe2\x80\xa8'\n", "env.control-character", 1, "A" },
-        { "A=\xff\n", "env.not-utf8", 0, NULL },
+        { "A=\xff\n", "env.not-utf8", 1, NULL },
+        { "A=1\n\nB=caf\xe9\nC=1\n", "env.not-utf8", 3, NULL },
         { KEY_50 KEY_50 KEY_50 KEY_50 KEY_50 KEY_50 "=1\n", "env.syntax", 1, NULL },
     };
 
@@ -112,7 +113,7 @@ static void test_refused(void **state)
     }
 }
 
-static void test_marks_of_editors(void **state)
+static void test_f04_marks_of_editors(void **state)
 {
     static const char text[] = "\xEF\xBB\xBF"
                                "A=1\r\nB='2'\r\n\r\n# c\r\nC=3";
@@ -163,8 +164,10 @@ static void test_print_reads_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),           cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_marks_of_editors), cmocka_unit_test(test_strict_lines_mean_the_same),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_f04_refused),
+        cmocka_unit_test(test_f04_marks_of_editors),
+        cmocka_unit_test(test_strict_lines_mean_the_same),
         cmocka_unit_test(test_print_reads_back),
     };
 

@@ -82,7 +82,7 @@ static void test_accepted(void **state)
         assert_string_equal(env_value_at(again, i), env_value_at(e, i));
 }
 
-static void test_refused(void **state)
+static void test_f04_refused(void **state)
 {
     (void) state;
     static const struct {
@@ -198,7 +198,7 @@ static int parse_long(size_t key_len, size_t value_len, size_t lines, const char
     return r;
 }
 
-static void test_limits(void **state)
+static void test_f04_limits(void **state)
 {
     (void) state;
     const char *id = NULL;
@@ -215,7 +215,7 @@ static void test_limits(void **state)
     assert_string_equal(id, "env.too-large");
 }
 
-static void test_dangerous_keys(void **state)
+static void test_f04_dangerous_keys(void **state)
 {
     (void) state;
     static const char *const dangerous[] = {
@@ -293,7 +293,7 @@ static void test_load(void **state)
     "MGMT_GATEWAY_URL=wss://cloud.example/x/mgmt\n"
 #define SECBOX_OK "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta-5\n"
 
-static void test_validate(void **state)
+static void test_f03_validate(void **state)
 {
     (void) state;
     static const struct {
@@ -569,13 +569,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_f04_refused),
         cmocka_unit_test(test_errors_never_hold_values),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_dangerous_keys),
+        cmocka_unit_test(test_f04_limits),
+        cmocka_unit_test(test_f04_dangerous_keys),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_load),
-        cmocka_unit_test(test_validate),
+        cmocka_unit_test(test_f03_validate),
         cmocka_unit_test(test_missing_sentence),
         cmocka_unit_test(test_checks),
         cmocka_unit_test(test_secrets_are_not_shown),

@@ -83,7 +83,7 @@ static void test_head(void **state)
     http_response_done(&response);
 }
 
-static void test_stall(void **state)
+static void test_f30_stall(void **state)
 {
     _cleanup_(freep) char *url = url_of("/never");
     HttpResponse response = {};
@@ -207,7 +207,7 @@ static void test_failures(void **state)
     }
 }
 
-static void test_cap_is_exact(void **state)
+static void test_f30_cap_is_exact(void **state)
 {
     _cleanup_(freep) char *url = url_of("/hello"), *full = url_of("/full");
     HttpResponse response = {};
@@ -428,11 +428,11 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_kept_headers),
         cmocka_unit_test(test_head),
-        cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_f30_stall),
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_request_line_headers_body),
         cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_cap_is_exact),
+        cmocka_unit_test(test_f30_cap_is_exact),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_tls_to_a_plain_server),
         cmocka_unit_test(test_unix_socket),

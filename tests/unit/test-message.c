@@ -162,7 +162,7 @@ static void test_table_is_sound(void **state)
     assert_null(message_type_find(NULL));
 }
 
-static void test_refused(void **state)
+static void test_f34_refused(void **state)
 {
     (void) state;
     static const struct {
@@ -223,7 +223,7 @@ static int parse_padded(const char *prefix, size_t total, Error *err)
     return parse(text, total, SENDER_CLOUD, NULL, err);
 }
 
-static void test_sizes(void **state)
+static void test_f34_sizes(void **state)
 {
     (void) state;
     const char *small = "{\"type\":\"status.get\",\"id\":\"1\",\"pad\":\"";
@@ -261,9 +261,9 @@ int main(void)
         cmocka_unit_test(test_golden_folder_has_no_other_files),
         cmocka_unit_test(test_document_names_the_same_types),
         cmocka_unit_test(test_table_is_sound),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_f34_refused),
         cmocka_unit_test(test_unknown_members_are_fine),
-        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_f34_sizes),
         cmocka_unit_test(test_new),
     };
 

@@ -93,7 +93,7 @@ static cJSON *signed_by(const char *text, const SignerKey *const *keys)
     return envelope;
 }
 
-static void test_who_has_to_sign(void **state)
+static void test_f25_who_has_to_sign(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = make_key(), *berta = make_key(), *stranger = make_key();
     _cleanup_(order_signers_done) OrderSigners signers = { .threshold = 1 };
@@ -169,7 +169,7 @@ static cJSON *first_signature(cJSON *envelope)
     return cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(envelope, "signatures"), 0);
 }
 
-static void test_no_bit_can_be_changed(void **state)
+static void test_f25_no_bit_can_be_changed(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = make_key();
     _cleanup_(order_signers_done) OrderSigners signers = { .threshold = 1 };
@@ -345,7 +345,7 @@ static bool is_by_digest(OrderKind kind)
     return kind == ORDER_KIND_DEPLOYMENT || kind == ORDER_KIND_RELEASE;
 }
 
-static void test_what_an_order_is_good_for(void **state)
+static void test_f27_f28_f29_what_an_order_is_good_for(void **state)
 {
     const OrderView here = { .device = "caseta5", .now = NOON + 60 * USEC_PER_SEC, .clock_is_known = true };
     const OrderView in_1970 = { .device = "caseta5", .now = 60 * USEC_PER_SEC },
@@ -574,13 +574,13 @@ static void test_bad_signers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_who_has_to_sign),
-        cmocka_unit_test(test_no_bit_can_be_changed),
+        cmocka_unit_test(test_f25_who_has_to_sign),
+        cmocka_unit_test(test_f25_no_bit_can_be_changed),
         cmocka_unit_test(test_a_hardware_key_that_was_touched),
         cmocka_unit_test(test_malformed_envelopes),
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_a_statement_is_read_as_it_was_written),
-        cmocka_unit_test(test_what_an_order_is_good_for),
+        cmocka_unit_test(test_f27_f28_f29_what_an_order_is_good_for),
         cmocka_unit_test(test_the_project_that_was_signed),
         cmocka_unit_test(test_the_deadline_that_was_signed),
         cmocka_unit_test_setup_teardown(test_the_folder_of_signers, agent_root_make, agent_root_remove),

@@ -145,7 +145,7 @@ static const Refusal refusals[] = {
     { NULL, "env_file: [../../../etc/shadow]", NULL, REFUSED },
 };
 
-static void refused_by_default(void **state _unused_)
+static void f10_refused_by_default(void **state _unused_)
 {
     for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {
         const Refusal *t = &refusals[i];
@@ -182,7 +182,7 @@ static void allowed_by_entry(void **state _unused_)
     }
 }
 
-static void file_refused_by_default(void **state _unused_)
+static void f10_file_refused_by_default(void **state _unused_)
 {
     for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {
         const Refusal *t = &refusals[i];
@@ -203,7 +203,7 @@ static void file_refused_by_default(void **state _unused_)
     }
 }
 
-static void top_level_refused(void **state _unused_)
+static void f10_top_level_refused(void **state _unused_)
 {
     static const char *const files[] = {
         "include: [other.yml]\nservices: {web: {image: a}}\n",
@@ -608,10 +608,10 @@ static void bad_policies(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_by_default),
+        cmocka_unit_test(f10_refused_by_default),
         cmocka_unit_test(allowed_by_entry),
-        cmocka_unit_test(file_refused_by_default),
-        cmocka_unit_test(top_level_refused),
+        cmocka_unit_test(f10_file_refused_by_default),
+        cmocka_unit_test(f10_top_level_refused),
         cmocka_unit_test(ordinary_files_pass),
         cmocka_unit_test(definitions_refused),
         cmocka_unit_test(nothing_is_had_by_another_name),

@@ -182,7 +182,7 @@ static void test_state(void **state)
     state_done(&back);
 }
 
-static void test_damaged_state_counts_as_spent(void **state)
+static void test_f56_damaged_state_counts_as_spent(void **state)
 {
     static const char *const damaged[] = { "", "{", "[]", "{}", "{\"budget\":7}" };
 
@@ -247,7 +247,7 @@ int main(void)
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_documents_name_every_setting),
         cmocka_unit_test(test_state),
-        cmocka_unit_test(test_damaged_state_counts_as_spent),
+        cmocka_unit_test(test_f56_damaged_state_counts_as_spent),
         cmocka_unit_test(test_kept_configuration),
     };
 

@@ -188,7 +188,7 @@ static void test_one_is_forgotten(void **state)
     assert_counts("2: ana carla/2");
 }
 
-static void test_one_that_is_damaged_stops_orders(void **state)
+static void test_f56_one_that_is_damaged_stops_orders(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *one = document(1, ORDER_ANY_BOX), *two = document(2, ORDER_ANY_BOX);
     _cleanup_(freep) char *path = path_in_root(SIGNERS_DIR "/" TRUST_ROOT_NAME), *text = NULL;
@@ -251,7 +251,7 @@ static bool cut_at(const cJSON *envelope, unsigned n)
     return WEXITSTATUS(status) == CUT_OFF;
 }
 
-static void test_cut_off_at_every_call(void **state)
+static void test_f13_f14_cut_off_at_every_call(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *one = document(1, "casa");
     unsigned n = 1, before = 0, after = 0;
@@ -302,9 +302,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_gateway_cannot_name_the_first, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_a_gateway_cannot_spoil_one, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_is_forgotten, begin, agent_root_remove),
-        cmocka_unit_test_setup_teardown(test_one_that_is_damaged_stops_orders, begin, agent_root_remove),
+        cmocka_unit_test_setup_teardown(test_f56_one_that_is_damaged_stops_orders, begin, agent_root_remove),
         cmocka_unit_test_setup_teardown(test_one_that_has_expired_is_followed_by_another, begin, agent_root_remove),
-        cmocka_unit_test_setup_teardown(test_cut_off_at_every_call, begin, agent_root_remove),
+        cmocka_unit_test_setup_teardown(test_f13_f14_cut_off_at_every_call, begin, agent_root_remove),
     };
 
     return cmocka_run_group_tests(tests, make_keys, free_keys);

@@ -19,7 +19,7 @@ static const char *open_with(const cJSON *envelope, const OrderSigners *before, 
     return id;
 }
 
-static void test_old_and_new_keys_sign(void **state)
+static void test_f33_old_and_new_keys_sign(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = trust_key(), *berta = trust_key(), *carla = trust_key(),
                                        *stranger = trust_key();
@@ -81,7 +81,7 @@ static void flip_each_bit(cJSON *envelope, cJSON *object, const char *key, const
     assert_string_equal(open_with(envelope, before, NULL), "");
 }
 
-static void test_no_bit_can_be_changed(void **state)
+static void test_f25_no_bit_can_be_changed(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = trust_key();
     _cleanup_(order_signers_done) OrderSigners before = { .threshold = 1 };
@@ -172,7 +172,7 @@ static void test_what_it_may_say(void **state)
     }
 }
 
-static void test_for_whom_and_when(void **state)
+static void test_f26_f27_f28_f33_for_whom_and_when(void **state)
 {
     _cleanup_(ed25519_freep) SignerKey *ana = trust_key();
     _cleanup_(freep) char *text = trust_text(7, 1, "casa", TRUST_KEYS({ "ana", ana }));
@@ -221,10 +221,10 @@ static void test_for_whom_and_when(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_old_and_new_keys_sign),
-        cmocka_unit_test(test_no_bit_can_be_changed),
+        cmocka_unit_test(test_f33_old_and_new_keys_sign),
+        cmocka_unit_test(test_f25_no_bit_can_be_changed),
         cmocka_unit_test(test_what_it_may_say),
-        cmocka_unit_test(test_for_whom_and_when),
+        cmocka_unit_test(test_f26_f27_f28_f33_for_whom_and_when),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,7 +364,7 @@ static void test_cases(void **state)
         }
 }
 
-static void test_raw(void **state)
+static void test_f34_raw(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(raw); i++)
@@ -654,7 +654,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_f34_raw),
         cmocka_unit_test(test_close_codes),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_fails_fast),

@@ -9,11 +9,20 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/yaml.h"
+
+#define BOMB_USEC_MAX 50000
+#define BOMB_KIB_MAX (20 * 1024)
+
+/* There in a program with AddressSanitizer, which takes time and memory of its own. */
+extern void __asan_init(void) __attribute__((weak));
 
 static YamlNode *parse_good(const char *text)
 {
@@ -186,75 +195,122 @@ static void expect_id(const char *text, size_t len, const char *id, const char *
         fail_msg("%s: %d %s, expected %s", what, r, error_id(&err), id);
 }
 
-static void test_bombs(void **state)
+/* What a file may hold that is not worth the memory. */
+static const struct {
+    const char *head;
+    const char *unit; /* repeated up to the size cap */
+    const char *id;
+} bombs[] = {
+    { "", "[", "yaml.too-deep" },
+    { "", "{", "yaml.syntax" }, /* a mapping as a key */
+    { "", "[\n", "yaml.too-deep" },
+    { "a: ", "{a: ", "yaml.too-deep" },
+    { "", "{a: {a: \n", "yaml.too-deep" },
+    { "", "- ", "yaml.too-deep" },
+    { "", "? ", "yaml.syntax" },
+    { "", "- ? - ", "yaml.syntax" },
+    { "", "- a: ", "yaml.syntax" },
+    { "", "]", "yaml.syntax" },
+    { "", "&a ", "yaml.syntax" },
+    { "", "- &a 1\n", "yaml.too-many-nodes" },
+    { "a: &a [x, x, x, x, x, x, x, x]\nb:\n", "- *a\n", "yaml.too-many-nodes" },
+    { "a: &a {x: y}\nb:\n", "- <<: [*a, *a, *a, *a]\n", "yaml.too-many-nodes" },
+    { "", "*a ", "yaml.alias" },
+    { "", "!a ", "yaml.tag" },
+    { "", "- !a 1\n", "yaml.tag" },
+    { "%TAG !a! x\n", "%TAG !b! x\n", "yaml.syntax" },
+    { "", "---\n", "yaml.multiple-documents" },
+    { "", "- 1\n", "yaml.too-many-nodes" },
+    { "[", "1,", "yaml.too-many-nodes" },
+    { "[", ",", "yaml.syntax" },
+    { "[", "a: 1,", "yaml.too-many-nodes" },
+    { "{", "a,", "yaml.too-many-nodes" },
+    { "a", " a", NULL },
+    { "a", "\n a", NULL },
+    { "? a", "\n a", "yaml.syntax" },
+    { "'", "\n'", "yaml.syntax" },
+    { "\"", "\\x", "yaml.syntax" },
+    { "\"", "\\u0041", "yaml.syntax" },
+    { "a: |\n", "  x\n", NULL },
+    { "a: |\n", "\n", NULL },
+    { "", "#", "yaml.empty" },
+    { "", "#\n", "yaml.empty" },
+    { "", " ", "yaml.empty" },
+    { "", "\n", "yaml.empty" },
+    { "", "a: \n", "yaml.too-many-nodes" },
+    { "[", "\"a\" ", "yaml.syntax" },
+    { "[", "? ", "yaml.syntax" },
+    { "[", "'a': [", "yaml.too-deep" },
+    { "a: [", "a, [", "yaml.too-deep" },
+};
+
+static size_t make_bomb(size_t i, char text[static YAML_SIZE_MAX])
 {
-    static const struct {
-        const char *head;
-        const char *unit; /* repeated up to the size cap */
-        const char *id;
-    } cases[] = {
-        { "", "[", "yaml.too-deep" },
-        { "", "{", "yaml.syntax" }, /* a mapping as a key */
-        { "", "[\n", "yaml.too-deep" },
-        { "a: ", "{a: ", "yaml.too-deep" },
-        { "", "{a: {a: \n", "yaml.too-deep" },
-        { "", "- ", "yaml.too-deep" },
-        { "", "? ", "yaml.syntax" },
-        { "", "- ? - ", "yaml.syntax" },
-        { "", "- a: ", "yaml.syntax" },
-        { "", "]", "yaml.syntax" },
-        { "", "&a ", "yaml.syntax" },
-        { "", "- &a 1\n", "yaml.too-many-nodes" },
-        { "a: &a [x, x, x, x, x, x, x, x]\nb:\n", "- *a\n", "yaml.too-many-nodes" },
-        { "a: &a {x: y}\nb:\n", "- <<: [*a, *a, *a, *a]\n", "yaml.too-many-nodes" },
-        { "", "*a ", "yaml.alias" },
-        { "", "!a ", "yaml.tag" },
-        { "", "- !a 1\n", "yaml.tag" },
-        { "%TAG !a! x\n", "%TAG !b! x\n", "yaml.syntax" },
-        { "", "---\n", "yaml.multiple-documents" },
-        { "", "- 1\n", "yaml.too-many-nodes" },
-        { "[", "1,", "yaml.too-many-nodes" },
-        { "[", ",", "yaml.syntax" },
-        { "[", "a: 1,", "yaml.too-many-nodes" },
-        { "{", "a,", "yaml.too-many-nodes" },
-        { "a", " a", NULL },
-        { "a", "\n a", NULL },
-        { "? a", "\n a", "yaml.syntax" },
-        { "'", "\n'", "yaml.syntax" },
-        { "\"", "\\x", "yaml.syntax" },
-        { "\"", "\\u0041", "yaml.syntax" },
-        { "a: |\n", "  x\n", NULL },
-        { "a: |\n", "\n", NULL },
-        { "", "#", "yaml.empty" },
-        { "", "#\n", "yaml.empty" },
-        { "", " ", "yaml.empty" },
-        { "", "\n", "yaml.empty" },
-        { "", "a: \n", "yaml.too-many-nodes" },
-        { "[", "\"a\" ", "yaml.syntax" },
-        { "[", "? ", "yaml.syntax" },
-        { "[", "'a': [", "yaml.too-deep" },
-        { "a: [", "a, [", "yaml.too-deep" },
-    };
+    size_t len = strlen(bombs[i].head), unit = strlen(bombs[i].unit);
+
+    memcpy(text, bombs[i].head, len);
+    for (; len + unit <= YAML_SIZE_MAX; len += unit)
+        memcpy(text + len, bombs[i].unit, unit);
+    return len;
+}
+
+static void test_f11_bombs(void **state)
+{
     _cleanup_(freep) char *text = malloc(YAML_SIZE_MAX);
 
     (void) state;
     assert_non_null(text);
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+    for (size_t i = 0; i < ELEMENTSOF(bombs); i++) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(yaml_node_freep) YamlNode *root = NULL;
-        size_t len = strlen(cases[i].head), unit = strlen(cases[i].unit);
+        size_t len = make_bomb(i, text);
 
-        memcpy(text, cases[i].head, len);
-        for (; len + unit <= YAML_SIZE_MAX; len += unit)
-            memcpy(text + len, cases[i].unit, unit);
-        if (cases[i].id)
-            expect_id(text, len, cases[i].id, cases[i].unit);
+        if (bombs[i].id)
+            expect_id(text, len, bombs[i].id, bombs[i].unit);
         else if (yaml_parse(text, len, "bomb", &root, &err) < 0)
-            fail_msg("%s: %s %s", cases[i].unit, error_id(&err), error_message(&err, 0));
+            fail_msg("%s: %s %s", bombs[i].unit, error_id(&err), error_message(&err, 0));
     }
 }
 
-static void test_large(void **state)
+/* In a process of its own, whose use of the processor and of memory is its own, too: 0 for little of both. */
+static int cost_of(const char *text, size_t len)
+{
+    struct rusage before, after;
+    YamlNode *root = NULL;
+    int64_t usec, times = __asan_init ? 10 : 1;
+
+    if (getrusage(RUSAGE_SELF, &before) < 0)
+        return 1;
+    if (yaml_parse(text, len, "bomb", &root, NULL) == 0)
+        yaml_node_free(root);
+    if (getrusage(RUSAGE_SELF, &after) < 0)
+        return 1;
+    usec =
+        (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 + after.ru_utime.tv_usec - before.ru_utime.tv_usec;
+    return usec > BOMB_USEC_MAX * times ? 2 : after.ru_maxrss - before.ru_maxrss > BOMB_KIB_MAX * times ? 3 : 0;
+}
+
+static void test_f11_bombs_cost_little(void **state)
+{
+    _cleanup_(freep) char *text = malloc(YAML_SIZE_MAX);
+
+    (void) state;
+    assert_non_null(text);
+    for (size_t i = 0; i < ELEMENTSOF(bombs); i++) {
+        size_t len = make_bomb(i, text);
+        pid_t child = fork();
+        int status = 0;
+
+        assert_true(child >= 0);
+        if (child == 0)
+            _exit(cost_of(text, len));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status != 0)
+            fail_msg("%s: %s", bombs[i].unit, WEXITSTATUS(status) == 2 ? "it takes long" : "it takes much memory");
+    }
+}
+
+static void test_f11_large(void **state)
 {
     const size_t len = 10 * 1024 * 1024;
     _cleanup_(freep) char *text = malloc(len);
@@ -269,7 +325,7 @@ static void test_large(void **state)
     expect_id(key, strlen(key), "yaml.syntax", "long key");
 }
 
-static void test_billion_laughs(void **state)
+static void test_f11_billion_laughs(void **state)
 {
     _cleanup_(buf_done) Buf lists = BUF_INIT(4096), merges = BUF_INIT(4096), deep = BUF_INIT(4096);
 
@@ -288,7 +344,7 @@ static void test_billion_laughs(void **state)
 }
 
 /* One large value, many times. */
-static void test_large_value_by_alias(void **state)
+static void test_f11_large_value_by_alias(void **state)
 {
     _cleanup_(buf_done) Buf b = BUF_INIT(YAML_SIZE_MAX);
 
@@ -360,7 +416,7 @@ static void test_characters_are_named(void **state)
     }
 }
 
-static void test_depth(void **state)
+static void test_f11_depth(void **state)
 {
     char text[256];
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
@@ -407,11 +463,12 @@ int main(void)
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_billion_laughs),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_large_value_by_alias),
+        cmocka_unit_test(test_f11_bombs),
+        cmocka_unit_test(test_f11_bombs_cost_little),
+        cmocka_unit_test(test_f11_large),
+        cmocka_unit_test(test_f11_billion_laughs),
+        cmocka_unit_test(test_f11_depth),
+        cmocka_unit_test(test_f11_large_value_by_alias),
         cmocka_unit_test(test_many_merged_members),
         cmocka_unit_test(test_aliases_and_merges),
         cmocka_unit_test(test_characters_are_named),
