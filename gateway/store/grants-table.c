@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/store/withdrawn.h"
+
 /* Of a grant, the account to log in as: one from before is root's, as secbox-fleet logged in unless it was told otherwise. Of a
  * token, those that it is for, an array; null: all. */
 const char schema_accounts[] =
@@ -77,7 +79,7 @@ Statement sql_grant_revoke(const char *id, const char *actor)
                      " revoked_by = coalesce(revoked_by, $2) WHERE id = $1 RETURNING *),"
                      " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $2, 'grant.revoked', g.device,"
                      " jsonb_build_object('grant', g.id, 'person', g.person) FROM g, o WHERE o.fresh)"
-                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+                     " SELECT jsonb_build_object('grant', " GRANT_JSON "), " SQL_TELL_WITHDRAWN " FROM g",
                      sql_text(id), sql_text(actor));
 }
 

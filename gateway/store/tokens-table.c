@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/tokens-table.h"
 
+#include "gateway/store/withdrawn.h"
+
 /* From now on a token may be bound to labels: then its role has a name that earlier gateways refuse. */
 const char schema_token_labels[] =
     "ALTER TABLE operator_tokens"
@@ -56,6 +58,6 @@ Statement sql_token_revoke(const char *name)
     return STATEMENT(
         "WITH t AS (UPDATE operator_tokens SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL"
         " RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-        " SELECT 'command-line', 'token.revoked', jsonb_build_object('name', name) FROM t) SELECT name FROM t",
+        " SELECT 'command-line', 'token.revoked', jsonb_build_object('name', name) FROM t) SELECT name, " SQL_TELL_WITHDRAWN " FROM t",
         sql_text(name));
 }
