@@ -3,6 +3,7 @@
 #include "gateway/sessions/support-session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "gateway/auth/secrets.h"
@@ -138,6 +139,16 @@ static const char *name_of(const cJSON *open)
     return n > 0 && n <= NAME_MAX_BYTES && name[n] == '\0' ? name : NULL;
 }
 
+/* What the person says of herself: a serial number under another grant is none (sql_revocations()). */
+static int read_certificate(const cJSON *open, char **ret)
+{
+    uint64_t serial = 0;
+    if (json_u64(open, "certificate", &serial) < 0 || serial == 0 || serial > INT64_MAX)
+        return 0;
+    *ret = str_format("%" PRIu64, serial);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static SupportSession *support_session_new(SupportSessions *ss, Operator *o, const cJSON *open)
 {
     char id[RANDOM_ID_SIZE];
@@ -158,7 +169,9 @@ static SupportSession *support_session_new(SupportSessions *ss, Operator *o, con
     v->device = strdup(operator_device(o));
     v->token = strdup(operator_token(o));
     v->grant_id = strdup(grant ? grant : "");
-    int r = random_id(id);
+    int r = read_certificate(open, &v->certificate);
+    if (r >= 0)
+        r = random_id(id);
     if (r >= 0) {
         memcpy(v->id, "s-", 2);
         memcpy(v->id + 2, id, SESSION_ID_SIZE - 3);

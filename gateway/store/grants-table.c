@@ -128,17 +128,21 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         sql_text(id), sql_text(token), sql_text(key), sql_text(recording));
 }
 
-/* Versions go by the clock, and up: a database that was put back goes on above what boxes have had of it. */
+/* Those that somebody took from their person come before those whose session is over. Versions go by the clock, and up: a
+ * database that was put back goes on above what boxes have had of it. */
 Statement sql_revocations(void)
 {
     return (Statement) {
         .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
                " clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS version),"
-               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT c.*, row_number() OVER"
-               " (PARTITION BY c.device ORDER BY c.serial DESC) AS n FROM certificates c"
-               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()"
-               " AND (g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
-               " WHERE t.hash = c.token))) c WHERE n <= 400 GROUP BY device),"
+               " live AS (SELECT c.*, g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
+               " WHERE t.hash = c.token) AS withdrawn FROM certificates c"
+               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()),"
+               " ended AS (SELECT o.serial FROM live o JOIN bridge_sessions s ON s.certificate = o.serial"
+               " AND s.grant_id = o.grant_id GROUP BY o.serial HAVING bool_and(s.closed_at IS NOT NULL)),"
+               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT o.*, row_number() OVER"
+               " (PARTITION BY o.device ORDER BY o.withdrawn DESC, o.serial DESC) AS n FROM live o"
+               " WHERE o.withdrawn OR o.serial IN (SELECT serial FROM ended)) c WHERE n <= 400 GROUP BY device),"
                " news AS (INSERT INTO ssh_revocations AS r (device, version, ids)"
                " SELECT device, version, ids FROM bad, clock ON CONFLICT (device) DO UPDATE"
                " SET version = greatest(r.version + 1, excluded.version), ids = excluded.ids"

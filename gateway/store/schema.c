@@ -10,6 +10,7 @@
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
 #include "gateway/store/serving-table.h"
+#include "gateway/store/sessions-table.h"
 #include "gateway/store/sign-ins-table.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/store/waiting-table.h"
@@ -246,6 +247,7 @@ static const SchemaStep schema_steps[] = {
           " ADD CONSTRAINT rollouts_kind_check"
           " CHECK (kind IN ('compose', 'update', 'agent', 'release', 'project'));\n" },
     { 39, schema_accounts },
+    { 41, schema_session_certificates },
     {},
 };
 

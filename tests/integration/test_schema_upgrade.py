@@ -12,6 +12,7 @@ from tests.lab.util import wait_until
 
 # the schema as steps 1 to 22 leave it
 BEFORE = """
+ALTER TABLE bridge_sessions DROP COLUMN certificate;
 ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
 ALTER TABLE deployments DROP COLUMN project;
 ALTER TABLE waiting_pushes DROP COLUMN project, ADD PRIMARY KEY (device);

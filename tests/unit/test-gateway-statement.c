@@ -103,7 +103,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_grant_for_session("", ""));
     check(sql_grant_for_certificate("", "", "", NULL));
     check(sql_withdrawn("", ""));
-    check(sql_session_open("", "", "", ""));
+    check(sql_session_open("", "", "", "", ""));
     check(sql_session_bytes("", 1, 1));
     check(sql_session_close(&(SessionEnd) {}));
     check(sql_sessions_close_all(""));
