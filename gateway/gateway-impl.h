@@ -106,7 +106,7 @@ struct Gateway {
     SignInApi *sign_ins;
     GatewayFiles *files;
     GatewayLease *lease;
-    bool stands_by; /* another gateway serves, which has been said */
+    bool stands_by;      /* another gateway serves, which has been said */
     bool withdrawn_told; /* the timer below is armed */
     sd_event_source *sweep, *farewell, *reload, *load_again, *withdrawn;
 };

@@ -396,8 +396,8 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
 {
     static const StoreEvents store_events = { .on_up = on_store_up,
-                                               .on_down = on_store_down,
-                                               .on_told = gateway_on_store_told };
+                                              .on_down = on_store_down,
+                                              .on_told = gateway_on_store_told };
     static const StoreEvents bulk_events = { .on_up = on_bulk_up, .on_down = on_bulk_down };
     static const StoreEvents import_events = { .on_down = on_bulk_down };
     _cleanup_(gateway_freep) Gateway *g = calloc(1, sizeof(*g));

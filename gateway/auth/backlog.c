@@ -334,8 +334,10 @@ int backlog_add_audit(Backlog *b, const char *actor, const char *action, const c
 int backlog_add_session_open(Backlog *b, const char *id, const char *grant, const char *way, const char *certificate,
                              const char *opened_at)
 {
-    const char *const members[] = { "session",  id, "grant", grant, "way", way, "at", opened_at, certificate ? "certificate" : NULL, certificate,
-                                    NULL };
+    const char *const members[] = { "session",   id,        "grant",
+                                    grant,       "way",     way,
+                                    "at",        opened_at, certificate ? "certificate" : NULL,
+                                    certificate, NULL };
 
     return add(b, "session.open", make(members));
 }

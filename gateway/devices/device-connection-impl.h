@@ -18,7 +18,7 @@ struct DeviceConns {
     Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello; borrowed */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     uint64_t next;
-    size_t parting; /* how many are */
+    size_t parting;           /* how many are */
     uint8_t nonce_secret[32]; /* of this run */
     uint64_t services_lost;   /* how many entries about services the database did not take */
     struct DeviceListening {

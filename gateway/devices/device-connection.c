@@ -338,7 +338,8 @@ void device_conn_part(DeviceConn *s)
 
 static int on_parting_time(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    device_conn_log(userdata, LOG_LEVEL_NOTICE, NULL, 0, "blocked, and has not said that it has heard what it was told last");
+    device_conn_log(userdata, LOG_LEVEL_NOTICE, NULL, 0,
+                    "blocked, and has not said that it has heard what it was told last");
     device_conn_part(userdata);
     return 0;
 }
@@ -356,8 +357,7 @@ static void begin_to_part(DeviceConns *cs, const char *device)
 {
     for (Role role = 0; role < _ROLE_COUNT; role++) {
         DeviceConn *s = device_conn_find(cs, device, role);
-        if (!s || !is_kept(cs, s) ||
-            timer_arm(cs->event, &s->deadline, PARTING_MAX, on_parting_time, s) < 0)
+        if (!s || !is_kept(cs, s) || timer_arm(cs->event, &s->deadline, PARTING_MAX, on_parting_time, s) < 0)
             continue;
         device_conn_withdraw(s);
         s->parting = true;

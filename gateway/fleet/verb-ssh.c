@@ -169,10 +169,10 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
     if (r >= 0)
         r = known_hosts_strict(fleet, args[0], json_bool(reply->body, "hostKeysKnown", false), &strict, err);
     if (r >= 0)
-        r = error_from_errno(err,
-                             make_argv(fleet, grant, json_string(reply->body, "serial"), folder, known_hosts, strict,
-                                       argc, args, &argv),
-                             "run ssh");
+        r = error_from_errno(
+            err,
+            make_argv(fleet, grant, json_string(reply->body, "serial"), folder, known_hosts, strict, argc, args, &argv),
+            "run ssh");
     usec_t begun = boottime_usec();
     if (r >= 0)
         r = ssh_run(argv, true, err);

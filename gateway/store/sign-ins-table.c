@@ -27,7 +27,8 @@ Statement sql_sign_in_end(const char *hash)
 {
     return STATEMENT("WITH s AS (UPDATE sign_ins SET revoked_at = now() WHERE hash = $1 AND revoked_at IS NULL AND"
                      " expires_at > now() RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-                     " SELECT 'operator:' || name, 'operator.signed-out', '{}' FROM s) SELECT name, " SQL_TELL_WITHDRAWN " FROM s",
+                     " SELECT 'operator:' || name, 'operator.signed-out', '{}' FROM s) SELECT name, " SQL_TELL_WITHDRAWN
+                     " FROM s",
                      sql_text(hash));
 }
 

@@ -55,9 +55,9 @@ Statement sql_tokens(void)
 
 Statement sql_token_revoke(const char *name)
 {
-    return STATEMENT(
-        "WITH t AS (UPDATE operator_tokens SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL"
-        " RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-        " SELECT 'command-line', 'token.revoked', jsonb_build_object('name', name) FROM t) SELECT name, " SQL_TELL_WITHDRAWN " FROM t",
-        sql_text(name));
+    return STATEMENT("WITH t AS (UPDATE operator_tokens SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL"
+                     " RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
+                     " SELECT 'command-line', 'token.revoked', jsonb_build_object('name', name) FROM t) SELECT "
+                     "name, " SQL_TELL_WITHDRAWN " FROM t",
+                     sql_text(name));
 }
