@@ -154,8 +154,8 @@ static void cancel(Request *c)
 const Route template_routes[] = {
     { "GET", "/v1/templates", ACCESS_VIEWER, list, "all templates" },
     { "GET", "/v1/templates/*", ACCESS_VIEWER, show, "one, with its compose file" },
-    { "PUT", "/v1/templates/*", ACCESS_OPERATOR, set, "make or change one" },
-    { "DELETE", "/v1/templates/*", ACCESS_OPERATOR, remove_template, "remove one" },
-    { "DELETE", "/v1/devices/*/waiting", ACCESS_OPERATOR, cancel, "cancel the push that waits" },
+    { "PUT", "/v1/templates/*", ACCESS_DEPLOY, set, "make or change one" },
+    { "DELETE", "/v1/templates/*", ACCESS_DEPLOY, remove_template, "remove one" },
+    { "DELETE", "/v1/devices/*/waiting", ACCESS_DEPLOY, cancel, "cancel the push that waits" },
     {},
 };

@@ -99,7 +99,7 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM good_tokens t"
-                     " WHERE t.hash = $2), NULL, NULL, envelope, account, NULL FROM grants WHERE id = $1",
+                     " WHERE t.hash = $2), NULL, NULL, envelope, account, NULL, NULL FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -108,10 +108,10 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
         " t AS (SELECT name, labels, accounts FROM good_tokens WHERE hash = $2"
-        " AND role IN ('admin', 'operator', 'bound:admin', 'bound:operator')),"
+        " AND role ~ '^(bound:)?(admin|operator|support)$'),"
         " s AS (SELECT nextval('certificate_serials') AS serial FROM g, t, devices d WHERE g.person = t.name"
         " AND d.id = g.device AND d.labels @> t.labels AND (t.accounts IS NULL OR t.accounts ? g.account)"
-        " AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " AND NOT d.blocked AND g.revoked_at IS NULL AND g.expires_at > now()),"
         " c AS (INSERT INTO certificates(serial, device, grant_id, key_id, token, expires_at) SELECT s.serial, "
         "g.device,"
         " g.id, g.person || '/' || g.id || '/' || s.serial, $2, greatest(g.expires_at, now() + interval '70 minutes')"
@@ -123,7 +123,8 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
         " jsonb_array_length(host_keys->'host') > 0"
         " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL, account,"
-        " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device)"
+        " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device),"
+        " (SELECT d.blocked FROM devices d WHERE d.id = g.device)"
         " FROM g LEFT JOIN s ON true",
         sql_text(id), sql_text(token), sql_text(key), sql_text(recording));
 }
@@ -181,6 +182,7 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
         .serial = number(rows, 12),
         .host_keys_known = store_rows_true(rows, 0, 13),
         .by_account = store_rows_true(rows, 0, 16),
+        .blocked = store_rows_true(rows, 0, 17),
     };
     if (store_rows_copy(rows, 0, 0, &ret->id) < 0 || store_rows_copy(rows, 0, 1, &ret->device) < 0 ||
         store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0 ||

@@ -48,6 +48,7 @@ typedef struct GrantExtra {
     uint64_t serial;      /* for a certificate; 0: none */
     bool host_keys_known; /* for a certificate: those of each of the box's sshds */
     bool by_account;      /* for a certificate: the box's sshds tell accounts apart */
+    bool blocked;         /* the same: the box is, so that there is none */
 } GrantExtra;
 
 /* 0 or -ENOMEM. */

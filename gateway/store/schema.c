@@ -10,7 +10,6 @@
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/trust-roots-table.h"
 #include "gateway/store/serving-table.h"
-#include "gateway/store/sessions-table.h"
 #include "gateway/store/sign-ins-table.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/store/waiting-table.h"
@@ -247,7 +246,7 @@ static const SchemaStep schema_steps[] = {
           " ADD CONSTRAINT rollouts_kind_check"
           " CHECK (kind IN ('compose', 'update', 'agent', 'release', 'project'));\n" },
     { 39, schema_accounts },
-    { 41, schema_session_certificates },
+    { 41, schema_access },
     {},
 };
 

@@ -3,10 +3,6 @@
 
 #include "gateway/store/withdrawn.h"
 
-const char schema_session_certificates[] =
-    "ALTER TABLE bridge_sessions ADD COLUMN certificate bigint;\n"
-    "CREATE INDEX bridge_sessions_certificate ON bridge_sessions(certificate) WHERE certificate IS NOT NULL;\n";
-
 /* of an audit entry about a session s and its grant g */
 #define SESSION_JSON "'session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way"
 

@@ -4,8 +4,6 @@
 
 #include "lib/postgres/statement.h"
 
-extern const char schema_session_certificates[];
-
 /* `certificate`: the serial number of the one that this session alone logs in with, as text; NULL: not known. With the session's
  * end it is revoked (sql_revocations()). */
 Statement sql_session_open(const char *id, const char *grant, const char *way, const char *opened_at,

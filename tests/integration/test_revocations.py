@@ -10,7 +10,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("cryptography")
 
 from tests.conftest import require_programs  # noqa: E402
-from tests.integration.gateway_lab import COMPOSE, device, enroll, gw, shared  # noqa: E402
+from tests.integration.gateway_lab import COMPOSE, device, enroll, error_id, gw, shared  # noqa: E402
 from tests.integration.test_grants import REASON, ask, make_key  # noqa: E402
 from tests.integration.test_host_keys import ToldBox  # noqa: E402
 from tests.lab import sshd  # noqa: E402
@@ -112,6 +112,16 @@ def test_a_blocked_box_with_nothing_to_hear_is_put_out_at_once(gw, device):
     tunnel = device.connect({"sshRevocations": "0"})
     assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
     assert tunnel.next() is None and tunnel.reason == "the device is blocked"
+
+
+def test_there_is_no_certificate_for_a_blocked_box(gw, device, folder):
+    grant = ask(gw, gw.token, "POST", "/v1/grants", {"device": device.id, "reason": REASON}).json["grant"]
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
+    _, public = make_key(folder, "ed25519")
+    answer = ask(gw, gw.token, "POST", f"/v1/grants/{grant['id']}/certificate", {"publicKey": public})
+    assert (answer.status, error_id(answer)) == (403, "device.blocked"), answer
+    assert gw.request("POST", f"/v1/devices/{device.id}/unblock").status == 200
+    assert ask(gw, gw.token, "POST", f"/v1/grants/{grant['id']}/certificate", {"publicKey": public}).status == 200
 
 
 def test_a_database_that_was_put_back_does_not_go_unnoticed(gw, device, folder):

@@ -23,7 +23,7 @@ DROP FUNCTION face_forget, face_member, community_face_set;
 DROP TABLE community_faces;
 DROP TABLE media_tokens;
 DROP VIEW good_tokens;
-ALTER TABLE operator_tokens DROP COLUMN accounts;
+ALTER TABLE operator_tokens DROP COLUMN accounts, DROP COLUMN expires_at, DROP COLUMN last_used_at;
 DROP TABLE sign_ins;
 DROP TABLE trust_root_boxes, trust_roots;
 ALTER TABLE grants DROP COLUMN envelope, DROP COLUMN account;

@@ -58,7 +58,8 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_audit_has_link(1, ""));
     check(sql_audit_list(1, NULL));
     check(sql_token_owner("", "", NULL));
-    check(sql_token_add("", "", "", "", NULL));
+    check(sql_token_add(&(NewToken) {}));
+    check(sql_token_used(""));
     check(sql_tokens());
     check(sql_token_revoke(""));
     check(sql_devices(NULL));
