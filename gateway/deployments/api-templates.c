@@ -40,6 +40,7 @@ static void list(Request *c)
 
 static void show(Request *c)
 {
+    request_note_read(c, "template.read");
     request_query(c, sql_template(c->args[0]), on_text);
 }
 

@@ -113,6 +113,11 @@ void request_note_address(Request *c)
     token_addresses_note(c->requests->addresses, c->token_hash, c->actor, http_peer(c->exchange));
 }
 
+void request_note_read(const Request *c, const char *action)
+{
+    token_addresses_note_read(c->requests->addresses, c->token_hash, c->actor, action);
+}
+
 /* Nobody waits for it, and a database that takes nothing keeps nobody from reading. */
 void request_note_used(const Request *c)
 {

@@ -96,6 +96,8 @@ Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *mo
 Request *request_free(Request *c);
 /* Notes in the audit log from where its token is used, if that is news. */
 void request_note_address(Request *c);
+/* That it reads what `action` names: token_addresses_note_read(). */
+void request_note_read(const Request *c, const char *action);
 /* Writes down that its token is used now. */
 void request_note_used(const Request *c);
 

@@ -425,6 +425,24 @@ def test_operator_tokens_for_programs(gw):
     assert tokens["gone@example"]["revokedAt"] >= tokens["gone@example"]["createdAt"]
 
 
+def test_the_audit_log_is_read_page_by_page(gw):
+    whole = gw.request("GET", "/v1/audit?limit=7").json["entries"]
+    assert len(whole) == 7
+    first = gw.request("GET", f"/v1/audit?limit=3&before={int(whole[0]['id']) + 1}").json["entries"]
+    second = gw.request("GET", f"/v1/audit?limit=4&before={first[-1]['id']}").json["entries"]
+    assert first + second == whole
+    assert gw.request("GET", "/v1/audit?before=x").status == 400
+
+
+def test_who_reads_the_audit_log_stands_in_it(gw):
+    name = f"reads-{time.monotonic_ns()}"
+    headers = {"Authorization": f"Bearer {gw.run('tokens', 'add', name, '--role', 'viewer').strip()}"}
+    for _ in range(3):
+        assert gw.raw("GET", "/v1/audit", None, headers).status == 200
+    wait_until(lambda: [e for e in gw.audit("audit.read") if e["actor"] == f"operator:{name}"], "it is written down")
+    assert len([e for e in gw.audit("audit.read") if e["actor"] == f"operator:{name}"]) == 1, "once an hour"
+
+
 def by_role(gw, role):
     """A request as somebody with that role."""
     token = gw.run("tokens", "add", f"{role}-{time.monotonic_ns()}", "--role", role).strip()

@@ -56,7 +56,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_audit_unlinked(0, 5000));
     check(sql_audit_head());
     check(sql_audit_has_link(1, ""));
-    check(sql_audit_list(1, NULL));
+    check(sql_audit_list(1, 0, NULL));
     check(sql_token_owner("", "", NULL));
     check(sql_token_add(&(NewToken) {}));
     check(sql_token_used(""));
