@@ -221,8 +221,8 @@ void revocations_sweep(Revocations *rs)
         log_debug("revoked certificates are looked for later");
 }
 
-/* What it has to hear before its tunnels are closed. */
-static void on_blocked(const char *device _unused_, void *userdata)
+/* Blocked: what it has to hear before its tunnels are closed. Relabelled: certificates of tokens that are not for it any more. */
+static void look_now(const char *device _unused_, void *userdata)
 {
     revocations_sweep(userdata);
 }
@@ -251,7 +251,8 @@ Revocations *revocations_new(Store *store, DeviceConns *conns)
     static const DeviceListener listener = {
         .messages = messages,
         .last_words = messages,
-        .on_blocked = on_blocked,
+        .on_blocked = look_now,
+        .on_relabelled = look_now,
         .keeps = keeps,
         .on_removed = on_removed,
     };

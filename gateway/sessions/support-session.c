@@ -273,7 +273,11 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants and tokens in use still hold is not known");
     size_t n = r >= 0 ? store_rows_count(rows) : 0;
     for (size_t i = 0; i < n; i++) {
-        support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "grant.revoked", "the grant was revoked");
+        if (str_equal(store_rows_get(rows, i, 2), "labels"))
+            support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "auth.labels",
+                                       "the box's labels are not those of your token any more");
+        else
+            support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "grant.revoked", "the grant was revoked");
         end_token(ss, store_rows_get(rows, i, 1));
     }
     for (size_t i = 0; i < n; i++) /* no session is left in these */
@@ -315,9 +319,16 @@ void support_sessions_sweep(SupportSessions *ss)
         end_withdrawn(ss, grants, tokens);
 }
 
+/* It may be none of those that a token is for. */
+static void on_relabelled(const char *device _unused_, void *userdata)
+{
+    support_sessions_sweep(userdata);
+}
+
 static const DeviceListener listener = {
     .on_key_replaced = on_key_replaced,
     .on_blocked = on_blocked,
+    .on_relabelled = on_relabelled,
     .on_removed = on_removed,
     .people = people,
 };

@@ -137,7 +137,7 @@ Statement sql_revocations(void)
         .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
                " clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS version),"
                " live AS (SELECT c.*, g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
-               " WHERE t.hash = c.token) AS withdrawn FROM certificates c"
+               " WHERE t.hash = c.token AND d.labels @> t.labels) AS withdrawn FROM certificates c"
                " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()),"
                " ended AS (SELECT o.serial FROM live o JOIN bridge_sessions s ON s.certificate = o.serial"
                " AND s.grant_id = o.grant_id GROUP BY o.serial HAVING bool_and(s.closed_at IS NOT NULL)),"
@@ -193,12 +193,16 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
     return 0;
 }
 
-/* A token is looked for by its hash: its person may have got a new one since. */
+/* A token is looked for by its hash: its person may have got a new one since. By labels those count that this person uses now. */
 Statement sql_withdrawn(const char *grants, const char *tokens)
 {
-    return STATEMENT("SELECT g.id, '' FROM grants g WHERE g.id = ANY (string_to_array($1, ','))"
-                     " AND g.revoked_at IS NOT NULL UNION ALL"
-                     " SELECT '', h FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
-                     " (SELECT 1 FROM good_tokens t WHERE t.hash = h)",
+    return STATEMENT("WITH g AS (SELECT * FROM grants WHERE id = ANY (string_to_array($1, ','))),"
+                     " t AS (SELECT t.* FROM good_tokens t WHERE t.hash = ANY (string_to_array($2, ',')))"
+                     " SELECT g.id, '', '' FROM g WHERE g.revoked_at IS NOT NULL UNION ALL"
+                     " SELECT '', h, '' FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
+                     " (SELECT FROM t WHERE t.hash = h) UNION ALL"
+                     " SELECT g.id, '', 'labels' FROM g JOIN devices d ON d.id = g.device"
+                     " WHERE EXISTS (SELECT FROM t WHERE t.name = g.person)"
+                     " AND NOT EXISTS (SELECT FROM t WHERE t.name = g.person AND d.labels @> t.labels)",
                      sql_text(grants), sql_text(tokens));
 }

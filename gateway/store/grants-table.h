@@ -60,5 +60,6 @@ Statement sql_revocations(void);
 /* The same of every box that was ever told of some. */
 Statement sql_revocations_known(void);
 
-/* 0 a grant that was revoked, 1 the hash of a token that is not good any more, the other column empty: of these, by comma. */
+/* 0 a grant that was revoked, or with "labels" as 2 one whose box is none of those any more that its person's tokens reach, 1 the
+ * hash of a token that is not good any more, the other column empty: of these, by comma. */
 Statement sql_withdrawn(const char *grants, const char *tokens);

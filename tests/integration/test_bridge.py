@@ -374,6 +374,20 @@ def test_a_revoked_token_ends_sessions(gw, alice, folder):
     assert code == 255 and "your token was revoked" in text
 
 
+def test_a_box_that_is_not_the_tokens_any_more_ends_sessions(gw, alice, folder):
+    labels = gw.device(BOX)["labels"]
+    name = f"dora-{time.monotonic_ns()}"
+    assert gw.request("PATCH", f"/v1/devices/{BOX}", {"labels": {"ward": "7"}}).status == 200
+    dora = Fleet(gw.url, gw.run("tokens", "add", name, "--label", "ward=7").strip(), folder)
+    dora.run("grants", "add", BOX, "--reason", REASON, check=0)
+    p, stays = begin(dora), begin(alice, grant=grant_of(gw))
+    assert gw.request("PATCH", f"/v1/devices/{BOX}", {"labels": {"ward": None}}).status == 200
+    code, text = end_of(p)
+    assert code == 255 and "labels are not those of your token" in text
+    assert stays.poll() is None and leave(stays) == 0
+    assert gw.device(BOX)["labels"] == labels
+
+
 # which way in
 
 def test_ways_in_their_order(gw, box, alice):

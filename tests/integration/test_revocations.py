@@ -114,6 +114,14 @@ def test_a_blocked_box_with_nothing_to_hear_is_put_out_at_once(gw, device):
     assert tunnel.next() is None and tunnel.reason == "the device is blocked"
 
 
+def test_a_token_whose_box_gets_other_labels(gw, device, folder):
+    tunnel = device.connect({"sshRevocations": "0"})
+    token = gw.run("tokens", "add", f"north-{device.id}", "--label", "site=north").strip().split()[-1]
+    _, _, key_id = certify(gw, folder, device.id, token, "theirs")
+    assert gw.request("PATCH", f"/v1/devices/{device.id}", {"labels": {"site": "south"}}).status == 200
+    assert tunnel.next("ssh.revocations")["keyIds"] == [key_id]
+
+
 def test_there_is_no_certificate_for_a_blocked_box(gw, device, folder):
     grant = ask(gw, gw.token, "POST", "/v1/grants", {"device": device.id, "reason": REASON}).json["grant"]
     assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
