@@ -106,8 +106,9 @@ struct Gateway {
     SignInApi *sign_ins;
     GatewayFiles *files;
     GatewayLease *lease;
-    bool stands_by; /* another gateway serves, which has been said */
-    sd_event_source *sweep, *farewell, *reload, *load_again;
+    bool stands_by;      /* another gateway serves, which has been said */
+    bool withdrawn_told; /* the timer below is armed */
+    sd_event_source *sweep, *farewell, *reload, *load_again, *withdrawn;
 };
 
 /* The database is there: reads from it what the tunnels need, again and again until it says so. */
@@ -116,3 +117,9 @@ void gateway_begin_to_load(Gateway *g);
 void gateway_tell_status(const Gateway *g);
 /* For gateway_lease_ask(): ends this gateway when another one has taken the lease. */
 void gateway_on_lease_renewed(int r, const Error *err, void *userdata);
+
+/* gateway-withdrawn.c. Has this session of the database told when somebody withdraws something; on_told of it; and what is done
+ * then, and in each round since not every way to the database lets that through. */
+void gateway_listen_for_withdrawn(Store *s);
+void gateway_on_store_told(Store *s, const char *channel, void *userdata);
+void gateway_look_for_withdrawn(Gateway *g);

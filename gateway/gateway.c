@@ -34,10 +34,11 @@
 #define BACKLOG_NAME "backlog.jsonl"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 
-static void on_store_up(Store *s _unused_, void *userdata)
+static void on_store_up(Store *s, void *userdata)
 {
     Gateway *g = userdata;
     log_notice("the database is there");
+    gateway_listen_for_withdrawn(s);
     gateway_begin_to_load(g);
 }
 
@@ -127,14 +128,11 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         deployments_sweep(g->deployments);
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
-        support_sessions_sweep(g->sessions);
-        revocations_sweep(g->revocations);
+        gateway_look_for_withdrawn(g);
         community_sync_sweep(g->community_sync);
         box_events_sweep(g->box_events);
         webhooks_sweep(g->webhooks);
         photos_sweep(g->photos);
-        box_cameras_sweep(g->cameras);
-        box_recordings_sweep(g->recordings);
         media_revocations_sweep(g->media_revocations);
         bundles_sweep(g->bundles);
         bundle_keys_sweep(g->bundle_keys);
@@ -397,7 +395,9 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
 
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
 {
-    static const StoreEvents store_events = { .on_up = on_store_up, .on_down = on_store_down };
+    static const StoreEvents store_events = { .on_up = on_store_up,
+                                              .on_down = on_store_down,
+                                              .on_told = gateway_on_store_told };
     static const StoreEvents bulk_events = { .on_up = on_bulk_up, .on_down = on_bulk_down };
     static const StoreEvents import_events = { .on_down = on_bulk_down };
     _cleanup_(gateway_freep) Gateway *g = calloc(1, sizeof(*g));
@@ -514,6 +514,7 @@ Gateway *gateway_free(Gateway *g)
     sd_event_source_disable_unref(g->farewell);
     sd_event_source_disable_unref(g->reload);
     sd_event_source_disable_unref(g->load_again);
+    sd_event_source_disable_unref(g->withdrawn);
     sd_event_unref(g->event);
     free(g);
     return NULL;

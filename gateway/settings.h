@@ -14,6 +14,7 @@ typedef struct Settings {
     const char *event_days, *bans_behind, *bans_away, *signer;
     const char *oidc_issuer, *oidc_client, *oidc_roles, *oidc_claim, *oidc_name, *oidc_ca, *oidc_hours;
     const char *role;     /* of a new token; NULL: operator */
+    const char *days;     /* the same: how many it is good; NULL: until it is revoked */
     char **labels;        /* the same: KEY=VALUE of the boxes that it reaches; NULL: all */
     char **accounts;      /* the same: on boxes, that it may log in as; NULL: all */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */

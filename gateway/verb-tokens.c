@@ -20,6 +20,7 @@
 #include "lib/data/json.h"
 
 #define LABEL_SIZE_MAX 256
+#define TOKEN_DAYS_MAX 3660
 
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
 {
@@ -74,10 +75,22 @@ static int read_accounts(char *const *options, char **ret)
     return r >= 0 && options && !*ret ? -ENOMEM : r;
 }
 
+/* Of --days; 0 when it is not given. -EINVAL */
+static int read_days(const char *text, unsigned *ret)
+{
+    size_t n = text ? strspn(text, "0123456789") : 0;
+
+    *ret = 0;
+    for (size_t i = 0; i < n && *ret <= TOKEN_DAYS_MAX; i++)
+        *ret = *ret * 10 + (unsigned) (text[i] - '0');
+    return !text || (n > 0 && !text[n] && *ret > 0 && *ret <= TOKEN_DAYS_MAX) ? 0 : -EINVAL;
+}
+
 int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
 {
     const Settings *s = userdata;
     OperatorRole role = ROLE_OPERATOR;
+    unsigned days = 0;
     char hash[SECRET_HASH_SIZE];
     _cleanup_(secret_freep) char *secret = NULL;
     _cleanup_(freep) char *labels = NULL, *accounts = NULL;
@@ -87,7 +100,11 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
         return EXIT_USAGE;
     }
     if (s->role && operator_role_parse(s->role, &role) < 0) {
-        fprintf(stderr, "secbox-gateway: a token's role is admin, operator or viewer, not %s\n", s->role);
+        fprintf(stderr, "secbox-gateway: a token's role is one of " OPERATOR_ROLES ", not %s\n", s->role);
+        return EXIT_USAGE;
+    }
+    if (read_days(s->days, &days) < 0) {
+        fprintf(stderr, "secbox-gateway: --days takes a number from 1 to %d\n", TOKEN_DAYS_MAX);
         return EXIT_USAGE;
     }
     int r = read_labels(s->labels, &labels);
@@ -104,7 +121,13 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
         r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return gateway_fail(userdata, NULL, r);
-    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role), labels, accounts);
+    const NewToken token = { .name = argv[0],
+                             .hash = hash,
+                             .role = operator_role_to_string(role),
+                             .labels = labels,
+                             .accounts = accounts,
+                             .days = days };
+    const Statement add = sql_token_add(&token);
     int code = gateway_run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
@@ -144,7 +167,7 @@ static char *labels_text(const char *text)
     return json_pairs(labels, ",");
 }
 
-/* {"tokens": [{"name", "role", "labels", "accounts", "createdAt", "revokedAt"}]} */
+/* {"tokens": [{"name", "role", "labels", "accounts", "createdAt", "revokedAt", "expiresAt", "lastUsedAt"}]} */
 static cJSON *tokens_json(const StoreRows *rows)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
@@ -157,10 +180,24 @@ static cJSON *tokens_json(const StoreRows *rows)
             json_add_string(token, "role", store_rows_get(rows, i, 3)) < 0 ||
             add_labels(token, store_rows_get(rows, i, 4)) < 0 || add_accounts(token, store_rows_get(rows, i, 5)) < 0 ||
             json_add_string(token, "createdAt", store_rows_get(rows, i, 1)) < 0 ||
-            json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0)
+            json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0 ||
+            json_add_string(token, "expiresAt", store_rows_get(rows, i, 6)) < 0 ||
+            json_add_string(token, "lastUsedAt", store_rows_get(rows, i, 7)) < 0)
             return NULL;
     }
     return list ? TAKE_PTR(document) : NULL;
+}
+
+/* Whether a token is good: a new string. */
+static char *state_text(const StoreRows *rows, size_t i)
+{
+    const char *revoked = store_rows_get(rows, i, 2), *until = store_rows_get(rows, i, 6);
+
+    if (revoked)
+        return str_format("revoked %s", revoked);
+    if (store_rows_true(rows, i, 8))
+        return str_format("expired %s", until);
+    return until ? str_format("good until %s", until) : strdup("good");
 }
 
 int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
@@ -176,14 +213,14 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
         return document ? report_json(document, EXIT_OK) : gateway_fail(s, NULL, -ENOMEM);
     }
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
-        const char *revoked = store_rows_get(rows, i, 2), *accounts = store_rows_get(rows, i, 5);
-        _cleanup_(freep) char *labels = labels_text(store_rows_get(rows, i, 4));
+        const char *accounts = store_rows_get(rows, i, 5), *used = store_rows_get(rows, i, 7);
+        _cleanup_(freep) char *labels = labels_text(store_rows_get(rows, i, 4)), *state = state_text(rows, i);
 
-        if (!labels)
+        if (!labels || !state)
             return gateway_fail(s, NULL, -ENOMEM);
-        printf("%-24s  %-8s  %s  %s%s%s%s%s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
-               store_rows_get(rows, i, 1), revoked ? "revoked " : "good", revoked ? revoked : "", *labels ? "  " : "",
-               labels, accounts ? "  accounts " : "", accounts ? accounts : "");
+        printf("%-24s  %-8s  %s  %s%s%s%s%s%s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
+               store_rows_get(rows, i, 1), state, used ? "  used " : "", used ? used : "", *labels ? "  " : "", labels,
+               accounts ? "  accounts " : "", accounts ? accounts : "");
     }
     return code;
 }

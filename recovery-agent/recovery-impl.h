@@ -42,6 +42,7 @@ struct Recovery {
     Access access;
     const char *grant_refused; /* why the last break-glass grant does not count, an error's id; NULL: it does */
     char *refused_session;     /* the one that it was for */
+    char *unsigned_account;    /* the last that was signed without one: its session; NULL: it was not */
     char boot_id[BOOT_ID_SIZE];
     char *last_fault; /* the same failure again is not news */
     char *told;       /* the last recovery.status */

@@ -127,6 +127,7 @@ Recovery *recovery_free(Recovery *r)
     free(r->told);
     free(r->config_fault);
     free(r->refused_session);
+    free(r->unsigned_account);
     sd_event_unref(r->event);
     free(r);
     return NULL;

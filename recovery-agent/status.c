@@ -9,6 +9,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/data/order.h"
 #include "lib/data/ssh-revocations.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
@@ -69,6 +70,16 @@ static int add_revocations(cJSON *m)
     return path ? json_add_u64(m, "sshRevocations", ssh_revocations_version(path)) : -ENOMEM;
 }
 
+/* What the cloud may send, and that it has sent something of before, while that counts. */
+static int add_grants(const Recovery *r, cJSON *m)
+{
+    static const char *const accepts[] = { ACCEPTS_ACCOUNT_GRANTS };
+    bool open = str_equal(access_reason(&r->access, boottime_usec()), "break-glass");
+    int k = json_add_item(m, "accepts", cJSON_CreateStringArray(accepts, ELEMENTSOF(accepts)));
+
+    return k < 0 ? k : json_add_string(m, "unsignedAccount", open ? r->unsigned_account : NULL);
+}
+
 static cJSON *make_status(const Recovery *r)
 {
     char since[TIMESTAMP_SIZE];
@@ -81,7 +92,7 @@ static cJSON *make_status(const Recovery *r)
         json_add_string(m, "since", timestamp_format(r->changed_at, since)) < 0 ||
         json_add_string(m, "verdict", open_word(r)) < 0 || json_add_string(m, "step", ladder_step_name(step)) < 0 ||
         json_add_item(m, "budget", make_budget(r)) < 0 || json_add_string(m, "configFault", r->config_fault) < 0 ||
-        add_host_key(m) < 0 || add_revocations(m) < 0)
+        add_host_key(m) < 0 || add_revocations(m) < 0 || add_grants(r, m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

@@ -103,18 +103,24 @@ static bool take_grant(Recovery *r, const cJSON *message, uint64_t *seconds)
 {
     const GrantView view = { .device = r->config.device_id,
                              .time_floor = r->state.server_time + (boottime_usec() - r->up_since) / USEC_PER_SEC };
-    _cleanup_(freep) char *who = NULL;
+    _cleanup_(grant_signed_done) GrantSigned is = {};
     _cleanup_(error_done) Error err = {};
-    int k = grant_check_signed(message, &view, seconds, &who, &err);
+    int k = grant_check_signed(message, &view, seconds, &is, &err);
     r->grant_refused = k < 0 ? error_id(&err) : NULL;
     free(r->refused_session);
     r->refused_session = k < 0 ? strdup(json_string(message, "id")) : NULL;
     if (k < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "a break-glass grant of the cloud does not count");
-    else if (who)
-        log_notice("the break-glass grant is signed by %s", who);
+    else if (is.who)
+        log_notice("the break-glass grant is signed by %s, %s%s", is.who,
+                   is.account ? "for the account " : "without an account, which then is root",
+                   is.account ? is.account : "");
     else
         log_notice("the break-glass grant is taken without a signature: no signers are pinned on this box");
+    if (k >= 0) {
+        free(r->unsigned_account);
+        r->unsigned_account = is.who && !is.account ? strdup(json_string(message, "id")) : NULL;
+    }
     return k >= 0;
 }
 

@@ -63,7 +63,8 @@ static Statement audit_statement(const Entry *e)
 static Statement open_statement(const Entry *e)
 {
     return sql_session_open(json_string(e->values, "session"), json_string(e->values, "grant"),
-                            json_string(e->values, "way"), json_string(e->values, "at"));
+                            json_string(e->values, "way"), json_string(e->values, "at"),
+                            json_string(e->values, "certificate"));
 }
 
 static Statement close_statement(const Entry *e)
@@ -330,9 +331,13 @@ int backlog_add_audit(Backlog *b, const char *actor, const char *action, const c
     return add(b, "audit", TAKE_PTR(values));
 }
 
-int backlog_add_session_open(Backlog *b, const char *id, const char *grant, const char *way, const char *opened_at)
+int backlog_add_session_open(Backlog *b, const char *id, const char *grant, const char *way, const char *certificate,
+                             const char *opened_at)
 {
-    const char *const members[] = { "session", id, "grant", grant, "way", way, "at", opened_at, NULL };
+    const char *const members[] = { "session",   id,        "grant",
+                                    grant,       "way",     way,
+                                    "at",        opened_at, certificate ? "certificate" : NULL,
+                                    certificate, NULL };
 
     return add(b, "session.open", make(members));
 }

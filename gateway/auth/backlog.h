@@ -18,7 +18,7 @@ DEFINE_CLEANUP(Backlog, backlog_free)
 /* `detail` is a JSON object, `device` may be NULL. -ENOMEM, -ENOBUFS when too much waits: it is in the log alone then. */
 int backlog_add_audit(Backlog *b, const char *actor, const char *action, const char *device, bool alarm,
                       const char *detail) _must_check_;
-int backlog_add_session_open(Backlog *b, const char *id, const char *grant, const char *way,
+int backlog_add_session_open(Backlog *b, const char *id, const char *grant, const char *way, const char *certificate,
                              const char *opened_at) _must_check_;
 int backlog_add_session_close(Backlog *b, const SessionEnd *end) _must_check_;
 

@@ -6,7 +6,10 @@
 
 #include "lib/base/strv.h"
 
-static const char *const names[] = { [ROLE_ADMIN] = "admin", [ROLE_OPERATOR] = "operator", [ROLE_VIEWER] = "viewer" };
+static const char *const names[_ROLE_OPERATOR_MAX] = {
+    [ROLE_ADMIN] = "admin",     [ROLE_OPERATOR] = "operator", [ROLE_DEPLOY] = "deploy",
+    [ROLE_SUPPORT] = "support", [ROLE_VIEWER] = "viewer",
+};
 
 const char *operator_role_to_string(OperatorRole role)
 {
@@ -31,7 +34,7 @@ int operator_role_read(const char *stored, OperatorRole *ret, bool *ret_bound)
 
 int operator_role_check(const char *person, OperatorRole has, OperatorRole needed, Error *err)
 {
-    if (has <= needed)
+    if (has == needed || has == ROLE_ADMIN || needed == ROLE_VIEWER || (has == ROLE_OPERATOR && needed != ROLE_ADMIN))
         return 0;
     return error_set(err, EACCES, "auth.role",
                      "this needs a token with the role %s, and that of %s has the role %s; on the gateway's machine "

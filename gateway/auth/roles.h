@@ -8,12 +8,17 @@
 
 #define ROLE_BOUND_PREFIX "bound:"
 
-/* Each may all that the ones behind it may. */
+/* Each may all that a viewer may; an operator all but what is for admins; deploy and support neither what the other may. */
 typedef enum OperatorRole {
     ROLE_ADMIN,
     ROLE_OPERATOR,
+    ROLE_DEPLOY,  /* changes what runs on boxes */
+    ROLE_SUPPORT, /* reads logs of services, and logs in to boxes */
     ROLE_VIEWER,
+    _ROLE_OPERATOR_MAX,
 } OperatorRole;
+
+#define OPERATOR_ROLES "admin, operator, deploy, support and viewer"
 
 const char *operator_role_to_string(OperatorRole role);
 /* -EINVAL for what is no role. */

@@ -293,10 +293,10 @@ static void show(Request *c)
 }
 
 const Route deployment_routes[] = {
-    { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
-    { "POST", "/v1/devices/*/rollback", ACCESS_OPERATOR, roll_back, "back to what it ran before" },
-    { "POST", "/v1/devices/*/agent-update", ACCESS_OPERATOR, update_agent, "a newer version of what looks after it" },
-    { "POST", "/v1/devices/*/release", ACCESS_OPERATOR, update_release, "a release, for a box without containers" },
+    { "POST", "/v1/devices/*/compose-snapshot", ACCESS_DEPLOY, push, "push a compose file" },
+    { "POST", "/v1/devices/*/rollback", ACCESS_DEPLOY, roll_back, "back to what it ran before" },
+    { "POST", "/v1/devices/*/agent-update", ACCESS_DEPLOY, update_agent, "a newer version of what looks after it" },
+    { "POST", "/v1/devices/*/release", ACCESS_DEPLOY, update_release, "a release, for a box without containers" },
     { "GET", "/v1/devices/*/deployments", ACCESS_VIEWER, list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_VIEWER, show, "one deployment, live" },
     {},

@@ -40,6 +40,7 @@ static void list(Request *c)
 
 static void show(Request *c)
 {
+    request_note_read(c, "template.read");
     request_query(c, sql_template(c->args[0]), on_text);
 }
 
@@ -154,8 +155,8 @@ static void cancel(Request *c)
 const Route template_routes[] = {
     { "GET", "/v1/templates", ACCESS_VIEWER, list, "all templates" },
     { "GET", "/v1/templates/*", ACCESS_VIEWER, show, "one, with its compose file" },
-    { "PUT", "/v1/templates/*", ACCESS_OPERATOR, set, "make or change one" },
-    { "DELETE", "/v1/templates/*", ACCESS_OPERATOR, remove_template, "remove one" },
-    { "DELETE", "/v1/devices/*/waiting", ACCESS_OPERATOR, cancel, "cancel the push that waits" },
+    { "PUT", "/v1/templates/*", ACCESS_DEPLOY, set, "make or change one" },
+    { "DELETE", "/v1/templates/*", ACCESS_DEPLOY, remove_template, "remove one" },
+    { "DELETE", "/v1/devices/*/waiting", ACCESS_DEPLOY, cancel, "cancel the push that waits" },
     {},
 };

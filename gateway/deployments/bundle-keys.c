@@ -201,7 +201,7 @@ static void bring(Request *c)
 }
 
 const Route bundle_key_routes[] = {
-    { "POST", "/v1/bundles/*/keys", ACCESS_OPERATOR, bring, "who may read its secrets" },
+    { "POST", "/v1/bundles/*/keys", ACCESS_DEPLOY, bring, "who may read its secrets" },
     {},
 };
 

@@ -324,7 +324,7 @@ static void show(Request *c)
 }
 
 const Route bundle_routes[] = {
-    { "PUT", PREFIX "*", ACCESS_OPERATOR, put, "the files that travel with a push" },
+    { "PUT", PREFIX "*", ACCESS_DEPLOY, put, "the files that travel with a push" },
     { "GET", "/device/v1/bundles/*", ACCESS_ANYONE, show, "the same, for the box that they were pushed to" },
     {},
 };

@@ -261,9 +261,9 @@ static void order_project(Request *c)
 }
 
 const Route query_routes[] = {
-    { "POST", "/v1/devices/*/projects/*", ACCESS_OPERATOR, order_project, "stop, start or remove a project" },
+    { "POST", "/v1/devices/*/projects/*", ACCESS_DEPLOY, order_project, "stop, start or remove a project" },
     { "GET", "/v1/devices/*/status", ACCESS_VIEWER, get_status, "ask the box" },
     { "POST", "/v1/devices/*/doctor", ACCESS_VIEWER, doctor, "what secboxctl doctor says there" },
-    { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, plan, "what a push would change" },
+    { "POST", "/v1/devices/*/plan", ACCESS_DEPLOY, plan, "what a push would change" },
     {},
 };

@@ -78,7 +78,7 @@ static int take_hello(const DeviceAccept *a, DeviceConn *s, const char *text, si
 static void on_text(WsConn *c _unused_, const char *text, size_t len, void *userdata)
 {
     DeviceConn *s = userdata;
-    if (s->ended)
+    if (s->ended && !s->parting)
         return;
     if (s->up) {
         device_conn_message(s, text, len);

@@ -18,6 +18,7 @@ struct DeviceConns {
     Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello; borrowed */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     uint64_t next;
+    size_t parting;           /* how many are */
     uint8_t nonce_secret[32]; /* of this run */
     uint64_t services_lost;   /* how many entries about services the database did not take */
     struct DeviceListening {
@@ -37,6 +38,7 @@ struct DeviceConn {
     bool up;
     bool takes_streams; /* it said so; older boxes close for the first frame */
     bool ended;         /* closing: what still arrives counts no more */
+    bool parting;       /* and it is kept for its last word */
     unsigned bad_messages;
     usec_t since;                                 /* wall clock of the welcome */
     char boot[UUID_SIZE], boot_before[UUID_SIZE]; /* of the machine, and of that which it was connected as before; "" */

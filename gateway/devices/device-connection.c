@@ -12,6 +12,11 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+#include "lib/event/daemon.h"
+
+#define BLOCKED "the device is blocked"
+/* A box that has been taken is not waited for: others answer within a round trip and a write to their disk. */
+#define PARTING_MAX (5 * USEC_PER_SEC)
 
 static int tunnel_key(char **ret, const char *device, Role role)
 {
@@ -190,6 +195,7 @@ DeviceConn *device_conn_free(DeviceConn *s)
     char key[CONNECTION_KEY_SIZE];
     device_conn_key(key, s->number);
     map_take(s->conns->connections, key);
+    s->conns->parting -= s->parting;
     sd_event_source_disable_unref(s->deadline);
     if (s->streams)
         box_streams_detach(TAKE_PTR(s->streams));
@@ -301,14 +307,70 @@ void device_conns_replace_key(DeviceConns *cs, const char *device, Role role)
     device_conns_close(cs, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
 }
 
-static void close_all(DeviceConns *cs, const char *device, const char *reason)
+static void close_all(DeviceConns *cs, const char *device, bool parting, const char *reason)
 {
     void *value;
     for (size_t i = 0; map_next(cs->connections, &i, NULL, &value);) {
         DeviceConn *s = value;
-        if (str_equal(s->device, device))
+        if (!str_equal(s->device, device))
+            continue;
+        if (!s->parting)
             device_conn_close(s, WS_CLOSE_POLICY, reason);
+        else if (parting)
+            device_conn_part(s);
     }
+}
+
+bool device_conn_is_parting(const DeviceConn *s)
+{
+    return s->parting;
+}
+
+void device_conn_part(DeviceConn *s)
+{
+    if (!s->parting)
+        return;
+    s->parting = false;
+    s->conns->parting--;
+    timer_disarm(s->deadline);
+    device_conn_close(s, WS_CLOSE_POLICY, BLOCKED);
+}
+
+static int on_parting_time(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    device_conn_log(userdata, LOG_LEVEL_NOTICE, NULL, 0,
+                    "blocked, and has not said that it has heard what it was told last");
+    device_conn_part(userdata);
+    return 0;
+}
+
+static bool is_kept(DeviceConns *cs, DeviceConn *s)
+{
+    bool kept = false;
+    for (size_t i = 0; i < cs->n_listeners; i++)
+        if (cs->listeners[i].table->keeps)
+            kept = cs->listeners[i].table->keeps(s, cs->listeners[i].userdata) || kept;
+    return kept;
+}
+
+static void begin_to_part(DeviceConns *cs, const char *device)
+{
+    for (Role role = 0; role < _ROLE_COUNT; role++) {
+        DeviceConn *s = device_conn_find(cs, device, role);
+        if (!s || !is_kept(cs, s) || timer_arm(cs->event, &s->deadline, PARTING_MAX, on_parting_time, s) < 0)
+            continue;
+        device_conn_withdraw(s);
+        s->parting = true;
+        cs->parting++;
+    }
+}
+
+void device_conns_each_parting(const DeviceConns *cs, void (*visit)(DeviceConn *s, void *userdata), void *userdata)
+{
+    void *value;
+    for (size_t i = 0; cs->parting > 0 && map_next(cs->connections, &i, NULL, &value);)
+        if (((DeviceConn *) value)->parting)
+            visit(value, userdata);
 }
 
 void device_conns_block(DeviceConns *cs, const char *device)
@@ -316,7 +378,8 @@ void device_conns_block(DeviceConns *cs, const char *device)
     for (size_t i = 0; i < cs->n_listeners; i++)
         if (cs->listeners[i].table->on_blocked)
             cs->listeners[i].table->on_blocked(device, cs->listeners[i].userdata);
-    close_all(cs, device, "the device is blocked");
+    begin_to_part(cs, device);
+    close_all(cs, device, false, BLOCKED);
 }
 
 void device_conns_remove(DeviceConns *cs, const char *device)
@@ -324,7 +387,7 @@ void device_conns_remove(DeviceConns *cs, const char *device)
     for (size_t i = 0; i < cs->n_listeners; i++)
         if (cs->listeners[i].table->on_removed)
             cs->listeners[i].table->on_removed(device, cs->listeners[i].userdata);
-    close_all(cs, device, "the device was removed");
+    close_all(cs, device, true, "the device was removed");
 }
 
 void device_conns_relabel(DeviceConns *cs, const char *device)

@@ -24,11 +24,16 @@ typedef struct DeviceMessage {
 /* All members may be NULL. */
 typedef struct DeviceListener {
     const DeviceMessage *messages; /* ends with {} */
+    /* Those that count while the tunnel is kept for its last word; likewise. */
+    const DeviceMessage *last_words;
     /* A tunnel carries nothing any more. */
     void (*on_gone)(DeviceConn *s, void *userdata);
     /* The box has a new key for this role, or was blocked or removed; its tunnels are about to be closed. */
     void (*on_key_replaced)(const char *device, Role role, void *userdata);
     void (*on_blocked)(const char *device, void *userdata);
+    /* Of a blocked box, whether it has to hear something first: then this tunnel, which nobody finds any more and whose messages
+     * count no more but last_words, stays until device_conn_part(), or for some seconds. */
+    bool (*keeps)(DeviceConn *s, void *userdata);
     void (*on_removed)(const char *device, void *userdata);
     /* Its labels may be others. */
     void (*on_relabelled)(const char *device, void *userdata);
@@ -93,8 +98,12 @@ size_t device_conns_people(const DeviceConns *cs, const char *device);
 void device_conns_replace_key(DeviceConns *cs, const char *device, Role role);
 /* Closes the tunnel of one role, if there is one. */
 void device_conns_close(DeviceConns *cs, const char *device, Role role, uint16_t code, const char *reason);
-/* Closes all tunnels of a device, which is blocked. */
+/* Closes all tunnels of a device, which is blocked; those that somebody keeps a little later. */
 void device_conns_block(DeviceConns *cs, const char *device);
+/* Whether it is such a one; has been told what it had to be; and each of them. */
+bool device_conn_is_parting(const DeviceConn *s);
+void device_conn_part(DeviceConn *s);
+void device_conns_each_parting(const DeviceConns *cs, void (*visit)(DeviceConn *s, void *userdata), void *userdata);
 /* Closes them, and has everybody forget the device, which was removed. */
 void device_conns_remove(DeviceConns *cs, const char *device);
 /* Tells everybody that its labels have changed. */

@@ -163,9 +163,12 @@ void device_conn_message(DeviceConn *s, const char *text, size_t len)
     unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
     int r = message_parse(text, len, senders, &m, &type, &err);
     if (r >= 0 && is_of_this_box(s, type->name, m)) {
-        pass_on(s, own_messages, type->name, m, NULL);
-        for (size_t i = 0; i < s->conns->n_listeners; i++)
-            pass_on(s, s->conns->listeners[i].table->messages, type->name, m, s->conns->listeners[i].userdata);
+        bool parting = s->parting; /* the first who has heard enough closes it */
+        pass_on(s, parting ? NULL : own_messages, type->name, m, NULL);
+        for (size_t i = 0; i < s->conns->n_listeners; i++) {
+            const DeviceListener *l = s->conns->listeners[i].table;
+            pass_on(s, parting ? l->last_words : l->messages, type->name, m, s->conns->listeners[i].userdata);
+        }
     } else if (r < 0 && r != -ENOMSG) {
         /* dropping one bad message is better than cutting the box off for it */
         device_conn_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");

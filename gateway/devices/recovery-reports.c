@@ -38,6 +38,8 @@ typedef struct Recovery {
     char *status; /* the last recovery.status without its type */
     usec_t status_at;
     bool was_wedged;
+    char *
+        unsigned_account; /* the session of the last grant that was signed without its account, which was told; or NULL */
     /* the probe under way */
     char *asked;             /* the id in probe.request; NULL = none */
     char id[RANDOM_ID_SIZE]; /* the id in `probe`, which nobody but the tunnels knows */
@@ -53,6 +55,7 @@ static void recovery_free(void *recovery)
     sd_event_source_disable_unref(v->deadline);
     free(v->device);
     free(v->status);
+    free(v->unsigned_account);
     free(v->asked);
     free(v);
 }
@@ -189,6 +192,27 @@ static void raise_alarm(const Recovery *v, const cJSON *message)
                                                  .detail = detail });
 }
 
+/* The box has been opened by a signature that anybody who carried it could have used for root. */
+static void note_unsigned_account(Recovery *v, const cJSON *message)
+{
+    const char *session = json_string(message, "unsignedAccount");
+    _cleanup_(freep) char *actor = str_format("device:%s", v->device);
+    cJSON *detail = cJSON_CreateObject();
+    if (!session || str_equal(session, v->unsigned_account)) {
+        cJSON_Delete(detail);
+        return;
+    }
+    free(v->unsigned_account);
+    v->unsigned_account = strdup(session);
+    if (detail && json_add_string(detail, "session", session) < 0)
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
+                                                 .action = "grant.account-unsigned",
+                                                 .device = v->device,
+                                                 .alarm = true,
+                                                 .detail = detail });
+}
+
 static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
 {
     RecoveryReports *rr = userdata;
@@ -206,6 +230,7 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
     if (wedged && !v->was_wedged)
         raise_alarm(v, message);
     v->was_wedged = wedged;
+    note_unsigned_account(v, message);
     free(v->status);
     v->status = text;
     v->status_at = realtime_usec();

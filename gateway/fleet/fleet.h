@@ -43,6 +43,7 @@ typedef struct Fleet {
     const char *way;                           /* --way */
     const char *user;                          /* --user */
     const char *known_hosts;                   /* --known-hosts */
+    const char *certificate;                   /* --certificate */
     const char *after;                         /* --after */
     const char *svg;                           /* --svg */
     const char *qr_png;                        /* --qr-png */

@@ -26,20 +26,47 @@ static int add_seconds(cJSON *request, const char *key, const char *text, const 
     return json_add_int(request, key, seconds);
 }
 
+/* Whether the box has said that its grants may be signed with their account. */
+static bool takes_accounts(Fleet *fleet, const char *device)
+{
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(freep) char *path = fleet_device_path(device, "");
+    _cleanup_(error_done) Error ignored = {};
+
+    if (!path || api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, &reply, &ignored) < 0)
+        return false;
+    const cJSON *box = cJSON_GetObjectItemCaseSensitive(reply.body, "device"), *accepted;
+    cJSON_ArrayForEach(accepted,
+                       cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(box, "recovery"), "accepts"))
+        if (str_equal(cJSON_GetStringValue(accepted), ACCEPTS_ACCOUNT_GRANTS))
+            return true;
+    return false;
+}
+
 /* For boxes on which signers are pinned: whoever holds the gateway cannot break their glass. */
-static int sign(const Fleet *fleet, const char *device, cJSON *request, Error *err)
+static int sign(Fleet *fleet, const char *device, cJSON *request, Error *err)
 {
     char *devices[] = { (char *) (uintptr_t) device, NULL };
     OrderStatement what = { .devices = devices };
+    OrderKind kind = ORDER_KIND_GRANT;
 
     if (!fleet_signs(fleet))
         return 0;
     if (!fleet->break_glass)
         return error_set(err, EINVAL, "usage", "--key signs a grant with --break-glass; others need no signature");
-    return fleet_sign(fleet, ORDER_KIND_GRANT, &what, SIGNED_LIFETIME, request, err);
+    if (takes_accounts(fleet, device)) {
+        kind = ORDER_KIND_ACCOUNT_GRANT;
+        what.account = (char *) (uintptr_t) fleet->login;
+    } else if (!str_equal(fleet->login, "root")) {
+        fprintf(stderr,
+                "%s: signing without the account %s, since %s has not said that its recovery-agent knows of that: an "
+                "older one opens for any account, one of this version for root alone\n",
+                PROGRAM, fleet->login, device);
+    }
+    return fleet_sign(fleet, kind, &what, SIGNED_LIFETIME, request, err);
 }
 
-static int make_request(const Fleet *fleet, const char *device, cJSON **ret, Error *err)
+static int make_request(Fleet *fleet, const char *device, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
 

@@ -55,7 +55,8 @@ static int make_open(Fleet *fleet, const char *device, cJSON *open, ApiReply *re
     if (r >= 0)
         r = fleet_grant_find(fleet, device, &grant, reply, err);
     if (r >= 0 && (!open || json_add_string(open, "target", "ssh") < 0 || json_add_string(open, "grant", grant) < 0 ||
-                   json_add_string(open, "way", fleet->way ? fleet->way : "auto") < 0))
+                   json_add_string(open, "way", fleet->way ? fleet->way : "auto") < 0 ||
+                   json_add_string(open, "certificate", fleet->certificate) < 0))
         r = -ENOMEM;
     return r;
 }

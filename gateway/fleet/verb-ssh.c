@@ -64,7 +64,8 @@ static int add_option(Buf *command, const char *name, const char *value)
 }
 
 /* The way back to this program with the settings of this command line; the token never among them. */
-static char *proxy_command(const Fleet *fleet, const char *device, const char *grant, const char *known_hosts)
+static char *proxy_command(const Fleet *fleet, const char *device, const char *grant, const char *certificate,
+                           const char *known_hosts)
 {
     _cleanup_(freep) char *own = ssh_own_path();
     Buf command = BUF_INIT(COMMAND_MAX);
@@ -74,6 +75,8 @@ static char *proxy_command(const Fleet *fleet, const char *device, const char *g
         r = add_word(&command, "ssh-proxy");
     if (r >= 0)
         r = add_option(&command, "--grant", grant);
+    if (r >= 0)
+        r = add_option(&command, "--certificate", certificate);
     if (r >= 0)
         r = add_option(&command, "--known-hosts", known_hosts);
     if (r >= 0)
@@ -103,13 +106,13 @@ static int add_setting(char ***argv, const char *name, const char *value)
     return r < 0 ? r : strv_addf(argv, "%s=%s", name, value);
 }
 
-static int make_argv(const Fleet *fleet, const char *grant, const char *folder, const char *known_hosts, bool strict,
-                     int argc, char **args, char ***ret)
+static int make_argv(const Fleet *fleet, const char *grant, const char *serial, const char *folder,
+                     const char *known_hosts, bool strict, int argc, char **args, char ***ret)
 {
     _cleanup_(strv_freep) char **argv = NULL;
     _cleanup_(freep) char *key = str_format("%s/key", folder), *certificate = str_format("%s/key-cert.pub", folder);
     _cleanup_(freep) char *alias = str_format(HOST_KEY_ALIAS_PREFIX "%s", args[0]),
-                          *proxy = proxy_command(fleet, args[0], grant, known_hosts);
+                          *proxy = proxy_command(fleet, args[0], grant, serial, known_hosts);
     const struct {
         const char *name, *value;
     } settings[] = {
@@ -166,7 +169,10 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
     if (r >= 0)
         r = known_hosts_strict(fleet, args[0], json_bool(reply->body, "hostKeysKnown", false), &strict, err);
     if (r >= 0)
-        r = error_from_errno(err, make_argv(fleet, grant, folder, known_hosts, strict, argc, args, &argv), "run ssh");
+        r = error_from_errno(
+            err,
+            make_argv(fleet, grant, json_string(reply->body, "serial"), folder, known_hosts, strict, argc, args, &argv),
+            "run ssh");
     usec_t begun = boottime_usec();
     if (r >= 0)
         r = ssh_run(argv, true, err);

@@ -14,10 +14,12 @@ static void on_entries(Request *c, const StoreRows *rows)
 
 static void on_list(Request *c)
 {
-    uint64_t limit;
-    if (request_query_u64(c, "limit", AUDIT_LIMIT_MAX, AUDIT_LIMIT, &limit) < 0)
+    uint64_t limit, before;
+    if (request_query_u64(c, "limit", AUDIT_LIMIT_MAX, AUDIT_LIMIT, &limit) < 0 ||
+        request_query_u64(c, "before", INT64_MAX, 0, &before) < 0)
         return;
-    request_query(c, sql_audit_list(limit, c->labels), on_entries);
+    request_note_read(c, "audit.read");
+    request_query(c, sql_audit_list(limit, before, c->labels), on_entries);
 }
 
 const Route audit_routes[] = {

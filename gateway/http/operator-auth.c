@@ -21,10 +21,8 @@
 static int check_role(Request *c, const char *person, const char *role, Error *err)
 {
     static const OperatorRole needed[] = {
-        [ACCESS_ADMIN] = ROLE_ADMIN,
-        [ACCESS_OPERATOR] = ROLE_OPERATOR,
-        [ACCESS_TICKET] = ROLE_OPERATOR,
-        [ACCESS_VIEWER] = ROLE_VIEWER,
+        [ACCESS_ADMIN] = ROLE_ADMIN,     [ACCESS_OPERATOR] = ROLE_OPERATOR, [ACCESS_DEPLOY] = ROLE_DEPLOY,
+        [ACCESS_SUPPORT] = ROLE_SUPPORT, [ACCESS_TICKET] = ROLE_OPERATOR,   [ACCESS_VIEWER] = ROLE_VIEWER,
     };
     OperatorRole has;
     bool bound;
@@ -91,6 +89,8 @@ static void on_owner(Request *c, const StoreRows *rows)
         return;
     }
     http_note_known(c->exchange);
+    if (store_rows_true(rows, 0, 5))
+        request_note_used(c);
     /* who only reads is not in the audit log either, but for the box's doctor; a ticket is used by somebody else's browser */
     if (c->route->access != ACCESS_VIEWER && !c->by_ticket)
         request_note_address(c);

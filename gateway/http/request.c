@@ -9,6 +9,7 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/http/token-addresses.h"
+#include "gateway/store/tokens-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
@@ -110,6 +111,18 @@ Requests *requests_new(sd_event *event, Store *store)
 void request_note_address(Request *c)
 {
     token_addresses_note(c->requests->addresses, c->token_hash, c->actor, http_peer(c->exchange));
+}
+
+void request_note_read(const Request *c, const char *action)
+{
+    token_addresses_note_read(c->requests->addresses, c->token_hash, c->actor, action);
+}
+
+/* Nobody waits for it, and a database that takes nothing keeps nobody from reading. */
+void request_note_used(const Request *c)
+{
+    if (store_query(c->requests->store, sql_token_used(c->token_hash), NULL, NULL, NULL, NULL) < 0)
+        log_debug("that a token was used is written down the next time");
 }
 
 void requests_set_gate(Requests *rs, request_gate_t gate, void *userdata)

@@ -19,11 +19,13 @@ typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
 /* Whoever waits and whoever tells agree on what the news points to; NULL: the time is over. */
 typedef void (*request_news_t)(Request *c, const void *news);
 
-/* Who may. The first four take a named operator token with that role, or with one that may more. */
+/* Who may. The first six take a named operator token with that role, or with one that may more. */
 typedef enum RouteAccess {
     ACCESS_ADMIN,    /* what cannot be taken back, and where data goes */
-    ACCESS_OPERATOR, /* what changes boxes or data, and logging in to boxes */
-    ACCESS_TICKET,   /* the same, or a ticket that stands for such a token: requests_set_tickets() */
+    ACCESS_OPERATOR, /* what changes boxes or data */
+    ACCESS_DEPLOY,   /* of that, what runs on boxes */
+    ACCESS_SUPPORT,  /* of that, logging in to boxes */
+    ACCESS_TICKET,   /* as ACCESS_OPERATOR, or a ticket that stands for such a token: requests_set_tickets() */
     ACCESS_VIEWER,   /* what changes nothing */
     ACCESS_ANYONE,   /* the handler checks for itself (boxes) */
     ACCESS_ALWAYS,   /* the same, even while the gateway starts */
@@ -94,6 +96,10 @@ Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *mo
 Request *request_free(Request *c);
 /* Notes in the audit log from where its token is used, if that is news. */
 void request_note_address(Request *c);
+/* That it reads what `action` names: token_addresses_note_read(). */
+void request_note_read(const Request *c, const char *action);
+/* Writes down that its token is used now. */
+void request_note_used(const Request *c);
 
 /* Whoever asks may: calls the route's handler, with the whole body if there is one that is not long. A stranger's is short. */
 void request_run(Request *c);

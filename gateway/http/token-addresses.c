@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "lib/base/clock.h"
 #include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -15,6 +16,7 @@
 struct TokenAddressMap {
     Store *store;
     Map *seen; /* hash of a token → address, owned */
+    Map *read; /* HASH/ACTION → usec_t of the entry, owned */
 };
 
 TokenAddressMap *token_addresses_new(Store *store)
@@ -23,8 +25,8 @@ TokenAddressMap *token_addresses_new(Store *store)
 
     if (!t)
         return NULL;
-    *t = (TokenAddressMap) { .store = store, .seen = map_new(free) };
-    return t->seen ? t : token_addresses_free(t);
+    *t = (TokenAddressMap) { .store = store, .seen = map_new(free), .read = map_new(free) };
+    return t->seen && t->read ? t : token_addresses_free(t);
 }
 
 TokenAddressMap *token_addresses_free(TokenAddressMap *t)
@@ -32,6 +34,7 @@ TokenAddressMap *token_addresses_free(TokenAddressMap *t)
     if (!t)
         return NULL;
     map_free(t->seen);
+    map_free(t->read);
     free(t);
     return NULL;
 }
@@ -46,13 +49,13 @@ char *token_address_of(const char *peer)
     return colon && !strchr(colon + 1, ':') ? strndup(peer, (size_t) (colon - peer)) : strdup(peer);
 }
 
-static void forget_oldest(const TokenAddressMap *t)
+static void forget_oldest(Map *map)
 {
     const char *oldest;
     size_t i = 0;
 
-    if (map_next(t->seen, &i, &oldest, NULL))
-        map_remove(t->seen, oldest);
+    if (map_next(map, &i, &oldest, NULL))
+        map_remove(map, oldest);
 }
 
 void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char *actor, const char *peer)
@@ -69,7 +72,28 @@ void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char
         detail = (cJSON_Delete(detail), NULL);
     audit_write(t->store, &(AuditEntry) { .actor = actor, .action = "token.used", .detail = detail });
     if (!before && map_size(t->seen) >= TOKENS_MAX)
-        forget_oldest(t);
+        forget_oldest(t->seen);
     if (map_put(t->seen, token_hash, address) < 0)
         free(address);
+}
+
+void token_addresses_note_read(TokenAddressMap *t, const char *token_hash, const char *actor, const char *action)
+{
+    _cleanup_(freep) char *key = str_format("%s/%s", token_hash, action);
+    usec_t now = boottime_usec(), *at = key ? map_get(t->read, key) : NULL;
+
+    if (!key || (at && now - *at < USEC_PER_HOUR))
+        return;
+    audit_write(t->store, &(AuditEntry) { .actor = actor, .action = action });
+    if (at) {
+        *at = now;
+        return;
+    }
+    if (map_size(t->read) >= TOKENS_MAX)
+        forget_oldest(t->read);
+    at = malloc(sizeof(*at));
+    if (at)
+        *at = now;
+    if (at && map_put(t->read, key, at) < 0)
+        free(at);
 }

@@ -15,6 +15,9 @@ TokenAddressMap *token_addresses_free(TokenAddressMap *t);
 
 /* Of a token, by its hash; `peer` as of http_peer(). */
 void token_addresses_note(TokenAddressMap *t, const char *token_hash, const char *actor, const char *peer);
+/* Whoever reads what others are not to know, as the audit log or a compose file: `action`, a literal, is written into the audit
+ * log, once an hour for each token, since programs ask again and again. */
+void token_addresses_note_read(TokenAddressMap *t, const char *token_hash, const char *actor, const char *action);
 
 /* "192.0.2.1:443", "[2001:db8::1]:443", or either without a port: the address alone. A new string, NULL when out of memory. */
 char *token_address_of(const char *peer);

@@ -379,6 +379,6 @@ static void start(Request *c)
 }
 
 const Route rollout_start_routes[] = {
-    { "POST", "/v1/rollouts", ACCESS_OPERATOR, start, "start a rollout" },
+    { "POST", "/v1/rollouts", ACCESS_DEPLOY, start, "start a rollout" },
     {},
 };

@@ -174,8 +174,8 @@ static void abort_rollout(Request *c)
 const Route rollout_routes[] = {
     { "GET", "/v1/rollouts", ACCESS_VIEWER, list, "rollouts, newest first" },
     { "GET", "/v1/rollouts/*", ACCESS_VIEWER, show, "one rollout, live" },
-    { "POST", "/v1/rollouts/*/pause", ACCESS_OPERATOR, pause_rollout, "send to no more boxes for now" },
-    { "POST", "/v1/rollouts/*/resume", ACCESS_OPERATOR, resume_rollout, "go on" },
-    { "POST", "/v1/rollouts/*/abort", ACCESS_OPERATOR, abort_rollout, "end it for good" },
+    { "POST", "/v1/rollouts/*/pause", ACCESS_DEPLOY, pause_rollout, "send to no more boxes for now" },
+    { "POST", "/v1/rollouts/*/resume", ACCESS_DEPLOY, resume_rollout, "go on" },
+    { "POST", "/v1/rollouts/*/abort", ACCESS_DEPLOY, abort_rollout, "end it for good" },
     {},
 };

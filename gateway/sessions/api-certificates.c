@@ -157,7 +157,7 @@ static void show_authority(Request *c)
 }
 
 const Route certificate_routes[] = {
-    { "POST", "/v1/grants/*/certificate", ACCESS_OPERATOR, issue, "an SSH user certificate" },
+    { "POST", "/v1/grants/*/certificate", ACCESS_SUPPORT, issue, "an SSH user certificate" },
     { "GET", "/v1/support-ca", ACCESS_VIEWER, show_authority, "the key that boxes trust for support staff" },
     {},
 };

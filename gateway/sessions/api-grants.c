@@ -154,10 +154,10 @@ static void list_sessions(Request *c)
 }
 
 const Route grant_routes[] = {
-    { "POST", "/v1/grants", ACCESS_OPERATOR, add, "ask for the right to log in to a box" },
+    { "POST", "/v1/grants", ACCESS_SUPPORT, add, "ask for the right to log in to a box" },
     { "GET", "/v1/grants", ACCESS_VIEWER, list, "grants, newest first" },
     { "GET", "/v1/grants/*", ACCESS_VIEWER, show, "one grant" },
-    { "POST", "/v1/grants/*/revoke", ACCESS_OPERATOR, revoke_grant, "end a grant and its sessions" },
+    { "POST", "/v1/grants/*/revoke", ACCESS_SUPPORT, revoke_grant, "end a grant and its sessions" },
     { "GET", "/v1/sessions", ACCESS_VIEWER, list_sessions, "who was logged in where" },
     {},
 };

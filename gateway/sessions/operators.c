@@ -355,7 +355,7 @@ static void on_bridge(Request *c)
 }
 
 const Route operator_routes[] = {
-    { "GET", "/v1/devices/*/bridge", ACCESS_OPERATOR, on_bridge, "a tunnel for sessions on the box" },
+    { "GET", "/v1/devices/*/bridge", ACCESS_SUPPORT, on_bridge, "a tunnel for sessions on the box" },
     {},
 };
 

@@ -25,7 +25,8 @@ typedef struct List {
 typedef struct Sent {
     uint64_t connection, version;
     usec_t at;
-    bool ahead; /* it has said that it has a newer one */
+    uint64_t has; /* what it has said last that it has */
+    bool ahead;   /* it has said that it has a newer one */
 } Sent;
 
 struct Revocations {
@@ -98,6 +99,34 @@ static void note_ahead(const Revocations *rs, const DeviceConn *s, Sent *sent, u
                                            .detail = detail });
 }
 
+/* Over the tunnel of a box that was blocked, which waits for that: it has all that there is for it, or is sent it. */
+static void settle(DeviceConn *s, void *userdata)
+{
+    Revocations *rs = userdata;
+    const List *l = map_get(rs->lists, device_conn_device(s));
+    Sent *sent = sent_over(rs, s);
+
+    if (rs->query) /* then it comes again */
+        return;
+    if (!sent || !l || sent->has >= l->version) {
+        device_conn_part(s);
+    } else if (sent->version != l->version) {
+        sent->version = l->version;
+        if (send_list(s, l) < 0)
+            device_conn_part(s);
+    }
+}
+
+/* One that does not know of such lists has not said anything of them. */
+static bool keeps(DeviceConn *s, void *userdata)
+{
+    const Revocations *rs = userdata;
+    _cleanup_(freep) char *key = key_of(device_conn_device(s), device_conn_role(s));
+    const Sent *sent = key && device_conn_role(s) != ROLE_DEVICE ? map_get(rs->sent, key) : NULL;
+
+    return sent && sent->connection == device_conn_number(s);
+}
+
 /* A program of an earlier time, which would not know the message, does not say which edition it has. */
 static void on_status(DeviceConn *s, const cJSON *status, void *userdata)
 {
@@ -110,7 +139,10 @@ static void on_status(DeviceConn *s, const cJSON *status, void *userdata)
     Sent *sent = sent_over(rs, s);
     if (!sent)
         return;
-    if (l && has < l->version) {
+    sent->has = has;
+    if (device_conn_is_parting(s)) {
+        settle(s, rs);
+    } else if (l && has < l->version) {
         if (sent->version == l->version && sent->at + SEND_AGAIN > boottime_usec())
             return;
         sent->version = l->version;
@@ -178,6 +210,8 @@ static void on_found(StoreQuery *q _unused_, int r, const StoreRows *rows, const
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "which ssh certificates are revoked is not known yet");
     if (rs->again)
         revocations_sweep(rs);
+    else if (r >= 0)
+        device_conns_each_parting(rs->conns, settle, rs);
 }
 
 void revocations_sweep(Revocations *rs)
@@ -185,6 +219,12 @@ void revocations_sweep(Revocations *rs)
     rs->again = rs->query != NULL;
     if (!rs->query && store_query(rs->store, sql_revocations(), on_found, rs, &rs->query, NULL) < 0)
         log_debug("revoked certificates are looked for later");
+}
+
+/* Blocked: what it has to hear before its tunnels are closed. Relabelled: certificates of tokens that are not for it any more. */
+static void look_now(const char *device _unused_, void *userdata)
+{
+    revocations_sweep(userdata);
 }
 
 static void on_removed(const char *device, void *userdata)
@@ -208,7 +248,14 @@ Revocations *revocations_new(Store *store, DeviceConns *conns)
         { "recovery.status", false, on_recovery_status },
         {},
     };
-    static const DeviceListener listener = { .messages = messages, .on_removed = on_removed };
+    static const DeviceListener listener = {
+        .messages = messages,
+        .last_words = messages,
+        .on_blocked = look_now,
+        .on_relabelled = look_now,
+        .keeps = keeps,
+        .on_removed = on_removed,
+    };
     Revocations *rs = calloc(1, sizeof(*rs));
 
     if (!rs)

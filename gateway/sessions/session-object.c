@@ -26,6 +26,7 @@ void support_session_free(SupportSession *v)
     free(v->device);
     free(v->grant_id);
     free(v->token);
+    free(v->certificate);
     free(v->end_reason);
     free(v);
 }

@@ -45,6 +45,7 @@ struct SupportSession {
     char *name;                       /* the id that the operator gave; NULL = none */
     char *person, *device, *grant_id; /* as asked for */
     char *token;                      /* the hash of the one that opened it */
+    char *certificate;                /* serial number of the one that it alone logs in with; NULL = not told */
     SupportSessionState state;
     Grant grant; /* known after SESSION_ASKING */
     StoreQuery *query;

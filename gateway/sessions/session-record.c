@@ -65,7 +65,7 @@ void support_session_save(SupportSession *v)
     } else if (!v->open_saved) {
         v->open_saved = true;
         note(v, backlog_add_session_open(v->owner->backlog, v->id, v->grant_id, v->routes[v->route].name,
-                                         timestamp_format(v->opened_at, at)));
+                                         v->certificate, timestamp_format(v->opened_at, at)));
     } else {
         save_progress(v);
     }

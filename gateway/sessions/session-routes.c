@@ -27,7 +27,8 @@ void support_session_tell_recovery(SupportSession *v)
     if (v->grant.envelope && json_parse_object(v->grant.envelope, strlen(v->grant.envelope), &order, NULL) < 0)
         log_warning("what was signed of grant %s cannot be read", v->grant.id);
     if (!m || !reason || json_add_string(m, "id", v->id) < 0 || json_add_string(m, "reason", reason) < 0 ||
-        json_add_int(m, "seconds", (int) seconds) < 0 || json_add_bool(m, "breakGlass", v->grant.break_glass) < 0 ||
+        json_add_string(m, "account", v->grant.account) < 0 || json_add_int(m, "seconds", (int) seconds) < 0 ||
+        json_add_bool(m, "breakGlass", v->grant.break_glass) < 0 ||
         (order && json_add_item(m, "order", TAKE_PTR(order)) < 0) || device_conn_send(s, m) < 0)
         return; /* it then says itself that it is closed */
     v->recovery_told = true;
@@ -76,6 +77,10 @@ void support_session_route_refused(SupportSession *v, const char *reason)
           "nobody whose key counts on the box has signed the grant (order.unknown-signer; with --key of one whom "
           "`secboxctl trust list` shows there)" },
         { "order.too-few", "fewer have signed the grant than the box asks for (order.too-few; one more --key)" },
+        { "order.other-content", "the grant was signed for another account (order.other-content)" },
+        { "order.no-account",
+          "the grant was signed without its account, which counts for root alone (order.no-account; ask for another "
+          "one while the box is connected)" },
         { "order.expired", "the time of the signed grant is over (order.expired; ask for another one)" },
         { "recovery.closed", "it is closed while the box is well (a grant with --break-glass opens it)" },
     };

@@ -180,6 +180,9 @@ static int judge(const Grant *g, const GrantExtra *extra, Error *err)
     int r = grant_check(g, g->person, NULL, err);
     if (r < 0 || extra->serial > 0)
         return r;
+    if (extra->blocked)
+        return error_set(err, EACCES, "device.blocked",
+                         "device %s is blocked: nobody logs in to it until it is unblocked", g->device);
     return error_set(
         err, EACCES, "grant.not-yours",
         "grant %s is %s's, whose token has not been shown, or it does not reach the box or its account %s: ask for "

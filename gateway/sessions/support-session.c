@@ -3,6 +3,7 @@
 #include "gateway/sessions/support-session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "gateway/auth/secrets.h"
@@ -138,6 +139,16 @@ static const char *name_of(const cJSON *open)
     return n > 0 && n <= NAME_MAX_BYTES && name[n] == '\0' ? name : NULL;
 }
 
+/* What the person says of herself: a serial number under another grant is none (sql_revocations()). */
+static int read_certificate(const cJSON *open, char **ret)
+{
+    uint64_t serial = 0;
+    if (json_u64(open, "certificate", &serial) < 0 || serial == 0 || serial > INT64_MAX)
+        return 0;
+    *ret = str_format("%" PRIu64, serial);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static SupportSession *support_session_new(SupportSessions *ss, Operator *o, const cJSON *open)
 {
     char id[RANDOM_ID_SIZE];
@@ -158,7 +169,9 @@ static SupportSession *support_session_new(SupportSessions *ss, Operator *o, con
     v->device = strdup(operator_device(o));
     v->token = strdup(operator_token(o));
     v->grant_id = strdup(grant ? grant : "");
-    int r = random_id(id);
+    int r = read_certificate(open, &v->certificate);
+    if (r >= 0)
+        r = random_id(id);
     if (r >= 0) {
         memcpy(v->id, "s-", 2);
         memcpy(v->id + 2, id, SESSION_ID_SIZE - 3);
@@ -260,7 +273,11 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants and tokens in use still hold is not known");
     size_t n = r >= 0 ? store_rows_count(rows) : 0;
     for (size_t i = 0; i < n; i++) {
-        support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "grant.revoked", "the grant was revoked");
+        if (str_equal(store_rows_get(rows, i, 2), "labels"))
+            support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "auth.labels",
+                                       "the box's labels are not those of your token any more");
+        else
+            support_sessions_end_grant(ss, store_rows_get(rows, i, 0), "grant.revoked", "the grant was revoked");
         end_token(ss, store_rows_get(rows, i, 1));
     }
     for (size_t i = 0; i < n; i++) /* no session is left in these */
@@ -302,9 +319,16 @@ void support_sessions_sweep(SupportSessions *ss)
         end_withdrawn(ss, grants, tokens);
 }
 
+/* It may be none of those that a token is for. */
+static void on_relabelled(const char *device _unused_, void *userdata)
+{
+    support_sessions_sweep(userdata);
+}
+
 static const DeviceListener listener = {
     .on_key_replaced = on_key_replaced,
     .on_blocked = on_blocked,
+    .on_relabelled = on_relabelled,
     .on_removed = on_removed,
     .people = people,
 };

@@ -27,11 +27,10 @@ static int add_role(SignInRules *rules, const char *word, Error *err)
     SignInRole *r = &rules->roles[rules->n_roles];
 
     if (!role || !equals[1] || operator_role_parse(role, &r->role) < 0)
-        return error_set(
-            err, EINVAL, "config.oidc-roles",
-            "--oidc-roles takes ROLE=VALUE, several with commas between, and the roles admin, operator and "
-            "viewer, not \"%s\"",
-            word);
+        return error_set(err, EINVAL, "config.oidc-roles",
+                         "--oidc-roles takes ROLE=VALUE, several with commas between, and the roles " OPERATOR_ROLES
+                         ", not \"%s\"",
+                         word);
     if (rules->n_roles == SIGN_IN_ROLES_MAX)
         return error_set(err, E2BIG, "config.oidc-roles", "--oidc-roles takes at most %d roles", SIGN_IN_ROLES_MAX);
     r->value = strdup(equals + 1);

@@ -55,15 +55,15 @@ Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *oth
                      sql_text(a->detail), sql_text(key), sql_text(other_key));
 }
 
-Statement sql_audit_list(uint64_t limit, const char *labels)
+Statement sql_audit_list(uint64_t limit, uint64_t before, const char *labels)
 {
     return STATEMENT(
         "SELECT jsonb_build_object('entries', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
         "'id', a.id::text, 'at', secbox_time(a.at), 'actor', a.actor, 'action', a.action, 'device', a.device,"
         " 'alarm', a.alarm, 'detail', a.detail)) ORDER BY a.id DESC), '[]'::jsonb))"
-        " FROM (SELECT * FROM audit WHERE $2::text IS NULL OR device IN (SELECT id FROM devices"
-        " WHERE labels @> $2::jsonb) ORDER BY id DESC LIMIT $1::bigint) a",
-        sql_number((int64_t) limit), sql_text(labels));
+        " FROM (SELECT * FROM audit WHERE ($2::text IS NULL OR device IN (SELECT id FROM devices"
+        " WHERE labels @> $2::jsonb)) AND ($3::bigint = 0 OR id < $3::bigint) ORDER BY id DESC LIMIT $1::bigint) a",
+        sql_number((int64_t) limit), sql_text(labels), sql_number((int64_t) before));
 }
 
 Statement sql_audit_links(uint64_t behind, uint64_t limit)

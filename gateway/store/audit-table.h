@@ -30,8 +30,8 @@ Statement sql_audit_add_all(const char *entries);
 /* Unless this device has an entry of this action with the same values for both keys in its detail: then there is no row. 0 actor,
  * 1 action, 2 device, 3 a text if it is an alarm, 4 detail. */
 Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key);
-/* 0 {"entries": […]}, newest first. */
-Statement sql_audit_list(uint64_t limit, const char *labels);
+/* 0 {"entries": […]}, newest first, of those with an id below `before`; 0: of all. */
+Statement sql_audit_list(uint64_t limit, uint64_t before, const char *labels);
 
 /* Links behind this one, in order. 0 number, 1 entry, 2 hash, 3 canonical bytes or NULL where there is no such entry any more,
  * 4 when, 5 action. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/store/withdrawn.h"
+
 /* Of a grant, the account to log in as: one from before is root's, as secbox-fleet logged in unless it was told otherwise. Of a
  * token, those that it is for, an array; null: all. */
 const char schema_accounts[] =
@@ -77,7 +79,7 @@ Statement sql_grant_revoke(const char *id, const char *actor)
                      " revoked_by = coalesce(revoked_by, $2) WHERE id = $1 RETURNING *),"
                      " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $2, 'grant.revoked', g.device,"
                      " jsonb_build_object('grant', g.id, 'person', g.person) FROM g, o WHERE o.fresh)"
-                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+                     " SELECT jsonb_build_object('grant', " GRANT_JSON "), " SQL_TELL_WITHDRAWN " FROM g",
                      sql_text(id), sql_text(actor));
 }
 
@@ -97,7 +99,7 @@ Statement sql_grants(const char *device, const char *person, bool only_open, con
 Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM good_tokens t"
-                     " WHERE t.hash = $2), NULL, NULL, envelope, account, NULL FROM grants WHERE id = $1",
+                     " WHERE t.hash = $2), NULL, NULL, envelope, account, NULL, NULL FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -106,10 +108,10 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
     return STATEMENT(
         "WITH g AS (SELECT * FROM grants WHERE id = $1),"
         " t AS (SELECT name, labels, accounts FROM good_tokens WHERE hash = $2"
-        " AND role IN ('admin', 'operator', 'bound:admin', 'bound:operator')),"
+        " AND role ~ '^(bound:)?(admin|operator|support)$'),"
         " s AS (SELECT nextval('certificate_serials') AS serial FROM g, t, devices d WHERE g.person = t.name"
         " AND d.id = g.device AND d.labels @> t.labels AND (t.accounts IS NULL OR t.accounts ? g.account)"
-        " AND g.revoked_at IS NULL AND g.expires_at > now()),"
+        " AND NOT d.blocked AND g.revoked_at IS NULL AND g.expires_at > now()),"
         " c AS (INSERT INTO certificates(serial, device, grant_id, key_id, token, expires_at) SELECT s.serial, "
         "g.device,"
         " g.id, g.person || '/' || g.id || '/' || s.serial, $2, greatest(g.expires_at, now() + interval '70 minutes')"
@@ -121,22 +123,27 @@ Statement sql_grant_for_certificate(const char *id, const char *token, const cha
         " SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM t), s.serial, (SELECT"
         " jsonb_array_length(host_keys->'host') > 0"
         " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device), NULL, account,"
-        " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device)"
+        " (SELECT coalesce(d.status->'accepts' ? 'ssh.accounts', false) FROM devices d WHERE d.id = g.device),"
+        " (SELECT d.blocked FROM devices d WHERE d.id = g.device)"
         " FROM g LEFT JOIN s ON true",
         sql_text(id), sql_text(token), sql_text(key), sql_text(recording));
 }
 
-/* Versions go by the clock, and up: a database that was put back goes on above what boxes have had of it. */
+/* Those that somebody took from their person come before those whose session is over. Versions go by the clock, and up: a
+ * database that was put back goes on above what boxes have had of it. */
 Statement sql_revocations(void)
 {
     return (Statement) {
         .sql = "WITH old AS (DELETE FROM certificates WHERE expires_at < now()),"
                " clock AS (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS version),"
-               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT c.*, row_number() OVER"
-               " (PARTITION BY c.device ORDER BY c.serial DESC) AS n FROM certificates c"
-               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()"
-               " AND (g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
-               " WHERE t.hash = c.token))) c WHERE n <= 400 GROUP BY device),"
+               " live AS (SELECT c.*, g.revoked_at IS NOT NULL OR d.blocked OR NOT EXISTS (SELECT FROM good_tokens t"
+               " WHERE t.hash = c.token AND d.labels @> t.labels) AS withdrawn FROM certificates c"
+               " JOIN grants g ON g.id = c.grant_id JOIN devices d ON d.id = c.device WHERE c.expires_at >= now()),"
+               " ended AS (SELECT o.serial FROM live o JOIN bridge_sessions s ON s.certificate = o.serial"
+               " AND s.grant_id = o.grant_id GROUP BY o.serial HAVING bool_and(s.closed_at IS NOT NULL)),"
+               " bad AS (SELECT device, jsonb_agg(key_id ORDER BY serial) AS ids FROM (SELECT o.*, row_number() OVER"
+               " (PARTITION BY o.device ORDER BY o.withdrawn DESC, o.serial DESC) AS n FROM live o"
+               " WHERE o.withdrawn OR o.serial IN (SELECT serial FROM ended)) c WHERE n <= 400 GROUP BY device),"
                " news AS (INSERT INTO ssh_revocations AS r (device, version, ids)"
                " SELECT device, version, ids FROM bad, clock ON CONFLICT (device) DO UPDATE"
                " SET version = greatest(r.version + 1, excluded.version), ids = excluded.ids"
@@ -175,6 +182,7 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
         .serial = number(rows, 12),
         .host_keys_known = store_rows_true(rows, 0, 13),
         .by_account = store_rows_true(rows, 0, 16),
+        .blocked = store_rows_true(rows, 0, 17),
     };
     if (store_rows_copy(rows, 0, 0, &ret->id) < 0 || store_rows_copy(rows, 0, 1, &ret->device) < 0 ||
         store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0 ||
@@ -185,12 +193,16 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
     return 0;
 }
 
-/* A token is looked for by its hash: its person may have got a new one since. */
+/* A token is looked for by its hash: its person may have got a new one since. By labels those count that this person uses now. */
 Statement sql_withdrawn(const char *grants, const char *tokens)
 {
-    return STATEMENT("SELECT g.id, '' FROM grants g WHERE g.id = ANY (string_to_array($1, ','))"
-                     " AND g.revoked_at IS NOT NULL UNION ALL"
-                     " SELECT '', h FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
-                     " (SELECT 1 FROM good_tokens t WHERE t.hash = h)",
+    return STATEMENT("WITH g AS (SELECT * FROM grants WHERE id = ANY (string_to_array($1, ','))),"
+                     " t AS (SELECT t.* FROM good_tokens t WHERE t.hash = ANY (string_to_array($2, ',')))"
+                     " SELECT g.id, '', '' FROM g WHERE g.revoked_at IS NOT NULL UNION ALL"
+                     " SELECT '', h, '' FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
+                     " (SELECT FROM t WHERE t.hash = h) UNION ALL"
+                     " SELECT g.id, '', 'labels' FROM g JOIN devices d ON d.id = g.device"
+                     " WHERE EXISTS (SELECT FROM t WHERE t.name = g.person)"
+                     " AND NOT EXISTS (SELECT FROM t WHERE t.name = g.person AND d.labels @> t.labels)",
                      sql_text(grants), sql_text(tokens));
 }

@@ -48,6 +48,7 @@ typedef struct GrantExtra {
     uint64_t serial;      /* for a certificate; 0: none */
     bool host_keys_known; /* for a certificate: those of each of the box's sshds */
     bool by_account;      /* for a certificate: the box's sshds tell accounts apart */
+    bool blocked;         /* the same: the box is, so that there is none */
 } GrantExtra;
 
 /* 0 or -ENOMEM. */
@@ -59,5 +60,6 @@ Statement sql_revocations(void);
 /* The same of every box that was ever told of some. */
 Statement sql_revocations_known(void);
 
-/* 0 a grant that was revoked, 1 the hash of a token that is not good any more, the other column empty: of these, by comma. */
+/* 0 a grant that was revoked, or with "labels" as 2 one whose box is none of those any more that its person's tokens reach, 1 the
+ * hash of a token that is not good any more, the other column empty: of these, by comma. */
 Statement sql_withdrawn(const char *grants, const char *tokens);

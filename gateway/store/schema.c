@@ -246,6 +246,7 @@ static const SchemaStep schema_steps[] = {
           " ADD CONSTRAINT rollouts_kind_check"
           " CHECK (kind IN ('compose', 'update', 'agent', 'release', 'project'));\n" },
     { 39, schema_accounts },
+    { 41, schema_access },
     {},
 };
 

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/sessions-table.h"
 
+#include "gateway/store/withdrawn.h"
+
 /* of an audit entry about a session s and its grant g */
 #define SESSION_JSON "'session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way"
 
-Statement sql_session_open(const char *id, const char *grant, const char *way, const char *opened_at)
+Statement sql_session_open(const char *id, const char *grant, const char *way, const char *opened_at,
+                           const char *certificate)
 {
     return STATEMENT(
-        "WITH s AS (INSERT INTO bridge_sessions(id, grant_id, way, opened_at) VALUES ($1, $2, $3, $4::timestamptz)"
+        "WITH s AS (INSERT INTO bridge_sessions(id, grant_id, way, opened_at, certificate)"
+        " VALUES ($1, $2, $3, $4::timestamptz, $5::bigint)"
         " ON CONFLICT (id) DO NOTHING RETURNING *)"
         " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.opened', g.device,"
         " jsonb_build_object(" SESSION_JSON ") FROM s JOIN grants g ON g.id = s.grant_id",
-        sql_text(id), sql_text(grant), sql_text(way), sql_text(opened_at));
+        sql_text(id), sql_text(grant), sql_text(way), sql_text(opened_at), sql_text(certificate));
 }
 
 Statement sql_session_bytes(const char *id, uint64_t to_box, uint64_t from_box)
@@ -25,12 +29,13 @@ Statement sql_session_close(const SessionEnd *e)
 {
     return STATEMENT(
         "WITH s AS (UPDATE bridge_sessions SET to_box = $2::bigint, from_box = $3::bigint, closed_at = $4::timestamptz,"
-        " end_reason = $5 WHERE id = $1 AND closed_at IS NULL RETURNING *)"
+        " end_reason = $5::text WHERE id = $1 AND closed_at IS NULL RETURNING *)"
         " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.closed', g.device,"
         " jsonb_build_object(" SESSION_JSON ","
         " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text,"
         " 'seconds', round(extract(epoch FROM s.closed_at - s.opened_at)), 'endReason', s.end_reason)"
-        " FROM s JOIN grants g ON g.id = s.grant_id",
+        " FROM s JOIN grants g ON g.id = s.grant_id"
+        " RETURNING CASE WHEN $5::text <> 'closed' THEN " SQL_TELL_WITHDRAWN " END",
         sql_text(e->id), sql_number((int64_t) e->to_box), sql_number((int64_t) e->from_box), sql_text(e->closed_at),
         sql_text(e->reason));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/sign-ins-table.h"
 
+#include "gateway/store/withdrawn.h"
+
 const char schema_sign_ins[] =
     "CREATE TABLE sign_ins (hash text PRIMARY KEY, name text NOT NULL, role text NOT NULL, issuer text NOT NULL,"
     " subject text NOT NULL, proof text NOT NULL UNIQUE, created_at timestamptz NOT NULL DEFAULT now(),"
@@ -25,7 +27,8 @@ Statement sql_sign_in_end(const char *hash)
 {
     return STATEMENT("WITH s AS (UPDATE sign_ins SET revoked_at = now() WHERE hash = $1 AND revoked_at IS NULL AND"
                      " expires_at > now() RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-                     " SELECT 'operator:' || name, 'operator.signed-out', '{}' FROM s) SELECT name FROM s",
+                     " SELECT 'operator:' || name, 'operator.signed-out', '{}' FROM s) SELECT name, " SQL_TELL_WITHDRAWN
+                     " FROM s",
                      sql_text(hash));
 }
 
@@ -43,6 +46,6 @@ Statement sql_sign_ins_revoke(const char *name)
         "WITH s AS (UPDATE sign_ins SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL AND"
         " expires_at > now() RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
         " SELECT 'command-line', 'operator.signed-out', jsonb_build_object('name', $1::text, 'sign-ins', count(*))"
-        " FROM s HAVING count(*) > 0) SELECT name FROM s",
+        " FROM s HAVING count(*) > 0) SELECT name, " SQL_TELL_WITHDRAWN " FROM s",
         sql_text(name));
 }

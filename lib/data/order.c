@@ -19,6 +19,7 @@ static const struct {
     [ORDER_KIND_ROLLBACK] = { "rollback", "compose.rollback", "secbox-order@rollback.v1" },
     [ORDER_KIND_AGENT_PACKAGE] = { "agent-package", "agent.update", "secbox-order@agent-package.v1" },
     [ORDER_KIND_GRANT] = { "grant", "recovery.open", "secbox-order@grant.v1" },
+    [ORDER_KIND_ACCOUNT_GRANT] = { "account-grant", NULL, "secbox-order@account-grant.v1" },
     [ORDER_KIND_RELEASE] = { "release", "release.update", "secbox-order@release.v1" },
 };
 
@@ -35,6 +36,7 @@ static const JsonField fields[] = {
     { JSON_FIELD(OrderStatement, service, "service") },
     { JSON_FIELD(OrderStatement, to, "to") },
     { JSON_FIELD(OrderStatement, project, "project") },
+    { JSON_FIELD(OrderStatement, account, "account") },
     { JSON_FIELD(OrderStatement, confirm_seconds, "confirmDeadlineSeconds") },
     { JSON_REST_FIELD(OrderStatement, rest) },
     {},
@@ -55,7 +57,7 @@ OrderKind order_kind_of_message(const char *type)
 {
     OrderKind kind = 0;
 
-    while (kind < _ORDER_KIND_MAX && !str_equal(kinds[kind].message, type))
+    while (kind < _ORDER_KIND_MAX && (!kinds[kind].message || !str_equal(kinds[kind].message, type)))
         kind++;
     return kind;
 }
@@ -70,6 +72,8 @@ static int check_form(const OrderStatement *s, Error *err)
     if (!s->kind || strv_length(s->devices) == 0 || s->serial == 0 || s->issued == 0 || s->expires <= s->issued)
         return error_set(err, EBADMSG, "order.malformed",
                          "the order that was signed lacks kind, devices, serial, issuedAt or expiresAt");
+    if (str_equal(s->kind, kinds[ORDER_KIND_ACCOUNT_GRANT].name) != (s->account != NULL))
+        return error_set(err, EBADMSG, "order.malformed", "an account belongs into a grant for one, and nowhere else");
     if (s->expires - s->issued > ORDER_LIFETIME_MAX)
         return error_set(err, EBADMSG, "order.malformed",
                          "the order that was signed would be good for more than a year");
@@ -141,6 +145,12 @@ static int compose_is(const OrderStatement *s, OrderKind kind, const cJSON *mess
     return r < 0 ? r : str_equal(s->sha256, hex);
 }
 
+/* A gateway of before does not say whom its certificate is for. */
+static bool account_is(const cJSON *message, const char *stated)
+{
+    return !stated || !cJSON_HasObjectItem(message, "account") || text_is(message, "account", stated);
+}
+
 static int check_content(const OrderStatement *s, OrderKind kind, const cJSON *message, Error *err)
 {
     const char *differs = NULL;
@@ -155,6 +165,8 @@ static int check_content(const OrderStatement *s, OrderKind kind, const cJSON *m
         differs = "its image";
     else if (!text_is(message, "project", s->project))
         differs = "its project";
+    else if (!account_is(message, s->account))
+        differs = "its account";
     else if (!text_is(message, "to", s->to))
         differs = "its version";
     else if (!deadline_is(message, s->confirm_seconds))

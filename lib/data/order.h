@@ -10,6 +10,8 @@
 #define ORDER_LIFETIME_MAX (366 * USEC_PER_DAY)
 /* in place of names: every box */
 #define ORDER_ANY_BOX "*"
+/* among `accepts` of recovery.status: account grants */
+#define ACCEPTS_ACCOUNT_GRANTS "grant.account"
 
 typedef enum OrderKind {
     ORDER_KIND_DEPLOYMENT,    /* a compose file, by its digest */
@@ -17,6 +19,7 @@ typedef enum OrderKind {
     ORDER_KIND_ROLLBACK,      /* to a snapshot that the box keeps */
     ORDER_KIND_AGENT_PACKAGE, /* the packages that look after the box, by their version */
     ORDER_KIND_GRANT,         /* a break-glass grant: recovery-agent is opened for as long as the order is good */
+    ORDER_KIND_ACCOUNT_GRANT, /* the same for one account alone, which boxes of before do not take */
     ORDER_KIND_RELEASE,       /* an archive of the data plane for boxes without containers, by its digest */
     _ORDER_KIND_MAX,
 } OrderKind;
@@ -36,6 +39,7 @@ typedef struct OrderStatement {
     char *sha256; /* of the compose file, and of what comes with it: bundle_snapshot_digest(); of an archive */
     char *image, *digest, *service, *to; /* as in the messages */
     char *project;                       /* likewise; NULL: the box's own */
+    char *account;                       /* likewise; of an account grant alone */
     unsigned confirm_seconds;            /* 0: whatever the gateway says */
     cJSON *rest;
 } OrderStatement;

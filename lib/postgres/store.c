@@ -267,12 +267,22 @@ static bool result_failed(const PGresult *result)
     return PQresultStatus(result) == PGRES_FATAL_ERROR || PQresultStatus(result) == PGRES_BAD_RESPONSE;
 }
 
+static void store_take_notices(Store *s)
+{
+    for (PGnotify *n = PQnotifies(s->conn); n; n = PQnotifies(s->conn)) {
+        if (s->events.on_told)
+            s->events.on_told(s, n->relname, s->userdata);
+        PQfreemem(n);
+    }
+}
+
 static void store_read(Store *s)
 {
     if (!PQconsumeInput(s->conn)) {
         store_lost_libpq(s);
         return;
     }
+    store_take_notices(s);
     bool busy = s->active || s->state == STORE_SETTING_UP;
     while (busy && !PQisBusy(s->conn)) {
         PGresult *next = PQgetResult(s->conn);

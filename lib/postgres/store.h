@@ -22,6 +22,9 @@ typedef struct StoreEvents {
     void (*on_up)(Store *s, void *userdata);
     /* The connection was lost or could not be made; the next try is in retry_in. */
     void (*on_down)(Store *s, usec_t retry_in, const Error *err, void *userdata);
+    /* Somebody has said NOTIFY on a channel for which this session has said LISTEN (a statement as any other, to be said again
+     * whenever it is up). A proxy between may keep that from us, so that it is no more than a reason to look now. May be NULL. */
+    void (*on_told)(Store *s, const char *channel, void *userdata);
 } StoreEvents;
 
 /* r is 0, -ENOTCONN with "store.unavailable" (the statement may or may not have been carried out), -EEXIST

@@ -4,6 +4,7 @@ behind each on the other, secbox-gateway between them."""
 # pylint: disable=redefined-outer-name,unused-import
 import concurrent.futures
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -326,6 +327,22 @@ def test_sessions_end_by_themselves(gw, alice):
             code, text, reason = found[identifier].result()
             assert code == 255 and sentence in text and reason == identifier, (text, reason)
         assert "done" in busy.communicate()[0]
+    # and what each of them logged in with is worth nothing any more
+    open_one = begin(alice, grant=grant_of(gw))
+    over = {s["grant"] for s in sessions(gw)} - {s["grant"] for s in open_sessions(gw)}
+    issued = {f"lab/{e['detail']['grant']}/{e['detail']['serial']}" for e in gw.audit("certificate.issued")
+              if e["device"] == BOX}
+    ended = {i for i in issued if i.split("/")[1] in over}
+    kept = {i for i in issued if i.split("/")[1] in {s["grant"] for s in open_sessions(gw)}}
+    assert len(ended) >= 4 and kept
+
+    def revoked():
+        rows = gw.postgres.sql(f"SELECT ids FROM ssh_revocations WHERE device = '{BOX}'")
+        return set(json.loads(rows[0][0])) if rows else set()
+
+    wait_until(lambda: ended <= revoked(), "they are revoked", gw.daemon.death)
+    assert not kept & revoked()
+    leave(open_one)
 
 
 def test_revoked_grants_and_blocked_boxes_end_sessions_at_once(gw, box, alice):
@@ -355,6 +372,20 @@ def test_a_revoked_token_ends_sessions(gw, alice, folder):
     gw.run("tokens", "revoke", name)
     code, text = end_of(p)
     assert code == 255 and "your token was revoked" in text
+
+
+def test_a_box_that_is_not_the_tokens_any_more_ends_sessions(gw, alice, folder):
+    labels = gw.device(BOX)["labels"]
+    name = f"dora-{time.monotonic_ns()}"
+    assert gw.request("PATCH", f"/v1/devices/{BOX}", {"labels": {"ward": "7"}}).status == 200
+    dora = Fleet(gw.url, gw.run("tokens", "add", name, "--label", "ward=7").strip(), folder)
+    dora.run("grants", "add", BOX, "--reason", REASON, check=0)
+    p, stays = begin(dora), begin(alice, grant=grant_of(gw))
+    assert gw.request("PATCH", f"/v1/devices/{BOX}", {"labels": {"ward": None}}).status == 200
+    code, text = end_of(p)
+    assert code == 255 and "labels are not those of your token" in text
+    assert stays.poll() is None and leave(stays) == 0
+    assert gw.device(BOX)["labels"] == labels
 
 
 # which way in

@@ -425,6 +425,24 @@ def test_operator_tokens_for_programs(gw):
     assert tokens["gone@example"]["revokedAt"] >= tokens["gone@example"]["createdAt"]
 
 
+def test_the_audit_log_is_read_page_by_page(gw):
+    whole = gw.request("GET", "/v1/audit?limit=7").json["entries"]
+    assert len(whole) == 7
+    first = gw.request("GET", f"/v1/audit?limit=3&before={int(whole[0]['id']) + 1}").json["entries"]
+    second = gw.request("GET", f"/v1/audit?limit=4&before={first[-1]['id']}").json["entries"]
+    assert first + second == whole
+    assert gw.request("GET", "/v1/audit?before=x").status == 400
+
+
+def test_who_reads_the_audit_log_stands_in_it(gw):
+    name = f"reads-{time.monotonic_ns()}"
+    headers = {"Authorization": f"Bearer {gw.run('tokens', 'add', name, '--role', 'viewer').strip()}"}
+    for _ in range(3):
+        assert gw.raw("GET", "/v1/audit", None, headers).status == 200
+    wait_until(lambda: [e for e in gw.audit("audit.read") if e["actor"] == f"operator:{name}"], "it is written down")
+    assert len([e for e in gw.audit("audit.read") if e["actor"] == f"operator:{name}"]) == 1, "once an hour"
+
+
 def by_role(gw, role):
     """A request as somebody with that role."""
     token = gw.run("tokens", "add", f"{role}-{time.monotonic_ns()}", "--role", role).strip()
@@ -451,7 +469,45 @@ def test_a_role_is_enough_or_names_the_one_that_is(gw, device):
     assert admin("DELETE", path).status == 200 and viewer("GET", path).status == 404
 
 
-def test_roles_are_shown_and_are_one_of_three(gw):
+def test_who_deploys_does_not_log_in_and_who_logs_in_does_not_deploy(gw, device):
+    deploy, support = (by_role(gw, role) for role in ("deploy", "support"))
+    path = f"/v1/devices/{device.id}"
+    for person, other, method, what, body in (
+            (deploy, support, "POST", f"{path}/compose-snapshot", {"compose": "services:\n  a:\n    image: b\n"}),
+            (support, deploy, "POST", "/v1/grants", {"device": device.id, "reason": "a look"})):
+        answer = other(method, what, body)
+        assert (answer.status, error_id(answer)) == (403, "auth.role"), answer
+        answer = person(method, what, body)
+        assert answer.status == 201 or error_id(answer) == "device.offline", answer
+    for person in (deploy, support):
+        assert person("GET", path).status == 200
+        for method, what, body in (("POST", f"{path}/block", None), ("POST", "/v1/devices", {"id": "x", "labels": {}}),
+                                   ("PUT", "/v1/communities/c1", {"name": "C"}), ("DELETE", path, None)):
+            assert error_id(person(method, what, body)) == "auth.role", (method, what)
+
+
+def test_a_token_ends_by_itself_and_says_when_it_was_used(gw):
+    def listed():
+        return {t["name"]: t for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}["while@example"]
+
+    token = gw.run("tokens", "add", "while@example", "--days", "2").strip()
+    assert "lastUsedAt" not in listed() and listed()["expiresAt"] > listed()["createdAt"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert gw.raw("GET", "/v1/devices", None, headers).status == 200
+    used = wait_until(lambda: listed().get("lastUsedAt"), "it is written down")
+    assert used >= listed()["createdAt"] and "good until" in gw.run("tokens", "list")
+    gw.postgres.sql("UPDATE operator_tokens SET expires_at = now() WHERE name = 'while@example'")
+    assert error_id(gw.raw("GET", "/v1/devices", None, headers)) == "operator.token-unknown"
+    assert any("while@example" in line and "expired" in line for line in gw.run("tokens", "list").splitlines())
+    gw.run("tokens", "add", "while@example")  # its name is free again
+    assert "expiresAt" not in listed() and "lastUsedAt" not in listed()
+    for days in ("0", "-1", "x", "99999"):
+        p = subprocess.run([program("secbox-gateway"), "tokens", "add", "x@example", f"--days={days}"], env=gw.env,
+                           capture_output=True, text=True, check=False)
+        assert p.returncode == 2 and "--days" in p.stderr, p
+
+
+def test_roles_are_shown_and_are_one_of_five(gw):
     gw.run("tokens", "add", "usual@example")
     gw.run("tokens", "add", "looks@example", "--role", "viewer")
     tokens = {t["name"]: t["role"] for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}
@@ -459,7 +515,8 @@ def test_roles_are_shown_and_are_one_of_three(gw):
     assert any(line.split()[:2] == ["looks@example", "viewer"] for line in gw.run("tokens", "list").splitlines())
     p = subprocess.run([program("secbox-gateway"), "tokens", "add", "x@example", "--role", "root"], env=gw.env,
                        capture_output=True, text=True, check=False)
-    assert p.returncode == 2 and "admin, operator or viewer, not root" in p.stderr and "x@example" not in gw.run("tokens", "list")
+    assert p.returncode == 2 and "admin, operator, deploy, support and viewer, not root" in p.stderr
+    assert "x@example" not in gw.run("tokens", "list")
     assert gw.audit("token.added")[0]["detail"] == {"name": "looks@example", "role": "viewer"}
 
 

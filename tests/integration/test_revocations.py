@@ -10,7 +10,7 @@ pytest.importorskip("websockets")
 pytest.importorskip("cryptography")
 
 from tests.conftest import require_programs  # noqa: E402
-from tests.integration.gateway_lab import device, enroll, gw, shared  # noqa: E402
+from tests.integration.gateway_lab import COMPOSE, device, enroll, error_id, gw, shared  # noqa: E402
 from tests.integration.test_grants import REASON, ask, make_key  # noqa: E402
 from tests.integration.test_host_keys import ToldBox  # noqa: E402
 from tests.lab import sshd  # noqa: E402
@@ -81,13 +81,64 @@ def test_a_box_that_was_blocked_is_told_when_it_is_back(gw, device, folder):
                "it is revoked")
 
 
+def test_a_box_hears_it_before_it_is_put_out(gw, device, folder):
+    """The tunnel of a box that is blocked is closed when the box has the list, and carries nothing else meanwhile."""
+    version = "0"
+    tunnel = device.connect({"sshRevocations": version})
+    _, _, key_id = certify(gw, folder, device.id)
+    wait_until(lambda: gw.device(device.id).get("connected"), "it is connected")
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
+    told = tunnel.next("ssh.revocations")
+    assert told["keyIds"] == [key_id]
+    shown = gw.device(device.id)
+    assert shown["blocked"] and not shown["connected"], "nobody reaches it any more"
+    pushed = gw.request("POST", f"/v1/devices/{device.id}/compose-snapshot", {"compose": COMPOSE})
+    assert pushed.status >= 400 or pushed.json["deployment"]["state"] == "waiting", pushed
+    tunnel.send(device.status(sshRevocations="1"))  # an older one: that does not count
+    assert tunnel.silent() == []
+    tunnel.send(device.status(sshRevocations=told["version"]))
+    assert tunnel.next() is None and tunnel.reason == "the device is blocked"
+
+
+def test_a_blocked_box_that_says_nothing_is_put_out_all_the_same(gw, device, folder):
+    tunnel = device.connect({"sshRevocations": "0"})
+    certify(gw, folder, device.id)
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
+    assert tunnel.next("ssh.revocations")
+    assert tunnel.next() is None and tunnel.reason == "the device is blocked"
+
+
+def test_a_blocked_box_with_nothing_to_hear_is_put_out_at_once(gw, device):
+    tunnel = device.connect({"sshRevocations": "0"})
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
+    assert tunnel.next() is None and tunnel.reason == "the device is blocked"
+
+
+def test_a_token_whose_box_gets_other_labels(gw, device, folder):
+    tunnel = device.connect({"sshRevocations": "0"})
+    token = gw.run("tokens", "add", f"north-{device.id}", "--label", "site=north").strip().split()[-1]
+    _, _, key_id = certify(gw, folder, device.id, token, "theirs")
+    assert gw.request("PATCH", f"/v1/devices/{device.id}", {"labels": {"site": "south"}}).status == 200
+    assert tunnel.next("ssh.revocations")["keyIds"] == [key_id]
+
+
+def test_there_is_no_certificate_for_a_blocked_box(gw, device, folder):
+    grant = ask(gw, gw.token, "POST", "/v1/grants", {"device": device.id, "reason": REASON}).json["grant"]
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").status == 200
+    _, public = make_key(folder, "ed25519")
+    answer = ask(gw, gw.token, "POST", f"/v1/grants/{grant['id']}/certificate", {"publicKey": public})
+    assert (answer.status, error_id(answer)) == (403, "device.blocked"), answer
+    assert gw.request("POST", f"/v1/devices/{device.id}/unblock").status == 200
+    assert ask(gw, gw.token, "POST", f"/v1/grants/{grant['id']}/certificate", {"publicKey": public}).status == 200
+
+
 def test_a_database_that_was_put_back_does_not_go_unnoticed(gw, device, folder):
     """The box has a newer list than the gateway: it keeps that, and somebody is told. The next list is above it again."""
     grant, _, _ = certify(gw, folder, device.id, name="a")
     tunnel = device.connect({"sshRevocations": "0"})
     revoke(gw, grant)
     version = int(tunnel.next("ssh.revocations")["version"])
-    ahead = version + 1000
+    ahead = version + 1
     tunnel = device.connect({"sshRevocations": str(ahead)})
     wait_until(lambda: [e for e in gw.audit("revocations.behind") if e["device"] == device.id], "there is an alarm")
     entry = [e for e in gw.audit("revocations.behind") if e["device"] == device.id][0]

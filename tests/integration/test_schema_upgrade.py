@@ -12,6 +12,7 @@ from tests.lab.util import wait_until
 
 # the schema as steps 1 to 22 leave it
 BEFORE = """
+ALTER TABLE bridge_sessions DROP COLUMN certificate;
 ALTER TABLE devices DROP COLUMN vouched, DROP COLUMN revoked_keys;
 ALTER TABLE deployments DROP COLUMN project;
 ALTER TABLE waiting_pushes DROP COLUMN project, ADD PRIMARY KEY (device);
@@ -22,7 +23,7 @@ DROP FUNCTION face_forget, face_member, community_face_set;
 DROP TABLE community_faces;
 DROP TABLE media_tokens;
 DROP VIEW good_tokens;
-ALTER TABLE operator_tokens DROP COLUMN accounts;
+ALTER TABLE operator_tokens DROP COLUMN accounts, DROP COLUMN expires_at, DROP COLUMN last_used_at;
 DROP TABLE sign_ins;
 DROP TABLE trust_root_boxes, trust_roots;
 ALTER TABLE grants DROP COLUMN envelope, DROP COLUMN account;

@@ -63,14 +63,20 @@ static const Route *const tables[] = {
     face_routes,
 };
 
-static void test_each_may_what_the_one_below_may(void **state _unused_)
+static void test_what_each_role_may(void **state _unused_)
 {
+    /* has, needed: in the order of the roles */
+    static const bool may[_ROLE_OPERATOR_MAX][_ROLE_OPERATOR_MAX] = {
+        { true, true, true, true, true },    { false, true, true, true, true },    { false, false, true, false, true },
+        { false, false, false, true, true }, { false, false, false, false, true },
+    };
+
     for (OperatorRole has = ROLE_ADMIN; has <= ROLE_VIEWER; has++)
         for (OperatorRole needed = ROLE_ADMIN; needed <= ROLE_VIEWER; needed++) {
             Error err = {};
             int r = operator_role_check("carol", has, needed, &err);
 
-            assert_int_equal(r, has <= needed ? 0 : -EACCES);
+            assert_int_equal(r, may[has][needed] ? 0 : -EACCES);
             if (r < 0) {
                 assert_string_equal(error_id(&err), "auth.role");
                 assert_non_null(strstr(err.message, operator_role_to_string(needed)));
@@ -137,11 +143,29 @@ static bool is_among(const Route *r, const char *const *routes)
 }
 
 /* Whoever only looks may GET all, and nothing that changes anything; what cannot be taken back, and where data
- * goes, is for admins. */
+ * goes, is for admins. Who only deploys does not log in, and who only logs in does not deploy. */
 static void test_what_each_route_needs(void **state _unused_)
 {
-    static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/recordings/*/*/*",
+    static const char *const for_operators[] = { "GET /v1/devices/*/recordings/*/*/*",
                                                  "GET /v1/devices/*/recordings/*/events/*", NULL };
+    static const char *const for_support[] = { "GET /v1/devices/*/bridge", "POST /v1/grants",
+                                               "POST /v1/grants/*/revoke", "POST /v1/grants/*/certificate", NULL };
+    static const char *const for_deploy[] = { "POST /v1/devices/*/compose-snapshot",
+                                              "POST /v1/devices/*/rollback",
+                                              "POST /v1/devices/*/agent-update",
+                                              "POST /v1/devices/*/release",
+                                              "DELETE /v1/devices/*/waiting",
+                                              "POST /v1/devices/*/projects/*",
+                                              "POST /v1/devices/*/plan",
+                                              "PUT /v1/bundles/*",
+                                              "POST /v1/bundles/*/keys",
+                                              "PUT /v1/templates/*",
+                                              "DELETE /v1/templates/*",
+                                              "POST /v1/rollouts",
+                                              "POST /v1/rollouts/*/pause",
+                                              "POST /v1/rollouts/*/resume",
+                                              "POST /v1/rollouts/*/abort",
+                                              NULL };
     /* questions that take a body, and the end of one's own sign-in */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", "DELETE /v1/sign-in", NULL };
     static const char *const for_strangers[] = { "GET /v1/sign-in", "POST /v1/sign-in", NULL };
@@ -155,7 +179,7 @@ static void test_what_each_route_needs(void **state _unused_)
                                               "DELETE /v1/communities/*/webhook",
                                               "POST /v1/trust/roots",
                                               NULL };
-    size_t admins = 0, viewers = 0;
+    size_t admins = 0, viewers = 0, some = 0;
 
     for (size_t t = 0; t < ELEMENTSOF(tables); t++)
         for (const Route *r = tables[t]; r->path; r++) {
@@ -166,6 +190,9 @@ static void test_what_each_route_needs(void **state _unused_)
             if (is_among(r, for_admins)) {
                 assert_int_equal(r->access, ACCESS_ADMIN);
                 admins++;
+            } else if (is_among(r, for_support) || is_among(r, for_deploy)) {
+                assert_int_equal(r->access, is_among(r, for_support) ? ACCESS_SUPPORT : ACCESS_DEPLOY);
+                some++;
             } else if (is_among(r, by_tickets)) {
                 assert_int_equal(r->access, ACCESS_TICKET);
             } else if (is_among(r, for_viewers) || (str_equal(r->method, "GET") && !is_among(r, for_operators))) {
@@ -176,6 +203,7 @@ static void test_what_each_route_needs(void **state _unused_)
             }
         }
     assert_int_equal(admins, ELEMENTSOF(for_admins) - 1);
+    assert_int_equal(some, ELEMENTSOF(for_support) + ELEMENTSOF(for_deploy) - 2);
     assert_true(viewers > 20);
 }
 
@@ -263,7 +291,7 @@ static void test_a_rollout_is_narrowed(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_may_what_the_one_below_may),
+        cmocka_unit_test(test_what_each_role_may),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_a_bound_role_is_none_to_who_knows_no_labels),
         cmocka_unit_test(test_what_labels_reach),

@@ -56,9 +56,10 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_audit_unlinked(0, 5000));
     check(sql_audit_head());
     check(sql_audit_has_link(1, ""));
-    check(sql_audit_list(1, NULL));
+    check(sql_audit_list(1, 0, NULL));
     check(sql_token_owner("", "", NULL));
-    check(sql_token_add("", "", "", "", NULL));
+    check(sql_token_add(&(NewToken) {}));
+    check(sql_token_used(""));
     check(sql_tokens());
     check(sql_token_revoke(""));
     check(sql_devices(NULL));
@@ -103,7 +104,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_grant_for_session("", ""));
     check(sql_grant_for_certificate("", "", "", NULL));
     check(sql_withdrawn("", ""));
-    check(sql_session_open("", "", "", ""));
+    check(sql_session_open("", "", "", "", ""));
     check(sql_session_bytes("", 1, 1));
     check(sql_session_close(&(SessionEnd) {}));
     check(sql_sessions_close_all(""));

@@ -38,14 +38,15 @@ static void pin(const SignerKey *key, const char *name)
 }
 
 /* A grant's order for this box, of an hour from `issued` on, signed by this key. */
-static cJSON *order_of(OrderKind kind, const char *device, usec_t issued, const SignerKey *key)
+static cJSON *order_for(OrderKind kind, const char *device, const char *account, usec_t issued, const SignerKey *key)
 {
     char *devices[] = { (char *) (uintptr_t) device, NULL };
     const OrderStatement s = { .kind = (char *) (uintptr_t) order_kind_to_string(kind),
                                .devices = devices,
                                .serial = issued,
                                .issued = issued,
-                               .expires = issued + HOUR * USEC_PER_SEC };
+                               .expires = issued + HOUR * USEC_PER_SEC,
+                               .account = (char *) (uintptr_t) account };
     _cleanup_(freep) char *text = order_statement_print(&s);
     cJSON *envelope = order_envelope_new(text, strlen(text));
 
@@ -53,20 +54,35 @@ static cJSON *order_of(OrderKind kind, const char *device, usec_t issued, const 
     return envelope;
 }
 
-/* The error's id, or who has signed it, or "" when nobody has to. Takes the order. */
-static const char *judge(cJSON *order, uint64_t *seconds)
+static cJSON *order_of(OrderKind kind, const char *device, usec_t issued, const SignerKey *key)
+{
+    return order_for(kind, device, NULL, issued, key);
+}
+
+/* The error's id, or who has signed it and for whom, or "" when nobody has to. Takes the order. */
+static const char *judge_for(cJSON *order, const char *account, uint64_t *seconds)
 {
     static char said[64];
     const GrantView view = { .device = "casa", .time_floor = FLOOR };
     _cleanup_(cJSON_Deletep) cJSON *message = cJSON_CreateObject();
-    _cleanup_(freep) char *who = NULL;
+    _cleanup_(grant_signed_done) GrantSigned is = {};
     _cleanup_(error_done) Error err = {};
 
+    assert_int_equal(json_add_string(message, "account", account), 0);
     if (order)
         assert_int_equal(json_add_item(message, "order", order), 0);
-    int r = grant_check_signed(message, &view, seconds, &who, &err);
-    snprintf(said, sizeof(said), "%s", r < 0 ? error_id(&err) : who ? who : "");
+    int r = grant_check_signed(message, &view, seconds, &is, &err);
+    snprintf(said, sizeof(said), "%s%s%s",
+             r < 0    ? error_id(&err)
+             : is.who ? is.who
+                      : "",
+             is.account ? " for " : "", is.account ? is.account : "");
     return said;
+}
+
+static const char *judge(cJSON *order, uint64_t *seconds)
+{
+    return judge_for(order, NULL, seconds);
 }
 
 static void test_nobody_is_pinned(void **state)
@@ -108,11 +124,43 @@ static void test_signers_are_pinned(void **state)
     assert_string_equal(judge(order_of(ORDER_KIND_GRANT, "casa", TRUST_NOON, ana), &seconds), "signer.bad-key");
 }
 
+/* Of either form, on a gateway that names the account and on one of before. */
+static void test_an_account_is_signed(void **state)
+{
+    static const struct {
+        const char *account, *of_message, *result;
+    } cases[] = {
+        { "ana", "ana", "ana for ana" },          { "ana", "root", "order.other-content" },
+        { "root", "ana", "order.other-content" }, { "root", "root", "ana for root" },
+        { "ana", NULL, "ana for ana" },           { NULL, "root", "ana" },
+        { NULL, "ana", "order.no-account" },      { NULL, NULL, "ana" },
+    };
+    uint64_t seconds = HOUR;
+
+    (void) state;
+    pin(ana, "ana");
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        OrderKind kind = cases[i].account ? ORDER_KIND_ACCOUNT_GRANT : ORDER_KIND_GRANT;
+        cJSON *order = order_for(kind, "casa", cases[i].account, TRUST_NOON, ana);
+
+        assert_string_equal(judge_for(order, cases[i].of_message, &seconds), cases[i].result);
+    }
+    /* neither form is the other: with an account under the old purpose, without one under the new */
+    assert_string_equal(judge_for(order_for(ORDER_KIND_GRANT, "casa", "root", TRUST_NOON, ana), "root", &seconds),
+                        "order.malformed");
+    assert_string_equal(judge_for(order_of(ORDER_KIND_ACCOUNT_GRANT, "casa", TRUST_NOON, ana), "root", &seconds),
+                        "order.malformed");
+    assert_string_equal(
+        judge_for(order_for(ORDER_KIND_ACCOUNT_GRANT, "casa", "root", TRUST_NOON, berta), "root", &seconds),
+        "order.unknown-signer");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nobody_is_pinned, begin, end),
         cmocka_unit_test_setup_teardown(test_signers_are_pinned, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_account_is_signed, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
