@@ -124,6 +124,8 @@
 /* community data that wait for the database of a box: messages, and as much again that waits for a snapshot */
 #define REPLICA_MESSAGES_MAX 512
 #define REPLICA_BYTES_MAX (16 * 1024 * 1024)
+/* of messages that are applied with another in one transaction: together about what a single one may have */
+#define REPLICA_BATCH_BYTES_MAX (512 * 1024)
 
 /* events on their way to the cloud: one event's data, what is written together, and all that wait in the database, for so many
  * days of running */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -214,26 +215,102 @@ static bool step_end(Replica *r, SyncItem *item)
 
 /* delta */
 
-static void on_delta(StoreQuery *q, int result, const StoreRows *rows, const Error *err, void *userdata)
+/* What was not applied with the others is next, unless the tunnel has come anew meanwhile: then it comes again. */
+static void put_back(Replica *r)
+{
+    if (r->query_generation == r->generation)
+        sync_inbox_prepend(&r->inbox, &r->batch);
+    else
+        sync_inbox_clear(&r->batch);
+}
+
+static void deltas_applied(Replica *r, uint64_t version, bool changed)
+{
+    r->at.version = version;
+    while (r->batch.first && r->batch.first->message.to <= version)
+        free(sync_inbox_pop(&r->batch));
+    put_back(r);
+    if (changed)
+        r->events.on_data(r, r->userdata);
+    if (r->query_generation == r->generation)
+        send_applied(r);
+}
+
+static void on_deltas(StoreQuery *q, int result, const StoreRows *rows, const Error *err, void *userdata)
 {
     Replica *r = userdata;
     const char *verdict = result < 0 ? NULL : store_rows_get(rows, 0, 0);
-    SyncItem *item = TAKE_PTR(r->item);
+    uint64_t version = 0;
 
     (void) q;
+    free(TAKE_PTR(r->item));
+    if (result < 0)
+        put_back(r);
     if (replica_end_query(r, result, err) >= 0) {
-        bool same = r->query_generation == r->generation;
-        if (str_equal(verdict, "ok")) {
-            r->at.version = item->message.to;
-            r->events.on_data(r, r->userdata);
+        bool changed = str_equal(verdict, "ok");
+        if ((changed || str_equal(verdict, "duplicate")) && store_rows_u64(rows, 0, 1, INT64_MAX, &version) >= 0) {
+            deltas_applied(r, version, changed);
+        } else {
+            put_back(r);
+            if (r->query_generation == r->generation)
+                replica_refuse(r, str_equal(verdict, "epoch") ? "epoch" : "gap", 0);
         }
-        if (same && (str_equal(verdict, "ok") || str_equal(verdict, "duplicate")))
-            send_applied(r);
-        else if (same)
-            replica_refuse(r, str_equal(verdict, "epoch") ? "epoch" : "gap", 0);
     }
-    free(item);
     replica_pump(r);
+}
+
+/* Changes that wait behind `item` and continue it go into the batch. */
+static void gather(Replica *r, const SyncItem *item)
+{
+    const SyncMessage *last = &item->message;
+    size_t bytes = item->len;
+
+    for (SyncItem *next = r->inbox.first; next; next = r->inbox.first) {
+        const SyncMessage *m = &next->message;
+        if (m->kind != SYNC_DELTA || m->from != last->to || !str_equal(m->epoch, last->epoch) ||
+            !str_equal(m->community, last->community) || (bytes += next->len) > REPLICA_BATCH_BYTES_MAX)
+            return;
+        next = sync_inbox_pop(&r->inbox);
+        last = &next->message;
+        if (sync_inbox_append(&r->batch, next) < 0) { /* cannot be: the bound is the same */
+            free(next);
+            r->overflowed = true;
+            return;
+        }
+    }
+}
+
+/* One JSON array of the texts of `item` and the batch. New string. */
+static char *print_deltas(const SyncItem *item, const SyncInbox *batch)
+{
+    Buf b = BUF_INIT(REPLICA_BATCH_BYTES_MAX + item->len + 1024);
+    int result = buf_puts(&b, "[");
+
+    if (result >= 0)
+        result = buf_puts(&b, item->text);
+    for (const SyncItem *next = batch->first; next && result >= 0; next = next->next) {
+        result = buf_puts(&b, ",");
+        if (result >= 0)
+            result = buf_puts(&b, next->text);
+    }
+    if (result >= 0)
+        result = buf_puts(&b, "]");
+    if (result < 0)
+        buf_done(&b);
+    return result < 0 ? NULL : buf_take(&b);
+}
+
+static bool apply_deltas(Replica *r, const SyncItem *item)
+{
+    gather(r, item);
+    _cleanup_(freep) char *messages = print_deltas(item, &r->batch);
+
+    if (messages && replica_begin_query(r, sql_replica_deltas(messages), on_deltas) >= 0)
+        return true;
+    sync_inbox_clear(&r->batch);
+    if (!messages)
+        replica_pause(r);
+    return false;
 }
 
 /* True: it was taken. */
@@ -258,7 +335,7 @@ static bool step_delta(Replica *r, SyncItem *item)
         replica_refuse(r, "epoch", 0);
         return false;
     default:
-        return replica_begin_query(r, sql_replica_delta(item->text), on_delta) >= 0;
+        return apply_deltas(r, item);
     }
 }
 

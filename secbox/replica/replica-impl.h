@@ -22,6 +22,7 @@ struct Replica {
     SyncInbox inbox, held; /* held: deltas that wait for a snapshot */
     bool overflowed;       /* something was dropped for want of room */
     SyncItem *item;        /* that the step is about */
+    SyncInbox batch;       /* changes that are applied together with it */
     struct {
         bool active;
         SyncMessage begin;

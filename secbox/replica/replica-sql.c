@@ -37,9 +37,9 @@ Statement sql_replica_swap(const char *snapshot, const char *community, const ch
                      sql_text(epoch), sql_number((int64_t) version), sql_text(tables));
 }
 
-Statement sql_replica_delta(const char *message)
+Statement sql_replica_deltas(const char *messages)
 {
-    return STATEMENT("SELECT replica_delta($1)", sql_text(message));
+    return STATEMENT("SELECT verdict, version FROM replica_deltas($1)", sql_text(messages));
 }
 
 Statement sql_replica_sums(void)

@@ -14,8 +14,9 @@ Statement sql_replica_stage(const char *message);
 /* Answers "ok", "old", "count", "checksum" or "epoch"; only "ok" has changed anything. */
 Statement sql_replica_swap(const char *snapshot, const char *community, const char *epoch, uint64_t version,
                            const char *tables);
-/* `message` is the text of delta.changes. Answers "ok", "duplicate", "gap" or "epoch". */
-Statement sql_replica_delta(const char *message);
+/* `messages` is a JSON array of delta.changes, each of which continues the one before it. Answers what came of the first ("ok",
+ * "duplicate", "gap" or "epoch"), and the version that the replica has now: those up to it are applied. */
+Statement sql_replica_deltas(const char *messages);
 /* table, count, checksum of all tables. */
 Statement sql_replica_sums(void);
 /* The sums were those of the gateway. */

@@ -236,6 +236,8 @@ int replica_new(sd_event *event, const char *database_url, const ReplicaEvents *
     r->database = DATABASE_CONNECTING;
     r->inbox.n_max = r->held.n_max = REPLICA_MESSAGES_MAX;
     r->inbox.bytes_max = r->held.bytes_max = REPLICA_BYTES_MAX;
+    r->batch.n_max = REPLICA_MESSAGES_MAX;
+    r->batch.bytes_max = REPLICA_BATCH_BYTES_MAX;
     r->pause_backoff = (Backoff) { .base_usec = USEC_PER_SEC, .cap_usec = 5 * USEC_PER_MINUTE };
     r->ask_backoff = (Backoff) { .base_usec = 2 * USEC_PER_SEC, .cap_usec = 10 * USEC_PER_MINUTE };
     int result = store_new(event, database_url, &replica_schema, &store_events, r, &r->store, err);
@@ -254,6 +256,7 @@ Replica *replica_free(Replica *r)
     store_free(r->store);
     sync_inbox_clear(&r->inbox);
     sync_inbox_clear(&r->held);
+    sync_inbox_clear(&r->batch);
     free(r->item);
     sd_event_source_disable_unref(r->retry);
     sd_event_source_disable_unref(r->ask);

@@ -238,6 +238,29 @@ static const char sql_delta[] =
     " RETURN 'ok';\n"
     "END $fn$;\n";
 
+/* Changes that have come together, as one transaction: what it costs to commit is paid once. One that cannot be applied ends it
+ * and takes back nothing of those before it; it fails when it comes first. */
+static const char sql_deltas[] =
+    "CREATE OR REPLACE FUNCTION replica_deltas(messages jsonb, OUT verdict text, OUT version bigint)\n"
+    " LANGUAGE plpgsql AS $fn$\n"
+    "#variable_conflict use_column\n"
+    "DECLARE m jsonb; next text;\n"
+    "BEGIN\n"
+    " FOR m IN SELECT value FROM jsonb_array_elements(messages) LOOP\n"
+    "  IF verdict IS NULL THEN\n"
+    "   verdict := replica_delta(m);\n"
+    "   EXIT WHEN verdict NOT IN ('ok', 'duplicate');\n"
+    "  ELSE\n"
+    "   BEGIN\n"
+    "    next := replica_delta(m);\n"
+    "   EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN next := 'refused';\n"
+    "   END;\n"
+    "   EXIT WHEN next NOT IN ('ok', 'duplicate');\n"
+    "  END IF;\n"
+    " END LOOP;\n"
+    " SELECT s.version INTO version FROM sync_state AS s;\n"
+    "END $fn$;\n";
+
 /* A snapshot has no tombstones: a ban that it lacks has ended by one that was not seen, or is missing because the gateway's
  * database is an older copy, and nothing tells which. So it stays until its tombstone or a person ends it. */
 static const char sql_keep_bans[] =
@@ -382,6 +405,7 @@ static const SchemaStep steps[] = {
           "CREATE INDEX bans_face ON bans(id) WHERE data ? 'face';\n" },
     /* as above */
     { 33, sql_folding },
+    { 34, sql_deltas },
     {},
 };
 

@@ -214,7 +214,30 @@ def test_changes_during_a_snapshot_wait_for_it(box):
         box.server.send(message)
     box.wait_applied(c.version)
     box.assert_same()
-    assert [v for _, v in box.server.applied] == list(range(at, c.version + 1)) and not box.server.resnapshots
+    assert [v for _, v in box.server.applied] == [at, c.version] and not box.server.resnapshots  # together, in one transaction
+
+
+def test_of_changes_that_come_together_those_before_a_bad_one_are_applied(box):
+    c = box.server.community
+    _, ban = fill(c, 10)
+    box.server.auto = False
+    box.start()
+    wait_until(lambda: any(m["type"] == "sync.have" for m in list(box.server.inbox.queue)), "sync.have")
+    begin, chunks, end = c.snapshot()
+    at = c.version
+    box.server.send(begin)
+    c.delete("bans", ban)
+    c.put("bans", {"plate": "no reason"})
+    c.put("bans", {"plate": "X", "reason": "theft"})
+    for version in range(at, c.version):
+        message = c.deltas(version)[0]
+        changes = json.loads(message)["changes"][:1]
+        box.server.send({**json.loads(message), "to": str(version + 1), "changes": changes})
+    for message in [*chunks, end]:
+        box.server.send(message)
+    wait_until(lambda: box.server.resnapshots, "the bad one is refused")
+    assert [v for _, v in box.server.applied] == [at, at + 1] and box.live("bans") == []
+    assert [(r["reason"], r["version"]) for r in box.server.resnapshots] == [("schema", str(at + 1))]
 
 
 def test_bans_of_another_history_stay_until_a_person_agrees(box, pg):

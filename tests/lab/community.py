@@ -158,6 +158,7 @@ class CommunityServer:
         self.ack = True
         self.connection = None
         self.window = 4
+        self.lock = threading.RLock()  # a test's thread begins a snapshot, and this one goes on with it
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -224,12 +225,14 @@ class CommunityServer:
         for message in self.community.deltas(since):
             self.send(message)
 
+    @alone
     def start_snapshot(self, tables):
         begin, self.chunks, self.end = self.community.snapshot(tables)
         self.sent = 0
         self.send(begin)
         self.go_on(-1)
 
+    @alone
     def go_on(self, got):
         while self.sent < len(self.chunks) and self.sent <= got + self.window:
             self.sent += 1
