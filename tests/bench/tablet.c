@@ -110,9 +110,10 @@ static bool make_request(const char *cookie, char **asked, int n)
     if (request_len >= REQUEST_MAX)
         return false;
     size_t room = sizeof request - (size_t) request_len;
-    request_len += *body ? snprintf(request + request_len, room,
-                                    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body)
-                         : snprintf(request + request_len, room, "\r\n");
+    request_len += *body
+                       ? snprintf(request + request_len, room,
+                                  "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body)
+                       : snprintf(request + request_len, room, "\r\n");
     return request_len < REQUEST_MAX;
 }
 
