@@ -47,6 +47,7 @@ struct Store {
     StoreState state;
     PGconn *conn;
     sd_event_source *io, *timer, *kick;
+    sd_event_source *deadline; /* of the active statement; once made, it stays */
     Backoff backoff;
     usec_t up_since;
     char **script;            /* what brings the schema up to date, while it is sent */
@@ -57,6 +58,7 @@ struct Store {
     const char *prepared[PREPARED_MAX]; /* the SQL that this session knows by the name of its place */
     size_t n_prepared;
     bool preparing;   /* the active statement, which is run next */
+    bool unsent;      /* the active statement: the connection is gone, which its owner hears from the loop */
     bool no_names;    /* something between here and the database does not keep them */
     PGresult *result; /* the newest of the active statement, an error wins */
     char sqlstate[SQLSTATE_SIZE];
@@ -105,12 +107,13 @@ static void store_drop_connection(Store *s)
 {
     s->io = sd_event_source_disable_unref(s->io);
     timer_disarm(s->timer);
+    timer_disarm(s->deadline);
     PQclear(s->result);
     s->result = NULL;
     PQfinish(s->conn);
     s->conn = NULL;
     s->n_prepared = 0;
-    s->preparing = false;
+    s->preparing = s->unsent = false;
     s->script = strv_free(s->script);
 }
 
@@ -193,10 +196,16 @@ static bool store_send(Store *s)
                         : PQsendQueryPrepared(s->conn, name, (int) q->n_params, params, NULL, NULL, 0);
 }
 
+/* Whether it was sent, or what did not fit into the socket waits in libpq. */
+static bool store_try_active(Store *s)
+{
+    return store_send(s) && store_flush(s) >= 0 &&
+           timer_rearm(s->event, &s->deadline, s->schema->statement_max + QUERY_GRACE, on_deadline, s) >= 0;
+}
+
 static void store_send_active(Store *s)
 {
-    if (!store_send(s) || store_flush(s) < 0 ||
-        timer_arm(s->event, &s->timer, s->schema->statement_max + QUERY_GRACE, on_deadline, s) < 0)
+    if (!store_try_active(s))
         store_lost_libpq(s);
 }
 
@@ -245,6 +254,7 @@ static void store_statement_done(Store *s)
         s->no_names |= s->active && s->active->often && sqlstate_is_of_prepared(s->sqlstate);
     }
     timer_disarm(s->timer);
+    timer_disarm(s->deadline);
     bool prepared = s->preparing && r == 0;
     s->preparing = false;
     if (prepared) {
@@ -359,9 +369,31 @@ static void store_connect(Store *s)
 
 static int on_kick(sd_event_source *source, void *userdata)
 {
+    Store *s = userdata;
     (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    store_send_next(userdata);
+    if (s->unsent)
+        store_lost_libpq(s);
+    else
+        store_send_next(s);
     return 0;
+}
+
+/* At once where nothing is before it, which saves a turn of the loop; nobody is called back from here. */
+static void store_put(Store *s, StoreQuery *q)
+{
+    if (!s->active && !s->first) {
+        s->active = q;
+        s->unsent = !store_try_active(s);
+    } else {
+        if (s->last)
+            s->last->next = q;
+        else
+            s->first = q;
+        s->last = q;
+        s->n_waiting++;
+    }
+    if ((s->unsent || !s->active) && sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0)
+        sd_event_exit(s->event, -ENOMEM); /* it would wait for ever */
 }
 
 int store_new(sd_event *event, const char *conninfo, const StoreSchema *schema, const StoreEvents *events,
@@ -406,6 +438,7 @@ Store *store_free(Store *s)
         query_destroy(q);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->kick);
+    sd_event_source_disable_unref(s->deadline);
     sd_event_unref(s->event);
     free(s->conninfo);
     free(s);
@@ -445,18 +478,13 @@ int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, St
         return error_set(err, ENOBUFS, "store.busy", "too many requests wait for the database, try again");
     StoreQuery *q = calloc(1, sizeof(*q));
     char **params = statement_params(&st);
-    if (!q || !params || sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0) {
+    if (!q || !params) {
         free(q);
         free(params);
         return error_from_errno(err, -ENOMEM, "asking the database");
     }
     *q = (StoreQuery) { s, st.sql, params, st.n, st.often, on_done, userdata, NULL };
-    if (s->last)
-        s->last->next = q;
-    else
-        s->first = q;
-    s->last = q;
-    s->n_waiting++;
+    store_put(s, q);
     if (ret)
         *ret = q;
     return 0;

@@ -51,9 +51,9 @@ bool store_refused_for_good(const Store *s, int r);
 /* Whether statements that can wait should wait: the queue is more than half full, or the store is down. */
 bool store_is_busy(const Store *s);
 
-/* Queues a statement, whose parameters are copied. on_done (may be NULL) runs once from the loop, after which the query is
- * freed. ret may be NULL when nobody will cancel. -ENOTCONN "store.unavailable" when the store is down, -ENOBUFS
- * "store.busy" when the queue is full. */
+/* Sends a statement, or queues it behind others; its parameters are copied. on_done (may be NULL) runs once from the loop,
+ * never from in here, after which the query is freed. ret may be NULL when nobody will cancel. -ENOTCONN
+ * "store.unavailable" when the store is down, -ENOBUFS "store.busy" when the queue is full. */
 int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                 Error *err) _must_check_;
 /* on_done is not called any more. A statement that was not sent yet is dropped; one that was is carried out. NULL-safe. */

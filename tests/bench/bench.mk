@@ -30,7 +30,7 @@ bench-tunnel: bench-deps
 	$(BENCH) tunnel
 
 bench-data: bench-deps
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) all $(BUILD)/tests/tablet
 	$(BENCH) data
 
 bench-relay: bench-deps
