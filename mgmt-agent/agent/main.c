@@ -117,7 +117,6 @@ int main(int argc, char **argv)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start");
         return EXIT_FAILED;
     }
-    (void) malloc_trim(0); /* what only the start needed */
     service_ready("ready");
     log_info("mgmt-agent %s is ready", SECBOX_VERSION);
     return sd_event_loop(event) < 0 ? EXIT_FAILED : EXIT_OK;
