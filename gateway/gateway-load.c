@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tunnels need is loaded again whenever the database was away. */
 #include <errno.h>
+#include <malloc.h>
 
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/gateway-impl.h"
@@ -206,4 +207,5 @@ static void gateway_load(Gateway *g)
     support_sessions_sweep(g->sessions); /* what waited for the store */
     webhooks_sweep(g->webhooks);
     gateway_tell_status(g);
+    (void) malloc_trim(0); /* what only the start needed */
 }
