@@ -85,8 +85,9 @@ static int set_depends_on(WatchLabels *l, const char *value)
 
         while (len > 0 && p[before + len - 1] == ' ')
             len--;
-        if (len > 0 && (strv_length(l->depends_on) >= DEPENDENCIES_MAX ||
-                        strv_addf(&l->depends_on, "%.*s", (int) len, p + before) < 0))
+        if (len > 0 && strv_length(l->depends_on) >= DEPENDENCIES_MAX)
+            return -EINVAL;
+        if (len > 0 && strv_addf(&l->depends_on, "%.*s", (int) len, p + before) < 0)
             return -ENOMEM;
         p += before + n;
         p += *p == ',';
@@ -112,7 +113,7 @@ static const struct {
     { WATCH_LABEL "monitor-only", "true or false", set_monitor_only },
     { WATCH_LABEL "no-pull", "true or false", set_no_pull },
     { WATCH_LABEL "scope", "a name", set_scope },
-    { WATCH_LABEL "depends-on", "names of services, separated by commas", set_depends_on },
+    { WATCH_LABEL "depends-on", "names of at most 64 services, separated by commas", set_depends_on },
     { AUTOUPDATE_LABEL, "registry, local or disabled", set_autoupdate },
 };
 

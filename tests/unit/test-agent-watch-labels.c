@@ -68,6 +68,28 @@ static void test_bad_labels(void **state)
     }
 }
 
+/* One label of an image is no reason for which the watcher of every other service stops. */
+static void test_too_many_dependencies(void **state)
+{
+    _cleanup_(freep) char *text = strdup("{\"" W "depends-on\":\"db0");
+    _cleanup_(watch_labels_done) WatchLabels l = {};
+
+    (void) state;
+    for (size_t i = 1; i < 65; i++) {
+        char *longer = str_format("%s,db%zu", text, i);
+
+        free(text);
+        text = longer;
+    }
+    {
+        _cleanup_(freep) char *whole = str_format("%s\"}", text);
+
+        l = labels(whole);
+    }
+    assert_non_null(strstr(l.problem, "at most 64 services"));
+    assert_int_equal(strv_length(l.depends_on), 64);
+}
+
 static void test_lists_and_hooks(void **state)
 {
     _cleanup_(watch_labels_done) WatchLabels l =
@@ -239,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_too_many_dependencies),
         cmocka_unit_test(test_lists_and_hooks),
         cmocka_unit_test(test_select),
         cmocka_unit_test(test_image_age),
