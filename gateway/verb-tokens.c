@@ -78,12 +78,12 @@ static int read_accounts(char *const *options, char **ret)
 /* Of --days; 0 when it is not given. -EINVAL */
 static int read_days(const char *text, unsigned *ret)
 {
-    size_t n = text ? strspn(text, "0123456789") : 0;
+    uint64_t days = 0;
 
-    *ret = 0;
-    for (size_t i = 0; i < n && *ret <= TOKEN_DAYS_MAX; i++)
-        *ret = *ret * 10 + (unsigned) (text[i] - '0');
-    return !text || (n > 0 && !text[n] && *ret > 0 && *ret <= TOKEN_DAYS_MAX) ? 0 : -EINVAL;
+    if (text && str_to_u64(text, 1, TOKEN_DAYS_MAX, &days) < 0)
+        return -EINVAL;
+    *ret = (unsigned) days;
+    return 0;
 }
 
 int verb_tokens_add(int argc _unused_, char **argv, void *userdata)

@@ -38,8 +38,7 @@ typedef struct Recovery {
     char *status; /* the last recovery.status without its type */
     usec_t status_at;
     bool was_wedged;
-    char *
-        unsigned_account; /* the session of the last grant that was signed without its account, which was told; or NULL */
+    char *unsigned_account; /* the last session that was told, of a grant signed without its account; or NULL */
     /* the probe under way */
     char *asked;             /* the id in probe.request; NULL = none */
     char id[RANDOM_ID_SIZE]; /* the id in `probe`, which nobody but the tunnels knows */
