@@ -128,6 +128,27 @@ def test_a_shift(cloud, place, page):
     assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja", guest, guest], "each exactly once"
 
 
+def test_a_ban_shows_where_nobody_searched(place, page):
+    """The day's list knows nothing of bans, and a form may be filled by hand."""
+    log_in(page)
+    wait_until(lambda: page.run("const s = await import('/store.mjs'); return Boolean(await s.getValue('copiedAt'))"), "the copies")
+    for answers in (True, False):
+        if not answers:
+            place.box.stop()
+        page.click("[data-screen=today]")
+        page.wait_text("Bad Friend", ".cards")
+        page.run("[...document.querySelectorAll('.card')].find((c) => c.textContent.includes('Bad Friend'))"
+                 ".querySelector('button').click()")
+        page.wait_text("robo", "form [data-verdict=VETADO]")
+        page.click("[data-screen=register]")
+        page.type("#plate", "ab0 i58")
+        page.run("document.activeElement.blur()")
+        page.wait_text("robo", "form [data-verdict=VETADO]")
+        page.type("#plate", "xyz987")
+        page.run("document.activeElement.blur()")
+        wait_until(lambda: not page.run("return Boolean(document.querySelector('form [data-verdict]'))"), "no word of a ban")
+
+
 def camera_photo(page, path):
     """As a camera writes it: large, with an Exif part that says where it was taken, and lying on its side (orientation 6)."""
     url = page.run("const c = document.createElement('canvas'); c.width = 2400; c.height = 1800; const x = c.getContext('2d');"

@@ -225,6 +225,23 @@ function photosOf(entry) {
   return details;
 }
 
+// What the form is filled with is looked up as well: who comes by the day's list, or is typed here, was not searched for before.
+function banWatch(...controls) {
+  const shown = h("div", { "aria-live": "assertive" });
+  let asked = 0;
+  const look = async () => {
+    const turn = ++asked;
+    const texts = controls.map((control) => control.value.trim()).filter(Boolean);
+    const answers = (await Promise.all(texts.map((text) => box.lookup(text).catch(() => undefined)))).filter(Boolean);
+    if (turn !== asked) return;
+    const worst = answers.find((a) => a.verdict === "VETADO") ?? answers.find((a) => a.doubt);
+    shown.replaceChildren(...(worst ? [banner(worst)] : []));
+    if (worst) shown.scrollIntoView({ block: "nearest" });
+  };
+  controls.forEach((control) => control.addEventListener("change", look));
+  return { element: shown, look };
+}
+
 export async function registerView(root, open, given = {}) {
   const text = (id, value, more = {}) => h("input", { id, name: id, value, autocomplete: "off", maxlength: "120", ...more });
   const typedPlate = given.typed && /\d/.test(given.typed) ? given.typed.toUpperCase() : undefined;
@@ -235,12 +252,14 @@ export async function registerView(root, open, given = {}) {
   const note = h("textarea", { id: "note", name: "note", rows: "2", maxlength: "400" });
   const unit = h("select", { id: "unit", name: "unit" }, h("option", { value: "" }, "—"));
   const photo = photoField();
+  const bans = banWatch(plate, name, paper);
   const message = h("div", { "aria-live": "polite" });
-  const form = h("form", {}, h("h2", {}, t("registerTitle")),
+  const form = h("form", {}, h("h2", {}, t("registerTitle")), bans.element,
     h("div", { class: "row" }, field("name", t("name"), name), field("plate", t("plate"), plate), field("document", t("document"), paper),
       field("unit", t("unit"), unit), field("companions", t("companions"), companions), field("note", t("note"), note), photo.element),
     message, h("div", { class: "actions" }, h("button", { class: "main", type: "submit" }, t("save"))));
   root.replaceChildren(form);
+  bans.look();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const value = (control) => control.value.trim() || undefined;
