@@ -122,9 +122,11 @@ class Tunnel:
                 return frame
 
     def next(self, kind=None):
-        """The next message, or the next of this type; None when the connection has ended."""
+        """The next message, or the next of this type; None when the connection has ended, however often it is asked."""
         while True:
             message = self.received.get(timeout=PATIENCE_SECONDS)
+            if message is None:
+                self.received.put(None)
             if message is None or kind is None or message["type"] == kind:
                 return message
 
