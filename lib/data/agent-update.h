@@ -74,6 +74,12 @@ typedef enum AgentUpdateVerdict {
 AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package, const AgentUpdateProof *proof,
                                       const char *boot, usec_t own_up_since, usec_t now);
 
+/* Whether the second package's turn has come, where the first one has proved itself: it is noted then whether recovery-agent was
+ * up (recovery_was_up) and has to be so again. After a boot it may only not have got through yet, which would let a version pass that
+ * never does: then its silence counts once our line has been up for ten minutes, or the machine for a day. Pure. */
+bool agent_update_may_go_on(const AgentUpdate *u, const char *boot, bool recovery_was_up, usec_t own_up_since,
+                            usec_t now);
+
 /* "BOOT ID": the file in which the program says that it has proved itself, in this boot and for this update. */
 bool agent_update_is_proved_by(const AgentUpdate *u, const char *path, const char *boot);
 /* agent-update.old-program: we are what the package had before. */

@@ -233,11 +233,12 @@ static void watch_recovery(PackageUpdate *p, usec_t now)
 static void go_on(PackageUpdate *p, usec_t now)
 {
     const AgentUpdate *u = &p->journal;
+    bool recovery_up = recovery_was_up();
     const UpdateRequest run = { .package = u->next,
                                 .to = u->to,
                                 .id = u->id,
                                 .number = u->number,
-                                .tunnel = recovery_was_up(),
+                                .tunnel = recovery_up,
                                 .plan = (unsigned) u->plan,
                                 .seconds = (unsigned) u->seconds };
     _cleanup_(error_done) Error err = {};
@@ -245,6 +246,11 @@ static void go_on(PackageUpdate *p, usec_t now)
     if (p->starter || now < p->ask_again || agent_is_busy(p->agent))
         return;
     p->ask_again = now + AGAIN;
+    if (!agent_update_may_go_on(u, p->boot, recovery_up, p->link_up_since, now)) {
+        log_notice("%s %s waits for recovery-agent, which has not connected since the machine was started", u->next,
+                   u->to);
+        return;
+    }
     int r = package_start_run(p, &run, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "%s %s waits", u->next, u->to);
