@@ -45,6 +45,10 @@ class Suite:
         """A line under the table: how something was measured."""
         self.notes.append(text)
 
+    def bound(self, name, value, unit, most):
+        """Says whether a figure is within what is promised."""
+        self.note(f"{'met' if value <= most else 'MISSED'}: {name}: {figure(value)} {unit}, at most {most}")
+
     def row(self, metric, unit, peer_name, ours, peer):
         self.rows.append(Row(metric, unit, peer_name, list(ours), list(peer)))
 

@@ -35,6 +35,15 @@ def test_pairs_are_measured_in_turn(folder):
     assert "0.500" in suite.table()
 
 
+def test_a_bound_is_said_to_be_met_or_missed():
+    suite = Suite("sample", 1)
+    suite.bound("memory", 255.5, "MB", 256)
+    suite.bound("a call", 201, "ms", 200)
+    suite.bound("failed", 0, "calls", 0)
+    assert suite.notes == ["met: memory: 256 MB, at most 256", "MISSED: a call: 201 ms, at most 200",
+                           "met: failed: 0 calls, at most 0"]
+
+
 @pytest.mark.parametrize("document", [
     {}, [], [{}], [{**GOOD, "more": 1}], [{k: GOOD[k] for k in reversed(FIELDS)}], [{**GOOD, "ratio": 0.26}],
     [{**GOOD, "runs": 0}], [{**GOOD, "ours": "1"}], [{**GOOD, "unit": ""}], [{**GOOD, "peer_name": None}]])
