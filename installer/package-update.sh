@@ -432,6 +432,13 @@ unfinished() {
     done
 }
 
+# of these, what dpkg was still unpacking: it wants the package itself once more, which apt keeps or fetches
+torn() {
+    for one in "$@"; do
+        case $(status_of "$one") in half-installed*) printf '%s ' "$one" ;; esac
+    done
+}
+
 # The power went. Only what we began is finished.
 boot() {
     ! is_this_boot || return 0
@@ -442,8 +449,13 @@ boot() {
         ;;
     installing)
         enter installing $INSTALL_SECONDS
-        # shellcheck disable=SC2046
-        ours=$(unfinished $(cat "$folder/needed" 2>/dev/null) "$package")
+        needed=$(cat "$folder/needed" 2>/dev/null)
+        # shellcheck disable=SC2086
+        ours=$(torn $needed)
+        # shellcheck disable=SC2086
+        [ -z "$ours" ] || any_apt install --reinstall $ours >"$said" 2>&1 || cat "$said"
+        # shellcheck disable=SC2086
+        ours=$(unfinished $needed "$package")
         # shellcheck disable=SC2086
         [ -z "$ours" ] || dpkg_in_turn --configure $ours || true
         if is_at "$to" || { is_whole "$new" "$new_sum" && dpkg_in_turn -i "$new" && is_at "$to"; }; then

@@ -43,6 +43,7 @@ class Machine:
             for name in (AGENT, RECOVERY):
                 self.repository.add(name, version, files={f"/var/lib/lab/{name}": version},
                                     scripts={"postinst": f"[ -e {ALLOWED} ]\n"})
+        self.repository.add("beside", "1", files={"/var/lib/lab/beside": "1"})
         self.repository.add("stranger", "1", scripts={"postinst": f"echo run >>{folder}/stranger-ran\nexit 1\n"})
         self.repository.publish()
         shutil.copy(self.repository.key, f"{folder}/etc/apt/keyrings/secbox.asc")
@@ -233,6 +234,22 @@ def test_after_a_power_cut_only_what_was_begun_is_configured(proving):
     assert (proving.journal()["state"], proving.status()) == ("proving", "2 installed")
     assert proving.status("stranger") == "1 half-configured"
     assert read_text(f"{proving.folder}/stranger-ran") == "run\n", "its script did not run a second time"
+
+
+def test_what_was_cut_off_beside_it_while_it_was_unpacked_is_installed_again(proving):
+    """dpkg --configure does nothing for it."""
+    proving.change_journal(state="installing")
+    proving.write("var/lib/tucomunidad/agent-update/needed", "beside ")
+    proving.install("beside", "1")
+    status = read_text(f"{proving.folder}/var/lib/dpkg/status").split("\n\n")
+    torn = [entry.replace("install ok installed", "install reinstreq half-installed") if "Package: beside" in entry else entry
+            for entry in status]
+    proving.write("var/lib/dpkg/status", "\n\n".join(torn))
+    assert proving.status("beside") == "1 half-installed" and proving.run("dpkg", "--audit").stdout
+    proving.boot_anew()
+    code, said = proving.judge("boot")
+    assert (code, proving.status("beside")) == (0, "1 installed"), said
+    assert (proving.journal()["state"], proving.status(), proving.run("dpkg", "--audit").stdout) == ("proving", "2 installed", "")
 
 
 class Notified:
