@@ -75,8 +75,8 @@ AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package,
                                       const char *boot, usec_t own_up_since, usec_t now);
 
 /* Whether the second package's turn has come, where the first one has proved itself. It is noted then whether recovery-agent was up
- * (recovery_was_up), and it has to be so again. After a boot it may only not have got through yet, and a version that never does would
- * pass: its silence counts once our line has been up for ten minutes, or the machine for a day. Pure. */
+ * (recovery_was_up), and it has to be so again. After a boot it may only not have got through yet, and a version that never does
+ * would pass: its silence counts once our line has been up for ten minutes, or the machine for a day. Pure. */
 bool agent_update_may_go_on(const AgentUpdate *u, const char *boot, bool recovery_was_up, usec_t own_up_since,
                             usec_t now);
 

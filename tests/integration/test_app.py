@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import struct
+import time
 import uuid
 
 import pytest
@@ -126,6 +127,17 @@ def test_a_shift(cloud, place, page):
     wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
     guest = "Ana María Ruiz"
     assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja", guest, guest], "each exactly once"
+    page.click("[data-screen=inside]")
+    wait_until(lambda: page.run("return document.querySelectorAll('ul.cards .card').length") == 5, "all are inside")
+    text = page.run("return [...document.querySelectorAll('.card')].find((c) => c.textContent.includes(a[0])).textContent", guest)
+    assert "12-B" in text and ("hace menos de un minuto" in text or " min" in text), text
+
+
+def test_no_day_is_taken_for_another(page):
+    shown = page.run("const t = await import('/texts.mjs'); return ['es', 'en'].flatMap((l) => { t.setLanguage(l);"
+                     "return [t.clock('2020-12-01T05:09:00Z', 'America/Guayaquil'), t.clock(Date.now(), 'UTC')]; })")
+    assert (shown[0], shown[2]) == ("1 dic 2020, 00:09", "Dec 1, 2020, 00:09")
+    assert all(str(time.gmtime().tm_year) not in text for text in (shown[1], shown[3]))
 
 
 def test_a_ban_shows_where_nobody_searched(place, page):

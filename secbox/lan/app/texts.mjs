@@ -148,5 +148,11 @@ export function age(seconds) {
   return t("ageDays", { n: Math.floor(seconds / 86400) });
 }
 
-export const clock = (time, timeZone) =>
-  new Intl.DateTimeFormat(language, { timeZone: timeZone || undefined, dateStyle: "short", timeStyle: "short" }).format(new Date(time));
+// A day with its month's name, since 12/1 is another day elsewhere, and hours to 24; the year where it is another than this one.
+export function clock(time, timeZone) {
+  const format = (options) => new Intl.DateTimeFormat(language, { timeZone: timeZone || undefined, ...options });
+  const year = (at) => format({ year: "numeric" }).format(at);
+  const at = new Date(time);
+  return format({ year: year(at) === year(new Date()) ? undefined : "numeric", day: "numeric", month: "short", hour: "2-digit",
+    minute: "2-digit", hourCycle: "h23" }).format(at);
+}

@@ -281,7 +281,8 @@ export async function registerView(root, open, given = {}) {
 }
 
 export async function insideView(root, open) {
-  const visits = await box.inside();
+  const [visits, units] = await Promise.all([box.inside(), box.units()]);
+  const unitName = new Map(units.map((unit) => [unit.id, unit.name]));
   const leave = async (visit) => {
     const there = await box.register("/api/lan/entries", { kind: "leave", visit: visit.id });
     open("inside", {}, there ? t("registered") : t("keptHere"));
@@ -292,7 +293,9 @@ export async function insideView(root, open) {
       const over = hours > OVERSTAY_HOURS;
       return h("li", { class: `card ${over ? "DESCONOCIDO" : ""}` },
         h("div", { class: "name" }, [v.entry.name, v.entry.plate, v.entry.document].filter(Boolean).join(" · ")),
-        h("div", { class: "soft" }, clock(v.entered, zone()), v.entry.companions ? ` · +${v.entry.companions}` : ""),
+        h("div", {}, [unitName.has(v.entry.unit) && `${t("unit")} ${unitName.get(v.entry.unit)}`,
+          v.entry.companions && `${t("companions")}: ${v.entry.companions}`].filter(Boolean).join(" · ")),
+        h("div", { class: "soft" }, `${clock(v.entered, zone())} · ${age(hours * 3600)}`),
         photosOf(v.entry),
         over ? h("div", {}, `⚠ ${t("overstay", { hours: OVERSTAY_HOURS })}`) : undefined,
         h("div", { class: "actions" }, h("button", { type: "button", onclick: () => leave(v) }, t("leave"))));
