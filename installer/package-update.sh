@@ -450,6 +450,8 @@ boot() {
     installing)
         enter installing $INSTALL_SECONDS
         needed=$(cat "$folder/needed" 2>/dev/null)
+        # dpkg takes up its own notes of the last moments, before which apt does nothing
+        dpkg_in_turn --set-selections </dev/null || true
         # shellcheck disable=SC2086
         ours=$(torn $needed)
         # shellcheck disable=SC2086

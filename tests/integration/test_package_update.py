@@ -236,15 +236,16 @@ def test_after_a_power_cut_only_what_was_begun_is_configured(proving):
     assert read_text(f"{proving.folder}/stranger-ran") == "run\n", "its script did not run a second time"
 
 
-def test_what_was_cut_off_beside_it_while_it_was_unpacked_is_installed_again(proving):
-    """dpkg --configure does nothing for it."""
+@pytest.mark.parametrize("place", ["status", "updates/0001"])
+def test_what_was_cut_off_beside_it_while_it_was_unpacked_is_installed_again(proving, place):
+    """dpkg --configure does nothing for it, and apt nothing at all before dpkg has taken up its notes of the last moments."""
     proving.change_journal(state="installing")
     proving.write("var/lib/tucomunidad/agent-update/needed", "beside ")
     proving.install("beside", "1")
-    status = read_text(f"{proving.folder}/var/lib/dpkg/status").split("\n\n")
-    torn = [entry.replace("install ok installed", "install reinstreq half-installed") if "Package: beside" in entry else entry
-            for entry in status]
-    proving.write("var/lib/dpkg/status", "\n\n".join(torn))
+    status = read_text(f"{proving.folder}/var/lib/dpkg/status")
+    entry, = (entry for entry in status.split("\n\n") if "Package: beside\n" in f"{entry}\n")
+    torn = entry.replace("install ok installed", "install reinstreq half-installed")
+    proving.write(f"var/lib/dpkg/{place}", status.replace(entry, torn) if place == "status" else f"{torn.strip()}\n")
     assert proving.status("beside") == "1 half-installed" and proving.run("dpkg", "--audit").stdout
     proving.boot_anew()
     code, said = proving.judge("boot")
