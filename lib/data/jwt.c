@@ -105,6 +105,7 @@ int jwt_id_make(char ret[static JWT_ID_SIZE])
     uint8_t random[ID_BYTES];
 
     random_bytes(random, sizeof(random));
+    random[0] &= 0x7f; /* a letter comes first: people give ids on command lines, where "-" begins an option */
     _cleanup_(freep) char *text = base64url_encode(random, sizeof(random));
     if (!text)
         return -ENOMEM;

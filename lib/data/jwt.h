@@ -23,7 +23,7 @@
 int jwt_sign(const Key *key, const char *type, const cJSON *claims, char **ret, Error *err) _must_check_;
 int jwt_open(const Key *key, const char *token, const char *type, cJSON **ret, Error *err) _must_check_;
 
-/* A jti: 96 random bits in base64url. */
+/* A jti: 12 random bytes in base64url, a letter first. Those of before may begin with any of its characters. */
 #define JWT_ID_SIZE 17
 int jwt_id_make(char ret[static JWT_ID_SIZE]) _must_check_;
 bool jwt_id_is_valid(const char *text);
