@@ -33,8 +33,8 @@ JOBS = str(CORES)
 AT_ONCE = {"tests/system": 2 * CORES + 1, "tests/integration": 3 * CORES + 1}
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 SANITIZED = (f"SAN={SANITIZERS}", "OPT=-O1 -g")  # compiled in 0.6 of the time of -O2
-FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
-FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "40")  # of the clock; beside tests those runs take twice as long as alone
+FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "10000")
+FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "25")  # of the clock; beside tests those runs take twice as long as alone
 STARVE_EVERY = 97  # of a fuzz target's allocations one fails in so many; `make check-faults` takes all
 # Those that take minutes begin first, or two cores wait for the last of them at the end; of the others the size tells.
 LONG = ("test_planted_faults", "test_whole_box", "test_recovery_units", "test_update_holds", "test_recovery", "test_matches",
