@@ -3,7 +3,7 @@
 # Brings one of the two packages that look after a box to a newer version, and back. mgmt-agent and recovery-agent decide, each
 # about the package of the other; what they decide is done here, from what only root writes. Each package has a copy of this, and
 # the one of the package that stays as it is puts the other one right.
-#   package-update run PACKAGE VERSION ID NUMBER NEXT TUNNEL PLAN SECONDS
+#   package-update run PACKAGE VERSION ID NUMBER NEXT TUNNEL PLAN SECONDS RECOVERY
 #   package-update keep|back|boot PACKAGE
 # The journal says what is under way, before it is done; lib/data/agent-update.h reads it. Everything is in functions, and the last
 # line calls them: dpkg takes this file away while it runs.
@@ -40,7 +40,7 @@ load() {
     state=$(value state) id=$(value id) number=$(value number) package=$(value package) from=$(value from) to=$(value to)
     next=$(value next) tunnel=$(value tunnel) plan=$(value plan) seconds=$(value seconds) boot=$(value boot)
     deadline=$(value deadline) boots=$(value boots) began=$(value began) refusal=$(value refusal) why=$(value why)
-    old_sum=$(value old_sum) new_sum=$(value new_sum)
+    old_sum=$(value old_sum) new_sum=$(value new_sum) recovery=$(value recovery)
     old=$folder/$package-old.deb new=$folder/$package-new.deb
     put_back="somebody has put $package $from back before $to had proved itself"
 }
@@ -50,7 +50,7 @@ write() {
     {
         printf '%s=%s\n' state "$state" id "$id" number "$number" package "$package" from "$from" to "$to" next "$next" \
             tunnel "$tunnel" plan "$plan" seconds "$seconds" boot "$boot" deadline "$deadline" boots "$boots" began "$began" \
-            refusal "$refusal" old_sum "$old_sum" new_sum "$new_sum"
+            refusal "$refusal" old_sum "$old_sum" new_sum "$new_sum" recovery "${recovery:-0}"
         # without what has a meaning in an env file, which this is
         printf 'why=%s\n' "$(printf '%s' "$why" | tr '\n\t"$' '   -' | tr "'" '-' | tr -cd ' -~' | cut -c 1-400 | sed 's/ *$//')"
     } >"$journal.new" && sync "$journal.new" && mv -f "$journal.new" "$journal" && sync "$folder"
@@ -360,9 +360,9 @@ run() {
         enter confirmed 0
         return
     fi
-    package=$1 to=$2 id=$3 number=$4 next=$5 tunnel=$6 plan=$7 seconds=$8
+    package=$1 to=$2 id=$3 number=$4 next=$5 tunnel=$6 plan=$7 seconds=$8 recovery=${9:-0}
     if [ -n "$next" ] && is_at "$to"; then
-        package=$next next=''
+        package=$next next='' tunnel=$recovery
     fi
     from=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null) || true
     old=$folder/$package-old.deb new=$folder/$package-new.deb old_sum='' new_sum='' boots=0 began=$(date +%s) refusal='' why=''
@@ -425,17 +425,12 @@ back() {
     go_back
 }
 
-# of these packages, what dpkg has yet to configure
-unfinished() {
+# in_state STATES PACKAGE...: those of the packages that dpkg has in one of these states, an extended regular expression
+in_state() {
+    states=$1
+    shift
     for one in "$@"; do
-        case $(status_of "$one") in unpacked\ * | half-configured\ * | triggers-*) printf '%s ' "$one" ;; esac
-    done
-}
-
-# of these, what dpkg was still unpacking: it wants the package itself once more, which apt keeps or fetches
-torn() {
-    for one in "$@"; do
-        case $(status_of "$one") in half-installed*) printf '%s ' "$one" ;; esac
+        if status_of "$one" | grep -qE "^($states) "; then printf '%s ' "$one"; fi
     done
 }
 
@@ -452,12 +447,13 @@ boot() {
         needed=$(cat "$folder/needed" 2>/dev/null)
         # dpkg takes up its own notes of the last moments, before which apt does nothing
         dpkg_in_turn --set-selections </dev/null || true
+        # what was still being unpacked wants the package itself once more, which apt keeps or fetches
         # shellcheck disable=SC2086
-        ours=$(torn $needed)
+        ours=$(in_state half-installed $needed)
         # shellcheck disable=SC2086
         [ -z "$ours" ] || any_apt install --reinstall $ours >"$said" 2>&1 || cat "$said"
         # shellcheck disable=SC2086
-        ours=$(unfinished $needed "$package")
+        ours=$(in_state 'unpacked|half-configured|triggers-[a-z]*' $needed "$package")
         # shellcheck disable=SC2086
         [ -z "$ours" ] || dpkg_in_turn --configure $ours || true
         if is_at "$to" || { is_whole "$new" "$new_sum" && dpkg_in_turn -i "$new" && is_at "$to"; }; then

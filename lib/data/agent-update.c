@@ -16,8 +16,6 @@
 #define VERSION_LENGTH_MAX 64
 /* how long after its time it is waited for a line of ours: a box of which both tunnels stay down may be lost to the new version */
 #define OUTAGE_MAX (24 * USEC_PER_HOUR)
-/* recovery-agent connects within this much of a line that is up, or has something that is no matter of patience */
-#define RECOVERY_PATIENCE (10 * USEC_PER_MINUTE)
 
 static const char *const state_names[_AGENT_UPDATE_STATES] = {
     [AGENT_UPDATE_NONE] = "none",
@@ -43,6 +41,7 @@ static const Setting members[] = {
     SETTING_TEXT(AgentUpdate, "why", why, NULL),
     SETTING_TEXT(AgentUpdate, "refusal", refusal, NULL),
     SETTING_NUMBER(AgentUpdate, "tunnel", tunnel, "0", 0, 1),
+    SETTING_NUMBER(AgentUpdate, "recovery", recovery, "0", 0, 1),
     SETTING_NUMBER(AgentUpdate, "plan", plan, "0", 0, 999),
     SETTING_NUMBER(AgentUpdate, "seconds", seconds, "300", 1, 86400),
     SETTING_NUMBER(AgentUpdate, "deadline", deadline, "0", 0, UINT64_MAX),
@@ -137,14 +136,6 @@ AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package,
     if (!proof->here || agent_update_is_late(u, boot, now > OUTAGE_MAX ? now - OUTAGE_MAX : 0))
         return AGENT_UPDATE_BACK;
     return own_up_since > 0 && now - own_up_since >= AGENT_UPDATE_SETTLED ? AGENT_UPDATE_BACK : AGENT_UPDATE_WAIT;
-}
-
-bool agent_update_may_go_on(const AgentUpdate *u, const char *boot, bool recovery_was_up, usec_t own_up_since,
-                            usec_t now)
-{
-    if (recovery_was_up || str_equal(u->boot, boot) || now >= OUTAGE_MAX)
-        return true;
-    return own_up_since > 0 && now - own_up_since >= RECOVERY_PATIENCE;
 }
 
 static char *proof_text(const AgentUpdate *u, const char *boot)

@@ -34,8 +34,9 @@ typedef struct AgentUpdate {
     char *next; /* the package whose turn it is then, or NULL */
     char *boot, *why;
     char *refusal; /* of one that failed, where that is more than a fault: newer, away, start, taken-over; else NULL */
-    uint64_t tunnel; /* 1: the tunnel was up before, and has to come back */
-    uint64_t plan;   /* the status of a dry plan before: with 200 it has to be so again */
+    uint64_t tunnel;   /* 1: the tunnel was up before, and has to come back */
+    uint64_t recovery; /* 1: recovery-agent's was when the order began; 0 also of a script that did not note it */
+    uint64_t plan;     /* the status of a dry plan before: with 200 it has to be so again */
     uint64_t seconds, deadline, began;
 } AgentUpdate;
 
@@ -73,12 +74,6 @@ typedef enum AgentUpdateVerdict {
  * is down says nothing about the new version; but after a day the version that could connect is put back. Pure. */
 AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package, const AgentUpdateProof *proof,
                                       const char *boot, usec_t own_up_since, usec_t now);
-
-/* Whether the second package's turn has come, where the first one has proved itself. It is noted then whether recovery-agent was up
- * (recovery_was_up), and it has to be so again. After a boot it may only not have got through yet, and a version that never does
- * would pass: its silence counts once our line has been up for ten minutes, or the machine for a day. Pure. */
-bool agent_update_may_go_on(const AgentUpdate *u, const char *boot, bool recovery_was_up, usec_t own_up_since,
-                            usec_t now);
 
 /* "BOOT ID": the file in which the program says that it has proved itself, in this boot and for this update. */
 bool agent_update_is_proved_by(const AgentUpdate *u, const char *path, const char *boot);

@@ -116,10 +116,17 @@ int package_start_run(PackageUpdate *p, const UpdateRequest *run, Error *err)
 {
     PackageStep what = run->next ? PACKAGE_STEP_ORDER : PACKAGE_STEP_SECOND;
     _cleanup_(freep) char *plan = str_format("%u", run->plan), *seconds = str_format("%u", run->seconds);
-    const char *const words[] = {
-        "run", run->package, run->to, run->id, run->number, run->next ? run->next : "", run->tunnel ? "1" : "0",
-        plan,  seconds,      NULL
-    };
+    const char *const words[] = { "run",
+                                  run->package,
+                                  run->to,
+                                  run->id,
+                                  run->number,
+                                  run->next ? run->next : "",
+                                  run->tunnel ? "1" : "0",
+                                  plan,
+                                  seconds,
+                                  run->recovery ? "1" : "0",
+                                  NULL };
 
     return plan && seconds ? start(p, what, words, err) : -ENOMEM;
 }

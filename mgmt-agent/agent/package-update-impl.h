@@ -43,7 +43,7 @@ int package_plan_start(PackageUpdate *p, Error *err) _must_check_;
  * its journal. */
 typedef struct UpdateRequest {
     const char *package, *to, *id, *number, *next;
-    bool tunnel;
+    bool tunnel, recovery; /* as in the journal */
     unsigned plan, seconds;
 } UpdateRequest;
 

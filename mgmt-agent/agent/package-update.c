@@ -132,6 +132,7 @@ static void begin_order(PackageUpdate *p)
                                 .number = json_string(p->order, "version"),
                                 .next = RECOVERY_PACKAGE,
                                 .tunnel = link_is_up(p),
+                                .recovery = recovery_was_up(),
                                 .plan = p->plan_status,
                                 .seconds = update_confirm_seconds(p->order) };
     int r = agent_is_busy(p->agent)
@@ -233,12 +234,14 @@ static void watch_recovery(PackageUpdate *p, usec_t now)
 static void go_on(PackageUpdate *p, usec_t now)
 {
     const AgentUpdate *u = &p->journal;
-    bool recovery_up = recovery_was_up();
+    /* after a boot it may only not have got through yet */
+    bool recovery_up = u->recovery || recovery_was_up();
     const UpdateRequest run = { .package = u->next,
                                 .to = u->to,
                                 .id = u->id,
                                 .number = u->number,
                                 .tunnel = recovery_up,
+                                .recovery = recovery_up,
                                 .plan = (unsigned) u->plan,
                                 .seconds = (unsigned) u->seconds };
     _cleanup_(error_done) Error err = {};
@@ -246,11 +249,6 @@ static void go_on(PackageUpdate *p, usec_t now)
     if (p->starter || now < p->ask_again || agent_is_busy(p->agent))
         return;
     p->ask_again = now + AGAIN;
-    if (!agent_update_may_go_on(u, p->boot, recovery_up, p->link_up_since, now)) {
-        log_notice("%s %s waits for recovery-agent, which has not connected since the machine was started", u->next,
-                   u->to);
-        return;
-    }
     int r = package_start_run(p, &run, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "%s %s waits", u->next, u->to);

@@ -99,9 +99,9 @@ class Machine:
         assert p.returncode in (0, 1), p.stderr
         return p.returncode == 0
 
-    def update(self, to, order="d-1", seconds=300, **options):
+    def update(self, to, order="d-1", seconds=300, recovery=("1",), **options):
         return self.run(f"{self.folder}/lib/package-update", "run", AGENT, to, order, "7", RECOVERY, "1", "200", str(seconds),
-                        check=False, **options)
+                        *recovery, check=False, **options)
 
     def judge(self, verb, **options):
         p = self.run(f"{self.folder}/lib/recovery-package-update", verb, AGENT, check=False, **options)
@@ -149,9 +149,27 @@ def test_what_has_proved_itself_stays_and_is_the_way_back_of_the_next(proving):
     assert code == 75 and "not shown yet" in said
     proving.prove()
     assert proving.judge("keep")[0] == 0
-    assert (proving.journal()["state"], proving.journal()["next"]) == ("confirmed", RECOVERY)
+    end = proving.journal()
+    assert (end["state"], end["next"], end["recovery"]) == ("confirmed", RECOVERY, "1")
     proving.update("3", order="d-2")
     assert (proving.journal()["from"], proving.status()) == ("2", "3 installed")
+
+
+@pytest.mark.parametrize("given, noted", [(["1"], "1"), (["0"], "0"), ([], "0")], ids=["up", "down", "an agent of before"])
+def test_whether_the_other_agent_was_connected_outlives_boots(machine, given, noted):
+    machine.update("2", recovery=given)
+    machine.boot_anew()
+    assert machine.judge("boot")[0] == 0
+    machine.prove()
+    assert machine.judge("keep")[0] == 0 and machine.journal()["recovery"] == noted
+
+
+@pytest.mark.parametrize("was_up", ["0", "1"])
+def test_the_second_package_has_to_connect_again_if_it_was_connected(machine, was_up):
+    machine.install(AGENT, "2")
+    assert machine.update("2", recovery=[was_up]).returncode == 0
+    begun = machine.journal()
+    assert (begun["package"], begun["state"], begun["tunnel"]) == (RECOVERY, "proving", was_up)
 
 
 def test_f24_what_does_not_prove_itself_goes_back_when_its_time_is_over(proving):

@@ -36,11 +36,15 @@ static AgentUpdate parsed(const char *text)
 
 static void the_journal_is_read(void **state)
 {
-    AgentUpdate u = parsed(TEXT("proving", "secbox-agent", "tunnel=1\nwhy=a reason: with words (and more)\n"));
+    AgentUpdate u =
+        parsed(TEXT("proving", "secbox-agent", "tunnel=1\nrecovery=1\nwhy=a reason: with words (and more)\n"));
+    AgentUpdate of_before = parsed(TEXT("proving", "secbox-agent", "tunnel=1\n"));
 
     (void) state;
     assert_int_equal(u.state, AGENT_UPDATE_PROVING);
     assert_string_equal(u.why, "a reason: with words (and more)");
+    assert_true(u.recovery && !of_before.recovery);
+    agent_update_done(&of_before);
     assert_null(u.next);
     assert_int_equal(u.deadline, DEADLINE);
     assert_true(agent_update_is_proving(&u, AGENT_PACKAGE));
@@ -224,33 +228,6 @@ static void only_a_version_is_one(void **state)
     assert_false(agent_update_is_version(NULL));
 }
 
-static void the_second_package_waits_for_recovery_agent_after_a_boot(void **state)
-{
-    static const struct {
-        const char *boot;
-        bool recovery_was_up;
-        usec_t up_since, now;
-        bool may;
-    } rows[] = {
-        { BOOT, false, 0, 1000 * SEC, true }, /* in the boot of the first one its silence means that it is down */
-        { "boot-2", true, 0, 20 * SEC, true },
-        { "boot-2", false, 0, 20 * SEC, false }, /* the line is down: nothing is known */
-        { "boot-2", false, 0, 23 * USEC_PER_HOUR, false },
-        { "boot-2", false, 100 * SEC, 130 * SEC, false },
-        { "boot-2", false, 100 * SEC, 699 * SEC, false },
-        { "boot-2", false, 100 * SEC, 700 * SEC, true },
-        { "boot-2", false, 0, 24 * USEC_PER_HOUR, true },
-    };
-    AgentUpdate u = parsed(TEXT("confirmed", "secbox-agent", "tunnel=1\n"));
-
-    (void) state;
-    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-        if (agent_update_may_go_on(&u, rows[i].boot, rows[i].recovery_was_up, rows[i].up_since, rows[i].now) !=
-            rows[i].may)
-            fail_msg("row %zu", i);
-    agent_update_done(&u);
-}
-
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -260,7 +237,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_damaged_one_is_no_update),
         cmocka_unit_test(what_is_judged_and_when),
         cmocka_unit_test(its_own_word_counts_no_more_once_the_gateway_said_otherwise),
-        cmocka_unit_test(the_second_package_waits_for_recovery_agent_after_a_boot),
         cmocka_unit_test(a_proof_is_of_one_update_in_one_boot),
         cmocka_unit_test(the_program_from_before_proves_nothing),
         cmocka_unit_test(only_a_version_is_one),
