@@ -293,8 +293,8 @@ export async function insideView(root, open) {
       const over = hours > OVERSTAY_HOURS;
       return h("li", { class: `card ${over ? "DESCONOCIDO" : ""}` },
         h("div", { class: "name" }, [v.entry.name, v.entry.plate, v.entry.document].filter(Boolean).join(" · ")),
-        h("div", {}, [unitName.has(v.entry.unit) && `${t("unit")} ${unitName.get(v.entry.unit)}`,
-          v.entry.companions && `${t("companions")}: ${v.entry.companions}`].filter(Boolean).join(" · ")),
+        unitName.has(v.entry.unit) || v.entry.companions ? h("div", {}, [unitName.has(v.entry.unit) && `${t("unit")} ${unitName.get(v.entry.unit)}`,
+          v.entry.companions && `${t("companions")}: ${v.entry.companions}`].filter(Boolean).join(" · ")) : undefined,
         h("div", { class: "soft" }, `${clock(v.entered, zone())} · ${age(hours * 3600)}`),
         photosOf(v.entry),
         over ? h("div", {}, `⚠ ${t("overstay", { hours: OVERSTAY_HOURS })}`) : undefined,
