@@ -9,6 +9,7 @@ import { t, age, clock, LANGUAGES, currentLanguage } from "./texts.mjs";
 const TYPE_MS = 150;
 const OVERSTAY_HOURS = 12;
 const PHOTOS_MAX = 4;
+const LOOKUP_MAX = 60;
 export const SIGNS = { VETADO: "✖", AUTORIZADO: "✔", DESCONOCIDO: "?" };
 
 // h("p", { class: "soft" }, "text", child)
@@ -113,7 +114,7 @@ const lookupError = (e) => errorBox(e.id === "app.no-data" ? t("noData") : e.mes
 
 export function searchView(root, open) {
   const input = h("input", { id: "search", class: "search", type: "search", autocomplete: "off", autocapitalize: "characters",
-    spellcheck: "false", enterkeyhint: "search", maxlength: "60" });
+    spellcheck: "false", enterkeyhint: "search", maxlength: String(LOOKUP_MAX) });
   const result = h("div", {});
   let timer;
   let asked = 0;
@@ -231,11 +232,14 @@ function banWatch(...controls) {
   let asked = 0;
   const look = async () => {
     const turn = ++asked;
-    const texts = controls.map((control) => control.value.trim()).filter(Boolean);
-    const answers = (await Promise.all(texts.map((text) => box.lookup(text).catch(() => undefined)))).filter(Boolean);
+    const texts = controls.map((control) => control.value.trim().slice(0, LOOKUP_MAX)).filter(Boolean);
+    const looked = await Promise.allSettled(texts.map((text) => box.lookup(text)));
     if (turn !== asked) return;
+    const answers = looked.filter((l) => l.status === "fulfilled").map((l) => l.value);
     const worst = answers.find((a) => a.verdict === "VETADO") ?? answers.find((a) => a.doubt);
-    shown.replaceChildren(...(worst ? [banner(worst)] : []));
+    // silence would say that nobody is banned
+    const failed = looked.find((l) => l.status === "rejected");
+    shown.replaceChildren(...(worst ? [banner(worst)] : failed ? [lookupError(failed.reason)] : []));
     if (worst) shown.scrollIntoView({ block: "nearest" });
   };
   controls.forEach((control) => control.addEventListener("change", look));
